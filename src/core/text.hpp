@@ -1,0 +1,36 @@
+// Text that people and clients give us: token names and user agents, as UTF-8.
+//
+// Pure: may include the C++ library, utf8proc (normalisation and character classes) and its own room only.
+// Nothing here allocates, throws or logs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace mirox::core {
+
+inline constexpr std::size_t kMaxNameChars = 100;  // code points, after NFC
+inline constexpr std::size_t kMaxNameBytes = 4 * kMaxNameChars;
+inline constexpr std::size_t kMaxUserAgentBytes = 512;
+
+enum class NameStatus : std::uint8_t {
+    ok,
+    invalid_utf8,
+    empty,              // nothing left after trimming
+    too_long,           // more than kMaxNameChars
+    control_character,  // Cc, line and paragraph separators, bidirectional overrides and isolates
+    nothing_visible,    // only spaces, marks, format characters, fillers, blanks
+};
+
+// Trims Unicode white space, normalises to NFC (Unicode TR15), checks. `size` is the number of bytes written.
+NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out, std::size_t& size) noexcept;
+
+// A user agent fit to store: bytes that are not UTF-8 and control characters become U+FFFD and '?', then it is cut
+// at kMaxUserAgentBytes on a character boundary. Returns the number of bytes written.
+std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgentBytes> out) noexcept;
+
+bool valid_utf8(std::string_view text) noexcept;
+
+}  // namespace mirox::core
