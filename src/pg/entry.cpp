@@ -50,7 +50,7 @@ void note_failure() noexcept {
     }
 }
 
-void raise_failure(const Stacks& saved) {
+void raise_failure(Stacks saved) {
     saved.restore();
     if (failure.server_error != nullptr) {
         ReThrowError(failure.server_error);

@@ -35,7 +35,7 @@ struct Stacks {
 // For guard() alone. note_failure() is called inside a catch block and keeps what is being handled as plain
 // data; raise_failure() is called after it, when no C++ object is alive, and raises that.
 void note_failure() noexcept;
-[[noreturn]] void raise_failure(const Stacks& saved);
+[[noreturn]] void raise_failure(Stacks saved);
 
 // Calls fn(args...) so that whatever it throws becomes a server error. On the normal path it costs four
 // loads.
