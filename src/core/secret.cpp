@@ -23,9 +23,16 @@ constexpr bool is_lower(char c) noexcept {
 constexpr bool is_digit(char c) noexcept {
     return c >= '0' && c <= '9';
 }
-constexpr bool is_base62(char c) noexcept {
-    return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z');
-}
+
+// 1 where a byte is no base62 character: a secret's characters are judged without a branch each.
+constexpr std::array<std::uint8_t, 256> kNotBase62 = [] {
+    std::array<std::uint8_t, 256> table{};
+    table.fill(1);
+    for (std::size_t i = 0; i < 62; ++i) {
+        table[static_cast<unsigned char>(kBase62[i])] = 0;
+    }
+    return table;
+}();
 
 // What may stand between two stems of a list.
 constexpr bool is_blank(char c) noexcept {
@@ -114,10 +121,12 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
     if (kind == SecretKind::malformed) {
         return kind;
     }
+    unsigned strangers = 0;
     for (char c : text.substr(prefix.size(), kSecretRandomChars)) {
-        if (!is_base62(c)) {
-            return SecretKind::malformed;
-        }
+        strangers |= kNotBase62[static_cast<unsigned char>(c)];
+    }
+    if (strangers != 0) {
+        return SecretKind::malformed;
     }
     const std::size_t body = text.size() - kSecretChecksumChars;
     std::array<char, kSecretChecksumChars> checksum;
