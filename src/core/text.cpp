@@ -56,8 +56,14 @@ bool is_blank_filler(utf8proc_int32_t c) noexcept {
            c == 0x1D159;                                                // null notehead
 }
 
+// Unassigned code points that Unicode reserves for characters to be ignored (DerivedCoreProperties); utf8proc
+// knows the property of assigned ones only.
+bool is_reserved_ignorable(utf8proc_int32_t c) noexcept {
+    return c == 0x2065 || (c >= 0xFFF0 && c <= 0xFFF8) || (c >= 0xE0000 && c <= 0xE0FFF);
+}
+
 bool is_visible(utf8proc_int32_t c) noexcept {
-    if (is_white_space(c) || is_control(c) || is_blank_filler(c)) {
+    if (is_white_space(c) || is_control(c) || is_blank_filler(c) || is_reserved_ignorable(c)) {
         return false;
     }
     const utf8proc_property_t* property = utf8proc_get_property(c);
