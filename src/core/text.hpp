@@ -13,13 +13,15 @@ namespace mirox::core {
 
 inline constexpr std::size_t kMaxNameChars = 100;  // code points, after NFC
 inline constexpr std::size_t kMaxNameBytes = 4 * kMaxNameChars;
+// A longer raw text is too_long whatever it holds, white space included: nobody makes us read a gigabyte of it.
+inline constexpr std::size_t kMaxRawNameBytes = 1 << 16;
 inline constexpr std::size_t kMaxUserAgentBytes = 512;
 
 enum class NameStatus : std::uint8_t {
     ok,
     invalid_utf8,
     empty,              // nothing left after trimming
-    too_long,           // more than kMaxNameChars
+    too_long,           // more than kMaxNameChars, or more than kMaxRawNameBytes before trimming
     control_character,  // Cc, line and paragraph separators, bidirectional overrides and isolates
     nothing_visible,    // only spaces, marks, format characters, fillers, blanks
 };

@@ -1,0 +1,131 @@
+// Digest, MAC, random bytes, comparison and wiping, by OpenSSL's provider interface.
+//
+// The C++ library, OpenSSL and its own room only. Takes no lock: the contexts below belong to the process,
+// which has one thread, and are made on first use (never at load, never freed: they live as long as the
+// process; a fork takes its own copy).
+#include "core/crypto.hpp"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+
+#include "core/secret.hpp"
+
+namespace mirox::core {
+namespace {
+
+constinit EVP_MD* the_sha256 = nullptr;
+constinit EVP_MD_CTX* the_digest_context = nullptr;
+constinit EVP_MAC_CTX* the_mac_context = nullptr;
+
+// Fetching an algorithm walks the providers and costs more than the digest itself.
+bool have_digest_context() noexcept {
+    if (the_digest_context != nullptr) [[likely]] {
+        return true;
+    }
+    if (the_sha256 == nullptr) {
+        the_sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+        if (the_sha256 == nullptr) {
+            return false;
+        }
+    }
+    EVP_MD_CTX* context = EVP_MD_CTX_new();
+    if (context == nullptr) {
+        return false;
+    }
+    if (EVP_DigestInit_ex2(context, the_sha256, nullptr) != 1) {
+        EVP_MD_CTX_free(context);
+        return false;
+    }
+    the_digest_context = context;
+    return true;
+}
+
+bool have_mac_context() noexcept {
+    if (the_mac_context != nullptr) [[likely]] {
+        return true;
+    }
+    EVP_MAC* mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+    if (mac == nullptr) {
+        return false;
+    }
+    EVP_MAC_CTX* context = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);  // the context holds its own reference
+    if (context == nullptr) {
+        return false;
+    }
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                 OSSL_PARAM_construct_end()};
+    if (EVP_MAC_CTX_set_params(context, params) != 1) {
+        EVP_MAC_CTX_free(context);
+        return false;
+    }
+    the_mac_context = context;
+    return true;
+}
+
+}  // namespace
+
+bool sha256(std::string_view bytes, Digest& out) noexcept {
+    // With the same type again the context keeps its buffers; finishing wipes the block that held the input.
+    return have_digest_context() && EVP_DigestInit_ex2(the_digest_context, nullptr, nullptr) == 1 &&
+           EVP_DigestUpdate(the_digest_context, bytes.data(), bytes.size()) == 1 &&
+           EVP_DigestFinal_ex(the_digest_context, out.data(), nullptr) == 1;
+}
+
+bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes, Digest& out) noexcept {
+    // A null key would mean "the key of last time": an empty one must not be null.
+    static constexpr std::uint8_t kNoKey = 0;
+    const std::uint8_t* key_at = key.empty() ? &kNoKey : key.data();
+    std::size_t written = 0;
+    return have_mac_context() && EVP_MAC_init(the_mac_context, key_at, key.size(), nullptr) == 1 &&
+           EVP_MAC_update(the_mac_context, reinterpret_cast<const unsigned char*>(bytes.data()),
+                          bytes.size()) == 1 &&
+           EVP_MAC_final(the_mac_context, out.data(), &written, out.size()) == 1 && written == out.size();
+}
+
+bool random_bytes(std::span<std::uint8_t> out) noexcept {
+    constexpr std::size_t kMost = std::size_t{1} << 30;  // OpenSSL counts in int
+    while (!out.empty()) {
+        const std::size_t now = std::min(out.size(), kMost);
+        if (RAND_bytes(out.data(), static_cast<int>(now)) != 1) {
+            return false;
+        }
+        out = out.subspan(now);
+    }
+    return true;
+}
+
+bool random_base62(std::span<char> out) noexcept {
+    std::array<std::uint8_t, 64> bytes;
+    std::size_t filled = 0;
+    bool ok = true;
+    while (ok && filled < out.size()) {
+        ok = random_bytes(bytes);
+        if (ok) {
+            filled += base62_from_random(bytes, out.subspan(filled));
+        }
+    }
+    wipe(bytes.data(), bytes.size());
+    if (!ok) {
+        wipe(out.data(), out.size());  // half a secret is of no use to anybody
+    }
+    return ok;
+}
+
+bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) noexcept {
+    return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
+void wipe(void* at, std::size_t size) noexcept {
+    if (size != 0) {
+        OPENSSL_cleanse(at, size);
+    }
+}
+
+}  // namespace mirox::core

@@ -1,0 +1,210 @@
+// Names and user agents: trimming, normalisation and judgement of UTF-8 from outside.
+//
+// Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc is given fixed buffers),
+// keeps no state. Inputs may be as long as a client cares to send; the work stops as soon as the answer is
+// known.
+#include "core/text.hpp"
+
+#include <utf8proc.h>
+
+#include <array>
+#include <cstring>
+
+namespace mirox::core {
+namespace {
+
+// No code point's canonical decomposition is longer than this (UAX 15), so composing shortens a text at most
+// by that factor: what has more code points than kMaxUnnormalised has more than kMaxNameChars after NFC.
+constexpr std::size_t kMaxDecomposition = 4;
+constexpr std::size_t kMaxUnnormalised = kMaxDecomposition * kMaxNameChars;
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
+// The code point at the front of `text` and its size in bytes, 0 when there is none that is well formed.
+std::size_t decode(std::string_view text, utf8proc_int32_t& code_point) noexcept {
+    if (text.empty()) {
+        return 0;
+    }
+    const auto first = static_cast<unsigned char>(text[0]);
+    if (first < 0x80) {
+        code_point = first;
+        return 1;
+    }
+    const utf8proc_ssize_t size =
+        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                         static_cast<utf8proc_ssize_t>(text.size() < 4 ? text.size() : 4), &code_point);
+    return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
+// Unicode's White_Space property; utf8proc knows the separators but not the controls among them.
+bool is_white_space(utf8proc_int32_t c) noexcept {
+    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+           c == 0x3000;
+}
+
+// What can break a line, a terminal or the order in which a list is read.
+bool is_control(utf8proc_int32_t c) noexcept {
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+// Letters and symbols by category that leave no mark on the screen.
+bool is_blank_filler(utf8proc_int32_t c) noexcept {
+    return c == 0x115F || c == 0x1160 || c == 0x3164 || c == 0xFFA0 ||  // Hangul fillers
+           c == 0x2800 ||                                               // Braille blank
+           c == 0x1D159;                                                // null notehead
+}
+
+// Unassigned code points that Unicode reserves for characters to be ignored (DerivedCoreProperties); utf8proc
+// knows the property of assigned ones only.
+bool is_reserved_ignorable(utf8proc_int32_t c) noexcept {
+    return c == 0x2065 || (c >= 0xFFF0 && c <= 0xFFF8) || (c >= 0xE0000 && c <= 0xE0FFF);
+}
+
+bool is_visible(utf8proc_int32_t c) noexcept {
+    if (is_white_space(c) || is_control(c) || is_blank_filler(c) || is_reserved_ignorable(c)) {
+        return false;
+    }
+    const utf8proc_property_t* property = utf8proc_get_property(c);
+    switch (property->category) {
+        case UTF8PROC_CATEGORY_MN:
+        case UTF8PROC_CATEGORY_ME:
+        case UTF8PROC_CATEGORY_CF:
+        case UTF8PROC_CATEGORY_CC:
+        case UTF8PROC_CATEGORY_ZS:
+        case UTF8PROC_CATEGORY_ZL:
+        case UTF8PROC_CATEGORY_ZP:
+            return false;
+        default:
+            return property->ignorable == 0;
+    }
+}
+
+// The part of `text` between white space. Reads on only until the answer is known: a text that cannot fit is
+// given up at the code point that proves it.
+NameStatus trim(std::string_view text, std::string_view& trimmed) noexcept {
+    std::size_t at = 0;
+    std::size_t start = 0;
+    std::size_t end = 0;
+    std::size_t chars = 0;  // from start to here
+    while (at < text.size()) {
+        utf8proc_int32_t c;
+        const std::size_t size = decode(text.substr(at), c);
+        if (size == 0) {
+            return NameStatus::invalid_utf8;
+        }
+        const bool blank = is_white_space(c);
+        if (chars == 0 && blank) {
+            start = at + size;
+        } else {
+            ++chars;
+        }
+        at += size;
+        if (!blank) {
+            end = at;
+            if (chars > kMaxUnnormalised) {
+                return NameStatus::too_long;
+            }
+        }
+    }
+    if (end <= start) {
+        return NameStatus::empty;
+    }
+    trimmed = text.substr(start, end - start);
+    return NameStatus::ok;
+}
+
+}  // namespace
+
+NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out,
+                          std::size_t& size) noexcept {
+    if (utf8.size() > kMaxRawNameBytes) {
+        return NameStatus::too_long;
+    }
+    std::string_view trimmed;
+    const NameStatus status = trim(utf8, trimmed);
+    if (status != NameStatus::ok) {
+        return status;
+    }
+
+    // utf8proc's own table keeps composition exclusions out under UTF8PROC_STABLE, which NFC asks for.
+    constexpr auto kNfc = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    std::array<utf8proc_int32_t, kMaxUnnormalised * kMaxDecomposition> points;
+    const utf8proc_ssize_t decomposed =
+        utf8proc_decompose(reinterpret_cast<const utf8proc_uint8_t*>(trimmed.data()),
+                           static_cast<utf8proc_ssize_t>(trimmed.size()), points.data(),
+                           static_cast<utf8proc_ssize_t>(points.size()), kNfc);
+    if (decomposed < 0) {
+        return NameStatus::invalid_utf8;
+    }
+    if (static_cast<std::size_t>(decomposed) > points.size()) {
+        return NameStatus::too_long;  // only if a future Unicode broke its bound
+    }
+    const utf8proc_ssize_t composed = utf8proc_normalize_utf32(points.data(), decomposed, kNfc);
+    if (composed < 0) {
+        return NameStatus::invalid_utf8;
+    }
+    const auto count = static_cast<std::size_t>(composed);
+    if (count > kMaxNameChars) {
+        return NameStatus::too_long;
+    }
+
+    bool visible = false;
+    for (std::size_t i = 0; i < count; ++i) {
+        if (is_control(points[i])) {
+            return NameStatus::control_character;
+        }
+        visible = visible || is_visible(points[i]);
+    }
+    if (!visible) {
+        return NameStatus::nothing_visible;
+    }
+    std::size_t written = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        written += static_cast<std::size_t>(
+            utf8proc_encode_char(points[i], reinterpret_cast<utf8proc_uint8_t*>(out.data()) + written));
+    }
+    size = written;
+    return NameStatus::ok;
+}
+
+std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgentBytes> out) noexcept {
+    std::size_t written = 0;
+    while (!raw.empty()) {
+        utf8proc_int32_t c = 0;
+        const std::size_t size = decode(raw, c);
+        // A byte at a time where nothing can be made of it: what follows may be sound.
+        const std::string_view piece = size == 0 ? kReplacement : is_control(c) ? "?" : raw.substr(0, size);
+        if (piece.size() > out.size() - written) {
+            break;
+        }
+        std::memcpy(out.data() + written, piece.data(), piece.size());
+        written += piece.size();
+        raw.remove_prefix(size == 0 ? 1 : size);
+    }
+    return written;
+}
+
+bool valid_utf8(std::string_view text) noexcept {
+    constexpr std::uint64_t kHighBits = 0x8080808080808080U;
+    while (!text.empty()) {
+        std::uint64_t eight;
+        if (text.size() >= sizeof eight) {
+            std::memcpy(&eight, text.data(), sizeof eight);
+            if ((eight & kHighBits) == 0) {
+                text.remove_prefix(sizeof eight);
+                continue;
+            }
+        }
+        utf8proc_int32_t c;
+        const std::size_t size = decode(text, c);
+        if (size == 0) {
+            return false;
+        }
+        text.remove_prefix(size);
+    }
+    return true;
+}
+
+}  // namespace mirox::core
