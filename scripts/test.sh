@@ -188,7 +188,7 @@ suite_tap() {
         if [ "$here" != 0 ]; then
             say "---- $file (status $worst)"
             grep -vE '^ok |^# (Checking port|Found port|Name:|Data directory:|Backup directory:|Archive directory:|Connection string:|Log file:)' "$log" 2>/dev/null | tail -60 || true
-            for log in results/tap/server/"$name"_*.log; do
+            for log in "results/tap/server/regress_log_$name" results/tap/server/"$name"_*.log; do
                 [ -e "$log" ] && { say "---- ${log##*/}"; tail -25 "$log"; }
             done
         fi
