@@ -95,6 +95,8 @@ stage_server() {
 }
 
 build() {
+    [ -n "${BUILT:-}" ] && return
+    BUILT=1
     say "== build for PostgreSQL $PG_MAJOR"
     make -s -j"$(nproc)" all
 }

@@ -37,6 +37,7 @@ files() { local n=0 f; for f in "$@"; do [ -e "$f" ] && n=$((n + 1)); done; echo
 scheduled() { sed -n 's/^test: *//p' "$1" 2>/dev/null | tr ' ' '\n' | sed '/^$/d'; }
 
 suite_static() {
+    build # some rules are about what the compiler made
     say '== static'
     local status=0
     TESTS="$chosen" /usr/bin/python3 test/static/run.py >results/static.log 2>&1 || status=$?
