@@ -1,10 +1,17 @@
 # mirox_tokens: build, install and the project's own commands.
 #
-# The version comes from mirox_tokens.control alone; sources are whatever stands in the rooms of src/
-# (test/static checks that each is used), so that adding a file needs no edit here.
+# The version comes from mirox_tokens.control alone; sources are whatever stands in the rooms of src/, so that
+# adding a file needs no edit here. `make help` lists the commands.
 
 EXTENSION = mirox_tokens
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" mirox_tokens.control)
+
+# The server to build for: PG_CONFIG when given, else the one of PG_MAJOR, else the newest whose headers are here.
+ifndef PG_MAJOR
+PG_MAJOR := $(shell ls -d /usr/lib/postgresql/*/lib/pgxs 2>/dev/null | cut -d/ -f5 | sort -n | tail -1)
+endif
+PG_CONFIG ?= $(if $(PG_MAJOR),/usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config,pg_config)
+export PG_CONFIG
 
 MODULE_big = mirox_tokens
 CORE_SRCS := $(sort $(wildcard src/core/*.cpp))
@@ -13,31 +20,72 @@ OBJS := $(CORE_SRCS:.cpp=.o) $(SERVER_SRCS:.cpp=.o)
 
 SCHEMA_PARTS := $(sort $(wildcard src/schema/*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = .deps build results output_iso regression.diffs regression.out tmp_check log
+EXTRA_CLEAN = .deps build results
 
 # ---- compiling ------------------------------------------------------------------------------------
 # Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the
 # headers of 15 use `register`. gcc-only warnings stay out of PG_CXXFLAGS, which clang reads for bitcode.
-SERVER_INCLUDE := $(shell pg_config --includedir-server 2>/dev/null)
+SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-declarations -fno-strict-aliasing
 SHLIB_LINK += -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
 	-Wl,--version-script=src/exports.map
 
-PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 
-COMPILE.cxx.bc += $(PG_CXXFLAGS)
-$(CORE_SRCS:.cpp=.o) $(CORE_SRCS:.cpp=.bc): PG_CXXFLAGS += -fno-exceptions -fno-rtti
-
-# ---- header dependencies, which PGXS does not track ---------------------------------------------------
-override CXXFLAGS += -MMD -MP -MF .deps/$(subst /,_,$*).d
-$(shell mkdir -p .deps)
+# What PGXS sets by := is fixed by now, so flags that differ by room or target go into the commands themselves.
+# src/core is compiled as it is tested: it can neither throw nor ask for a type. Dependencies on headers, which
+# PGXS does not track, are written by each compilation, the object's and the bitcode's apart.
+ROOM_FLAGS = $(if $(filter src/core/%,$@),-fno-exceptions -fno-rtti)
+DEPENDENCIES = -MMD -MP -MT $@ -MF .deps/$(subst /,_,$@).d
+COMPILE.cc += $(ROOM_FLAGS) $(DEPENDENCIES)
+COMPILE.cxx.bc += $(PG_CXXFLAGS) $(ROOM_FLAGS) $(DEPENDENCIES)
+$(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
+.deps:
+	@mkdir -p $@
 -include $(wildcard .deps/*.d)
 
 $(shlib): src/exports.map
 
-# ---- the install script: parts joined in the order of their numbers -----------------------------------
+# The install script: the parts, joined in the order of their numbers.
 $(DATA_built): $(SCHEMA_PARTS) mirox_tokens.control
-	cat $(SCHEMA_PARTS) > $@
+	cat /dev/null $(SCHEMA_PARTS) > $@
+else
+all install:
+	@echo 'No PostgreSQL server headers found ($(PG_CONFIG)): run scripts/setup.sh, or give PG_CONFIG=…' >&2; exit 1
+clean:
+	rm -rf $(OBJS) $(OBJS:.o=.bc) $(MODULE_big).so $(DATA_built) $(EXTRA_CLEAN)
+endif
+
+# ---- the project's own commands ------------------------------------------------------------------------
+# TESTS="name …" chooses tests within a suite; KEEP=1 leaves the demo's server up; SECONDS is a fuzzer's time.
+export PG_MAJOR TESTS KEEP
+.PHONY: help setup demo test test-static test-unit test-regress test-isolation test-tap fuzz fresh-root format
+
+help:
+	@sed -n 's/^## //p' Makefile
+## make                 build the library and the install script
+## make install         install them into the server of PG_CONFIG
+## make setup           install missing Debian packages
+setup:
+	@scripts/setup.sh
+## make demo            play the life of a token on a private server (KEEP=1 leaves it up)
+demo:
+	@scripts/demo.sh
+## make test            every suite; ends in `N passed, N failed`
+test:
+	@scripts/test.sh
+## make test-SUITE      static, unit, regress, isolation or tap; TESTS="name …" chooses
+test-static test-unit test-regress test-isolation test-tap:
+	@scripts/test.sh $(@:test-%=%)
+## make fuzz            each fuzzer for FUZZ_SECONDS (default 20) over its corpus
+fuzz:
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),$(if $(filter command,$(origin SECONDS)),$(SECONDS)),20)
+## make fresh-root      as root: demo and test from a clean clone in a new Debian 12 with git and make only
+fresh-root:
+	@scripts/fresh-root.sh
+## make format          clang-format over src and test
+format:
+	@clang-format-14 -i $$(find src test -name '*.cpp' -o -name '*.hpp')

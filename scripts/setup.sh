@@ -1,0 +1,77 @@
+#!/bin/bash
+# Installs the Debian packages that building, testing and the demo need, and nothing when all are there. It starts
+# no server and makes no cluster: a machine that had no PostgreSQL gets the programs alone.
+#
+# PG_MAJOR chooses the server's version; the default is the newest installed, else 15.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+choose_server
+
+packages() {
+    sed 's/#.*//' <<LIST
+    # the server: programs, headers for extensions, SQL test functions
+    postgresql-$PG_MAJOR
+    postgresql-server-dev-$PG_MAJOR
+    postgresql-$PG_MAJOR-pgtap
+    # compiling
+    make
+    g++
+    libssl-dev              # digests, HMAC, random bytes
+    zlib1g-dev              # the checksum in a secret
+    libutf8proc-dev         # names in NFC
+    libre2-dev              # user agents: patterns
+    libyaml-cpp-dev         # user agents: the rules' file
+    uap-core                # user agents: the rules
+    libmaxminddb-dev        # locations
+    libpq-dev               # standby to primary
+    libkrb5-dev             # the server's own headers ask for it
+    # testing
+    libgtest-dev            # unit tests
+    libbenchmark-dev        # bench
+    clang-14                # fuzzers (with the next one), bitcode
+    libclang-rt-14-dev
+    clang-format-14         # layout of the source
+    libipc-run-perl         # TAP tests
+    perl                    # prove
+    binutils                # nm, in the check of exported symbols
+    python3                 # static checks
+    python3-jwt             # an independent reader of the JWTs that we issue
+    mmdb-bin                # an independent reader of location files
+    pgbouncer               # the pooler in the TAP tests
+    procps
+LIST
+}
+
+missing=()
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p')
+for package in $(packages); do
+    grep -qxF "$package" <<<"$installed" || missing+=("$package")
+done
+[ ${#missing[@]} = 0 ] && exit 0
+
+say "== installing: ${missing[*]}"
+as_root=()
+if ! is_root; then
+    command -v sudo >/dev/null || fail "Missing packages: ${missing[*]}. Install them as root (no sudo here)."
+    as_root=(sudo)
+fi
+
+# A first install of PostgreSQL on Debian makes a cluster and starts it; not for us, and only for this once.
+guard=/etc/postgresql-common/createcluster.d/mirox_tokens_setup.conf
+if [ -z "$(newest_server)" ]; then
+    "${as_root[@]}" mkdir -p "${guard%/*}"
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee "$guard" >/dev/null
+    trap '"${as_root[@]}" rm -f "$guard"' EXIT
+fi
+
+apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+        apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
+log=$(mktemp)
+apt update >"$log" 2>&1 || { cat "$log"; fail 'apt-get update failed'; }
+if ! apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+    cat "$log"
+    fail 'apt-get install failed'
+fi
+rm -f "$log"

@@ -1,0 +1,44 @@
+"""What a server error would jump over, or what would take the server down, stands in src/pg alone."""
+import re
+
+from tree import cxx_code, files, name_of, report, run, server_free
+
+OWNING = (r"std::(string|vector|unique_ptr|shared_ptr|lock_guard|unique_lock|scoped_lock|map|unordered_map|set|unordered_set"
+          r"|list|deque|function|any|[io]?stringstream|[io]?fstream|mutex|thread|jthread)\b")
+CONTROL = r"\b(try\s*\{|catch\s*\(|throw\b|PG_TRY|PG_CATCH|PG_FINALLY|sigsetjmp|PG_exception_stack)"
+HEAP = r"(?<!operator )\bnew\b(?!\s*\()|(?<!= )(?<!operator )\bdelete\b|\b(malloc|calloc|realloc|free|strdup|posix_memalign)\s*\("
+
+found = {"owning": [], "control": [], "heap": [], "extern": []}
+for path in files("src/**/*.[ch]pp"):
+    name = name_of(path)
+    inside = name.startswith("src/pg/")
+    core = name.startswith("src/core/")
+    for number, line in enumerate(cxx_code(path).splitlines(), 1):
+        if not inside and (core or not server_free(path)):
+            for key, pattern in (("owning", OWNING), ("control", CONTROL), ("heap", HEAP)):
+                for match in re.finditer(pattern, line):
+                    found[key].append(f"{name}:{number}: {match.group(0).strip()}")
+        if core and re.search(r"\b(dynamic_cast|typeid)\b", line):
+            found["control"].append(f"{name}:{number}: RTTI")
+report("banned: objects that own something live in src/pg or in files without server calls", found["owning"])
+report("banned: exceptions and PG_TRY stand in src/pg alone", found["control"])
+report("banned: memory comes from the server's contexts", found["heap"])
+
+# What the compiler made of it: one object a source.
+statics, core_heap = [], []
+for path in files("src/**/*.cpp"):
+    built = path.with_suffix(".o")
+    if not built.is_file():
+        statics.append(f"{name_of(path)}: not built")
+        continue
+    symbols = run("nm", "-C", name_of(built)).stdout
+    if "_GLOBAL__sub_I_" in symbols or "__static_initialization_and_destruction" in symbols:
+        statics.append(f"{name_of(path)}: a static object with a constructor, which would run when the library is loaded")
+    if re.search(r"U (__cxa_atexit|__dso_handle)\b", symbols):
+        statics.append(f"{name_of(path)}: a static object with a destructor, which would run after the server has gone")
+    if name_of(path).startswith("src/core/"):
+        for match in re.finditer(r" U (operator (?:new|delete)[^\n]*|(?:malloc|calloc|realloc|free|__cxa_throw|__cxa_guard_acquire|"
+                                 r"std::__throw_\w+)\b[^\n]*)", symbols):
+            core_heap.append(f"{name_of(path)}: {match.group(1)}")
+report("banned: no static object with a constructor or destructor", statics)
+report("banned: src/core neither allocates nor throws, by its objects", core_heap)
