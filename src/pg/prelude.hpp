@@ -18,3 +18,4 @@ extern "C" {
 #include <string_view>
 
 #include "pg/compat.hpp"
+#include "pg/error.hpp"

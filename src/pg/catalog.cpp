@@ -1,0 +1,105 @@
+// Where the extension's objects are (see catalog.hpp). Takes no locks: the callers open what they need.
+#include "pg/catalog.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+Catalog known;
+bool valid = false;
+
+// DROP EXTENSION drops the schema, and with it everything named here; creating it anew makes a schema anew. The relcache
+// callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
+void forget(Datum, int, uint32) { valid = false; }
+void forget_relation(Datum, Oid relation) {
+    if (!valid) return;
+    if (relation == InvalidOid || relation == known.token_secret || relation == known.session ||
+        relation == known.account || relation == known.token)
+        valid = false;
+}
+
+Oid type_named(const char* name, Oid schema) {
+    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
+}
+
+bool load(Catalog& out) {
+    out.schema = get_namespace_oid("mirox", true);
+    if (!OidIsValid(out.schema)) return false;
+    struct Named {
+        Oid* at;
+        const char* name;
+    };
+    const Named relations[] = {
+        {&out.account, "account"},
+        {&out.account_pkey, "account_pkey"},
+        {&out.account_user, "account_user_id_key"},
+        {&out.session, "session"},
+        {&out.session_digest, "session_digest_key"},
+        {&out.token, "token"},
+        {&out.token_pkey, "token_pkey"},
+        {&out.token_secret, "token_secret"},
+        {&out.token_secret_digest, "token_secret_pkey"},
+        {&out.permission_group, "permission_group"},
+        {&out.permission_group_pkey, "permission_group_pkey"},
+        {&out.audit_log, "audit_log"},
+    };
+    for (const Named& relation : relations) {
+        *relation.at = get_relname_relid(relation.name, out.schema);
+        if (!OidIsValid(*relation.at)) return false;
+    }
+    out.digest_type = type_named("digest", out.schema);
+    out.scopes_type = type_named("scopes", out.schema);
+    out.secret_type = type_named("secret", out.schema);
+    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type)) return false;
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(out.token_secret));
+    if (!HeapTupleIsValid(tuple)) return false;
+    out.owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return true;
+}
+
+bool refresh() {
+    // The callback may fire while we read: then `valid` is false again at the end, and the next call reads anew.
+    Catalog fresh = {};
+    valid = true;
+    if (!load(fresh)) {
+        valid = false;
+        return false;
+    }
+    fresh.epoch = known.epoch;
+    if (memcmp(&fresh, &known, sizeof(Catalog)) != 0) fresh.epoch++;
+    known = fresh;
+    return true;
+}
+
+}  // namespace
+
+const Catalog& catalog() {
+    if (!valid && !refresh())
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                errmsg("the extension mirox_tokens is not in this database"),
+                errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
+    return known;
+}
+
+const Catalog& catalog_known() { return known; }
+
+bool catalog_present() { return valid || refresh(); }
+
+void watch_catalog() {
+    CacheRegisterSyscacheCallback(NAMESPACEOID, forget, 0);
+    CacheRegisterRelcacheCallback(forget_relation, 0);
+}
+
+}  // namespace mirox::pg

@@ -1,0 +1,34 @@
+// Where the extension's objects are in this database: their OIDs, looked up once and again after the extension was
+// dropped or created anew. Kept in backend memory; call inside a transaction.
+#pragma once
+
+#include "pg/prelude.hpp"
+
+namespace mirox::pg {
+
+struct Catalog {
+    std::uint64_t epoch;  // changes whenever an OID below does
+    Oid schema;
+    Oid owner;  // of the tables: whom our own SQL runs as
+    Oid digest_type, scopes_type, secret_type;
+    Oid account, account_pkey, account_user;
+    Oid session, session_digest;
+    Oid token, token_pkey;
+    Oid token_secret, token_secret_digest;
+    Oid permission_group, permission_group_pkey;
+    Oid audit_log;
+};
+
+// ERROR 55000 when the extension is not in this database.
+const Catalog& catalog();
+
+// What is known, without looking anything up (for invalidation callbacks).
+const Catalog& catalog_known();
+
+// True when the extension is in this database; no ERROR.
+bool catalog_present();
+
+// Called once from _PG_init.
+void watch_catalog();
+
+}  // namespace mirox::pg

@@ -1,0 +1,123 @@
+// SQL of our own (see query.hpp). Takes no locks of its own; statements take the ordinary ones.
+#include "pg/query.hpp"
+
+#include "pg/catalog.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+Oid type_oid(Type type) {
+    switch (type) {
+        case Type::none: return InvalidOid;
+        case Type::boolean: return BOOLOID;
+        case Type::int2: return INT2OID;
+        case Type::int4: return INT4OID;
+        case Type::int8: return INT8OID;
+        case Type::text: return TEXTOID;
+        case Type::timestamptz: return TIMESTAMPTZOID;
+        case Type::interval: return INTERVALOID;
+        case Type::inet: return INETOID;
+        case Type::cidr_array: return CIDRARRAYOID;
+        case Type::jsonb: return JSONBOID;
+        case Type::text_array: return TEXTARRAYOID;
+        case Type::digest: return catalog().digest_type;
+        case Type::scopes: return catalog().scopes_type;
+        case Type::character: return CHAROID;
+        case Type::name: return NAMEOID;
+        case Type::oid: return OIDOID;
+        case Type::bytea: return BYTEAOID;
+        case Type::int8_array: return INT8ARRAYOID;
+    }
+    return InvalidOid;
+}
+
+}  // namespace
+
+OwnerScope enter_owner() {
+    OwnerScope scope;
+    GetUserIdAndSecContext(&scope.caller, &scope.security_context);
+    const Oid owner = catalog().owner;
+    scope.guc_level = NewGUCNestLevel();
+    // Every name is qualified as it is; this is the second lock on the same door.
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                            false);
+    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE);
+    return scope;
+}
+
+void leave_owner(const OwnerScope& scope) {
+    AtEOXact_GUC(false, scope.guc_level);
+    SetUserIdAndSecContext(scope.caller, scope.security_context);
+}
+
+Args& Args::text(std::string_view value) {
+    return add(PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))));
+}
+
+Args& Args::text_or_null(std::string_view value, bool given) { return given ? text(value) : null(); }
+
+void spi_open() {
+    if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+}
+
+void spi_close() {
+    if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "SPI_finish failed");
+}
+
+std::uint64_t run(Query& query, Args& args, bool fresh) {
+    const std::uint64_t epoch = catalog().epoch;
+    if (query.plan != nullptr && query.epoch != epoch) {
+        SPI_freeplan(query.plan);
+        query.plan = nullptr;
+    }
+    if (query.plan == nullptr) {
+        Oid types[kMaxArgs];
+        int count = 0;
+        while (count < kMaxArgs && query.types[count] != Type::none) {
+            types[count] = type_oid(query.types[count]);
+            count++;
+        }
+        SPIPlanPtr plan = SPI_prepare(query.sql, count, types);
+        if (plan == nullptr)
+            elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+        if (SPI_keepplan(plan) != 0) elog(ERROR, "SPI_keepplan failed");
+        query.plan = plan;
+        query.epoch = epoch;
+    }
+    Assert(args.count() == kMaxArgs || query.types[args.count()] == Type::none);
+    Snapshot snapshot = InvalidSnapshot;
+    if (fresh) {
+        CommandCounterIncrement();
+        snapshot = GetLatestSnapshot();
+    }
+    const int code = fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot, InvalidSnapshot, false,
+                                                  true, 0)
+                           : SPI_execute_plan(query.plan, args.values(), args.nulls(), false, 0);
+    if (code < 0) elog(ERROR, "statement failed: %s", SPI_result_code_string(code));
+    return SPI_processed;
+}
+
+Datum result(std::uint64_t row, int column, bool* is_null) {
+    return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, is_null);
+}
+
+Datum result_value(std::uint64_t row, int column) {
+    bool is_null;
+    const Datum value = result(row, column, &is_null);
+    if (is_null) elog(ERROR, "unexpected NULL in column %d", column);
+    return value;
+}
+
+void return_rows(FunctionCallInfo fcinfo) {
+    auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    for (std::uint64_t i = 0; i < SPI_processed; i++) tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
+}
+
+}  // namespace mirox::pg

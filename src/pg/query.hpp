@@ -1,0 +1,82 @@
+// SQL of our own, run by C code: each statement prepared once a backend, run as the extension's owner with a search_path
+// of pg_catalog alone and, where it must see what others have just committed, with a fresh snapshot at any isolation
+// level. A Query is a constinit global; Args and Scope are plain data, safe across a server error.
+#pragma once
+
+#include "pg/prelude.hpp"
+
+#include <array>
+
+extern "C" {
+#include "executor/spi.h"
+}
+
+namespace mirox::pg {
+
+// Who acts: the extension's owner, with the caller remembered. enter() and leave() pair in one function; on an ERROR the
+// server's transaction abort undoes both (user and GUC nest level), and nothing of ours needs to run.
+struct OwnerScope {
+    Oid caller;
+    int security_context;
+    int guc_level;
+};
+OwnerScope enter_owner();
+void leave_owner(const OwnerScope& scope);
+
+inline constexpr int kMaxArgs = 20;
+
+// Types of parameters: the server's own by OID, ours by mark, since their OIDs are known at run time alone.
+enum class Type : std::uint8_t {
+    none, boolean, int2, int4, int8, text, timestamptz, interval, inet, cidr_array, jsonb, text_array, digest, scopes, character,
+    name, oid, bytea, int8_array,
+};
+
+class Args {
+  public:
+    Args& add(Datum value) { return put(value, ' '); }
+    Args& null() { return put(0, 'n'); }
+    Args& add_or_null(Datum value, bool given) { return put(value, given ? ' ' : 'n'); }
+    Args& text(std::string_view value);
+    Args& text_or_null(std::string_view value, bool given);
+    Args& int8(std::int64_t value) { return add(Int64GetDatum(value)); }
+    Args& int4(std::int32_t value) { return add(Int32GetDatum(value)); }
+
+    Datum* values() { return values_; }
+    const char* nulls() const { return nulls_; }
+    int count() const { return count_; }
+
+  private:
+    Args& put(Datum value, char null) {
+        Assert(count_ < kMaxArgs);
+        values_[count_] = value;
+        nulls_[count_++] = null;
+        return *this;
+    }
+    Datum values_[kMaxArgs];
+    char nulls_[kMaxArgs];
+    int count_ = 0;
+};
+
+struct Query {
+    const char* sql;
+    std::array<Type, kMaxArgs> types;  // of $1, $2, …; the rest none
+    SPIPlanPtr plan = nullptr;
+    std::uint64_t epoch = 0;  // of the catalog that the plan was made for
+};
+
+// Runs the statement inside an SPI connection (spi_open()). `fresh`: with the newest committed state and whatever this
+// transaction has done, whatever the isolation level. Returns the number of rows; results are in SPI_tuptable.
+std::uint64_t run(Query& query, Args& args, bool fresh = true);
+
+// A value of row `row`, column `column` (from 1) of the last result.
+Datum result(std::uint64_t row, int column, bool* is_null);
+// The same for a column that is never NULL.
+Datum result_value(std::uint64_t row, int column);
+
+void spi_open();
+void spi_close();
+
+// Fills a set-returning function's result with the last result of SPI, whose columns match its row type.
+void return_rows(FunctionCallInfo fcinfo);
+
+}  // namespace mirox::pg

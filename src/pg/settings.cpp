@@ -1,0 +1,126 @@
+// The settings mirox_tokens.* (see settings.hpp). Policy is SUSET: nothing that weakens a check can be set by an
+// ordinary role. Lists and intervals are parsed in their check hooks, so that a bad value never takes effect.
+#include "pg/settings.hpp"
+
+extern "C" {
+#include "utils/datetime.h"
+#include "utils/guc.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+Settings current;
+
+char* prefix_text;
+char* default_lifetime_text;
+char* max_lifetime_text;
+char* expiry_notice_text;
+
+// The five years of the contract, which settings may lower and never raise.
+constexpr Interval kFiveYears = {0, 0, 60};
+
+int compare_spans(const Interval& a, const Interval& b) {
+    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
+}
+
+// Parses an interval without ereport, since a check hook must answer, not throw.
+bool parse_interval(const char* text, Interval& out) {
+    char work[256];
+    char* field[MAXDATEFIELDS];
+    int ftype[MAXDATEFIELDS];
+    int nf;
+    int dtype;
+    struct pg_itm_in itm = {};
+    if (strlen(text) >= sizeof(work) / 2) return false;
+    if (ParseDateTime(text, work, sizeof(work), field, ftype, MAXDATEFIELDS, &nf) != 0) return false;
+    int failed = DecodeInterval(field, ftype, nf, INTERVAL_FULL_RANGE, &dtype, &itm);
+    if (failed == DTERR_BAD_FORMAT) failed = DecodeISO8601Interval(const_cast<char*>(text), &dtype, &itm);
+    if (failed != 0 || dtype != DTK_DELTA) return false;
+    return itmin2interval(&itm, &out) == 0;
+}
+
+bool check_span(char** value, void** extra, bool bounded) {
+    Interval span;
+    constexpr Interval zero = {};
+    if (!parse_interval(*value, span) || compare_spans(span, zero) <= 0) {
+        GUC_check_errdetail("It must be a positive interval, such as \"90 days\" or \"1 year\".");
+        return false;
+    }
+    if (bounded && compare_spans(span, kFiveYears) > 0) {
+        GUC_check_errdetail("A token lives at most 5 years.");
+        return false;
+    }
+    auto* copy = static_cast<Interval*>(malloc(sizeof(Interval)));  // the server frees a hook's extra by free()
+    if (copy == nullptr) return false;
+    *copy = span;
+    *extra = copy;
+    return true;
+}
+
+extern "C" bool check_lifetime(char** value, void** extra, GucSource) { return check_span(value, extra, true); }
+extern "C" bool check_notice(char** value, void** extra, GucSource) { return check_span(value, extra, false); }
+extern "C" void assign_default_lifetime(const char*, void* extra) {
+    current.default_lifetime = *static_cast<Interval*>(extra);
+}
+extern "C" void assign_max_lifetime(const char*, void* extra) {
+    current.max_lifetime = *static_cast<Interval*>(extra);
+}
+extern "C" void assign_expiry_notice(const char*, void* extra) {
+    current.expiry_notice = *static_cast<Interval*>(extra);
+}
+
+extern "C" bool check_prefix(char** value, void** extra, GucSource) {
+    core::PrefixList list;
+    if (!core::parse_prefix_list(*value, list)) {
+        GUC_check_errdetail(
+            "It must be a list of up to %d stems, each of up to %d lower-case letters and digits and beginning with a "
+            "letter; none may be another one with \"s\" added, since that is the prefix of its session secrets.",
+            static_cast<int>(core::kMaxStems), static_cast<int>(core::kMaxStemChars));
+        return false;
+    }
+    auto* copy = static_cast<core::PrefixList*>(malloc(sizeof(core::PrefixList)));
+    if (copy == nullptr) return false;
+    *copy = list;
+    *extra = copy;
+    return true;
+}
+extern "C" void assign_prefix(const char*, void* extra) {
+    current.prefixes = *static_cast<core::PrefixList*>(extra);
+}
+
+}  // namespace
+
+const Settings& settings() { return current; }
+
+TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
+    // A timestamptz is a timestamp in UTC; the sum of timestamp and interval knows no time zone.
+    return DatumGetTimestamp(
+        DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
+}
+
+void define_settings() {
+    DefineCustomStringVariable(
+        "mirox_tokens.default_lifetime", "Sets how long a token lives when issued without an expiration.", nullptr,
+        &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime, assign_default_lifetime, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.", nullptr,
+        &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);
+    DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets how long a token may live at most.",
+                               "It may be lowered from 5 years, not raised.", &max_lifetime_text, "5 years",
+                               PGC_SUSET, 0, check_lifetime, assign_max_lifetime, nullptr);
+    DefineCustomIntVariable("mirox_tokens.max_tokens_per_account",
+                            "Sets how many unrevoked tokens an account may hold.",
+                            "It may be lowered from 64, not raised.", &current.max_tokens_per_account,
+                            kMaxTokensPerAccount, 1, kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mirox_tokens.node_id",
+                            "Sets the number of this node, part of the key of each row of the audit log.",
+                            "Give each node that writes (after logical replication, say) a number of its own.",
+                            &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("mirox_tokens.prefix",
+                               "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
+                               "A token's prefix is the stem, a session's the stem and \"s\".", &prefix_text, "mirox",
+                               PGC_SUSET, GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
+}
+
+}  // namespace mirox::pg

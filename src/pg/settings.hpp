@@ -1,0 +1,35 @@
+// The settings mirox_tokens.*: one place for their names, bounds, defaults and texts.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "core/secret.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace mirox::pg {
+
+inline constexpr int kMaxTokensPerAccount = 64;
+
+struct Settings {
+    int max_tokens_per_account;
+    int rate_limit;  // requests a minute
+    int rate_burst;  // requests at once from idle
+    int node_id;
+    core::PrefixList prefixes;
+    Interval default_lifetime;
+    Interval max_lifetime;
+    Interval expiry_notice;
+};
+
+const Settings& settings();
+
+// Called once from _PG_init.
+void define_settings();
+
+// The instant `span` after `from`, counted in UTC whatever the session's TimeZone (months and days as UTC has them).
+TimestampTz add_in_utc(TimestampTz from, const Interval& span);
+
+}  // namespace mirox::pg

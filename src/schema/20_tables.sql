@@ -1,0 +1,185 @@
+-- Tables of management. What changes an account, its tokens or its sessions locks the account's row first and then
+-- reads with a fresh snapshot (src/store); that is why there are no foreign keys here: their checks read with the
+-- transaction's snapshot, and at REPEATABLE READ would fail on rows that are plainly there. The triggers of
+-- 30_triggers.sql keep the same integrity, also for DML that bypasses the functions.
+--
+-- An audited row carries the key (audit_node, audit_id) of its last row in audit_log. An INSERT that brings one is a
+-- replay (a restore, a subscriber) and is taken as it is.
+--
+-- token_secret and session are read by C code at fixed offsets: their columns may be added to, never moved.
+
+CREATE SEQUENCE mirox.account_id_seq;
+CREATE SEQUENCE mirox.session_id_seq;
+CREATE SEQUENCE mirox.token_id_seq;
+CREATE SEQUENCE mirox.group_id_seq START 100;
+CREATE SEQUENCE mirox.audit_id_seq;
+REVOKE ALL ON SEQUENCE mirox.account_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.session_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.token_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.group_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.audit_id_seq FROM PUBLIC;
+
+CREATE TABLE mirox.audit_log (
+    node integer NOT NULL,
+    audit_id bigint NOT NULL,
+    at timestamptz NOT NULL,
+    event text COLLATE "C" NOT NULL,
+    account_id bigint,
+    user_id text COLLATE "C",
+    token_id bigint,
+    session_id bigint,
+    db_role text COLLATE "C",
+    ip inet,
+    user_agent text,
+    requests bigint,
+    detail jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (node, audit_id)
+);
+REVOKE ALL ON TABLE mirox.audit_log FROM PUBLIC;
+CREATE INDEX audit_log_token ON mirox.audit_log (token_id, at) WHERE token_id IS NOT NULL;
+COMMENT ON TABLE mirox.audit_log IS
+    'Each act of management, written by triggers, never changed. Read it through the view audit_trail';
+
+CREATE TABLE mirox.account (
+    account_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.account_id_seq') PRIMARY KEY,
+    user_id text COLLATE "C" NOT NULL UNIQUE
+        CHECK (pg_catalog.length(user_id) OPERATOR(pg_catalog.>=) 1
+               AND pg_catalog.length(user_id) OPERATOR(pg_catalog.<=) 255),
+    permissions mirox.scopes NOT NULL,
+    rate_limit integer CHECK (rate_limit OPERATOR(pg_catalog.>=) 0),
+    burst integer CHECK (burst OPERATOR(pg_catalog.>=) 1),
+    locked_at timestamptz,
+    lock_reason text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    audit_node integer,
+    audit_id bigint
+) WITH (fillfactor = 90);
+REVOKE ALL ON TABLE mirox.account FROM PUBLIC;
+COMMENT ON TABLE mirox.account IS 'Owners of tokens. The row is the lock for all that is the account''s';
+COMMENT ON COLUMN mirox.account.permissions IS 'What the owner may; no token of the owner''s ever may more';
+COMMENT ON COLUMN mirox.account.rate_limit IS 'Requests a minute; NULL: mirox_tokens.rate_limit';
+COMMENT ON COLUMN mirox.account.burst IS 'Requests at once from idle; NULL: mirox_tokens.rate_burst';
+
+CREATE TABLE mirox.session (
+    digest mirox.digest NOT NULL UNIQUE,
+    session_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.session_id_seq') PRIMARY KEY,
+    account_id bigint NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    expires_at timestamptz NOT NULL CHECK (pg_catalog.isfinite(expires_at)),
+    closed_at timestamptz,
+    client_ip inet,
+    user_agent text,
+    audit_node integer,
+    audit_id bigint
+) WITH (fillfactor = 90);
+REVOKE ALL ON TABLE mirox.session FROM PUBLIC;
+CREATE INDEX session_account ON mirox.session (account_id);
+COMMENT ON TABLE mirox.session IS 'Logged-in web sessions, by the digest of their secret';
+
+CREATE TABLE mirox.permission_group (
+    group_id integer NOT NULL DEFAULT pg_catalog.nextval('mirox.group_id_seq') PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE
+        CHECK (name OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_-]{0,62}$'),
+    permissions mirox.scopes NOT NULL,
+    description text NOT NULL DEFAULT '',
+    builtin boolean NOT NULL DEFAULT false,
+    audit_node integer,
+    audit_id bigint
+);
+REVOKE ALL ON TABLE mirox.permission_group FROM PUBLIC;
+COMMENT ON TABLE mirox.permission_group IS
+    'Permission groups: a token reaches what its owner, its group and the token itself all allow';
+
+CREATE TABLE mirox.token (
+    token_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.token_id_seq') PRIMARY KEY,
+    account_id bigint NOT NULL,
+    place smallint NOT NULL
+        CHECK (place OPERATOR(pg_catalog.>=) 1 AND place OPERATOR(pg_catalog.<=) 64),
+    generation integer NOT NULL DEFAULT 1 CHECK (generation OPERATOR(pg_catalog.>=) 1),
+    name text NOT NULL,
+    group_id integer NOT NULL,
+    permissions mirox.scopes,
+    allowed_ips cidr[] CHECK (pg_catalog.cardinality(allowed_ips) OPERATOR(pg_catalog.>=) 1),
+    format text COLLATE "C" NOT NULL DEFAULT 'opaque'
+        CHECK (format OPERATOR(pg_catalog.=) ANY (ARRAY['opaque', 'jwt'])),
+    hint text NOT NULL,
+    lifetime interval NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    rotated_at timestamptz,
+    expires_at timestamptz NOT NULL CHECK (pg_catalog.isfinite(expires_at)),
+    revoked_at timestamptz,
+    revoke_reason text,
+    metadata jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(metadata) OPERATOR(pg_catalog.=) 'object'),
+    audit_node integer,
+    audit_id bigint
+) WITH (fillfactor = 90);
+REVOKE ALL ON TABLE mirox.token FROM PUBLIC;
+-- The cap itself: 64 places, each held by one unrevoked token. It holds whatever is done to the triggers.
+CREATE UNIQUE INDEX token_place ON mirox.token (account_id, place) WHERE revoked_at IS NULL;
+CREATE INDEX token_group ON mirox.token (group_id);
+COMMENT ON TABLE mirox.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
+COMMENT ON COLUMN mirox.token.permissions IS 'The token''s own narrowing; NULL: none';
+COMMENT ON COLUMN mirox.token.generation IS 'Raised by each rotation; usage is kept by generation';
+COMMENT ON COLUMN mirox.token.lifetime IS 'The length of the expiration window, which rotation restarts';
+COMMENT ON COLUMN mirox.token.hint IS 'The redacted form of the current secret';
+
+-- One row a secret, with all that a check needs. state: c current, o overlapping (until ends_at), r rotated away,
+-- v revoked. rate_limit and burst: -1 for the configured default.
+CREATE TABLE mirox.token_secret (
+    digest mirox.digest NOT NULL PRIMARY KEY,
+    token_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ends_at timestamptz NOT NULL DEFAULT 'infinity',
+    generation integer NOT NULL,
+    group_id integer NOT NULL,
+    rate_limit integer NOT NULL,
+    burst integer NOT NULL,
+    key_id smallint NOT NULL DEFAULT 0,
+    scheme "char" NOT NULL DEFAULT 's' CHECK (scheme OPERATOR(pg_catalog.=) ANY (ARRAY['s', 'h']::"char"[])),
+    state "char" NOT NULL DEFAULT 'c'
+        CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o', 'r', 'v']::"char"[])),
+    locked boolean NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    permissions mirox.scopes NOT NULL,
+    allowed_ips cidr[],
+    audit_node integer,
+    audit_id bigint
+) WITH (fillfactor = 90);
+REVOKE ALL ON TABLE mirox.token_secret FROM PUBLIC;
+CREATE INDEX token_secret_token ON mirox.token_secret (token_id);
+CREATE UNIQUE INDEX token_secret_current ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'c';
+CREATE UNIQUE INDEX token_secret_overlap ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'o';
+COMMENT ON TABLE mirox.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
+COMMENT ON COLUMN mirox.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
+COMMENT ON COLUMN mirox.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
+
+-- The newest recorded use of each generation of a token; written by the background worker alone.
+CREATE TABLE mirox.token_usage (
+    token_id bigint NOT NULL,
+    generation integer NOT NULL,
+    uses bigint NOT NULL DEFAULT 0,
+    refusals bigint NOT NULL DEFAULT 0,
+    last_used_at timestamptz,
+    last_ip inet,
+    last_location text,
+    last_browser text,
+    last_os text,
+    PRIMARY KEY (token_id, generation)
+) WITH (fillfactor = 80);
+REVOKE ALL ON TABLE mirox.token_usage FROM PUBLIC;
+COMMENT ON TABLE mirox.token_usage IS 'Usage of each token since it was issued or last rotated (by generation)';
+
+-- ---- dump and restore: all but what the script itself fills ----------------------------------------------------------
+SELECT pg_catalog.pg_extension_config_dump('mirox.account_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.session_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.token_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.group_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.audit_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.account', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.session', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.permission_group', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('mirox.token', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.token_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.token_usage', '');

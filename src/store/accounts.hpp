@@ -1,0 +1,40 @@
+// Accounts: the row that is the lock for all that is the account's.
+//
+// Locks: lock_account() takes the row FOR NO KEY UPDATE in its newest version. Whatever changes an account, its tokens or
+// its sessions calls it first and only then reads, with a fresh snapshot.
+#pragma once
+
+#include "pg/prelude.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace mirox::store {
+
+inline constexpr std::size_t kMaxUserIdChars = 255;
+
+// Copies in the memory context of the call.
+struct Account {
+    std::int64_t account_id;  // 0: none
+    struct varlena* user_id;
+    Datum permissions;  // mirox.scopes
+    std::int32_t rate_limit;  // -1: the configured default
+    std::int32_t burst;
+    bool locked;
+    TimestampTz locked_at;
+};
+
+// False when there is no such account (any more).
+bool lock_account(std::int64_t account_id, Account& out);
+bool lock_account_of(std::string_view user_id, Account& out);
+bool find_account(std::int64_t account_id, Account& out);  // no lock
+bool find_account_of(std::string_view user_id, Account& out);
+
+// As lock_account_of(), with P0002 when there is none.
+void require_account(std::string_view user_id, Account& out);
+
+// 22023 unless it may be an account's user id: 1 to 255 characters, none of them a control character.
+void check_user_id(std::string_view user_id);
+
+}  // namespace mirox::store

@@ -1,0 +1,178 @@
+// The audit log (see audit.hpp). Appends only; takes the ordinary lock of an INSERT.
+#include "store/audit.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/date.h"
+#include "utils/datum.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+}
+
+namespace mirox::store {
+namespace {
+
+using pg::Type;
+
+pg::Query insert_row = {
+    "INSERT INTO mirox.audit_log (node, audit_id, at, event, account_id, user_id, token_id, session_id, db_role, ip, "
+    "user_agent, detail) VALUES ($1, pg_catalog.nextval('mirox.audit_id_seq'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+    "RETURNING audit_id",
+    {Type::int4, Type::timestamptz, Type::text, Type::int8, Type::text, Type::int8, Type::int8, Type::text, Type::inet,
+     Type::text, Type::jsonb}};
+
+// Columns that say nothing to a reader of the log, or must not be in it.
+bool left_out(const char* name, Oid type) {
+    return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 || strcmp(name, "audit_id") == 0;
+}
+
+void append_value(StringInfo out, Datum value, Oid type) {
+    switch (type) {
+        case BOOLOID: appendStringInfoString(out, DatumGetBool(value) ? "true" : "false"); return;
+        case INT2OID: appendStringInfo(out, "%d", DatumGetInt16(value)); return;
+        case INT4OID: appendStringInfo(out, "%d", DatumGetInt32(value)); return;
+        case INT8OID: appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value)); return;
+        case TIMESTAMPTZOID: {
+            // ISO 8601 in UTC, whatever the session's DateStyle and TimeZone.
+            char iso[MAXDATELEN + 1];
+            const int utc = 0;
+            JsonEncodeDateTime(iso, value, TIMESTAMPTZOID, &utc);
+            appendStringInfo(out, "\"%s\"", iso);
+            return;
+        }
+        case JSONBOID: {
+            Jsonb* json = DatumGetJsonbP(value);
+            JsonbToCString(out, &json->root, VARSIZE(json));
+            return;
+        }
+        default: {
+            Oid output;
+            bool is_varlena;
+            getTypeOutputInfo(type, &output, &is_varlena);
+            escape_json(out, OidOutputFunctionCall(output, value));
+        }
+    }
+}
+
+}  // namespace
+
+Detail::Detail() {
+    initStringInfo(&text_);
+    appendStringInfoChar(&text_, '{');
+}
+
+void Detail::key(const char* name) {
+    if (!empty_) appendStringInfoString(&text_, ", ");
+    empty_ = false;
+    escape_json(&text_, name);
+    appendStringInfoString(&text_, ": ");
+}
+
+void Detail::add_text(const char* name, std::string_view value) {
+    key(name);
+    escape_json(&text_, pnstrdup(value.data(), value.size()));
+}
+
+void Detail::add_bool(const char* name, bool value) {
+    key(name);
+    appendStringInfoString(&text_, value ? "true" : "false");
+}
+
+void Detail::add_int(const char* name, std::int64_t value) {
+    key(name);
+    appendStringInfo(&text_, INT64_FORMAT, value);
+}
+
+void Detail::add_value(const char* name, Datum value, Oid type) {
+    key(name);
+    append_value(&text_, value, type);
+}
+
+int Detail::add_row(HeapTuple row, TupleDesc columns) {
+    int written = 0;
+    for (int i = 0; i < columns->natts; i++) {
+        const Form_pg_attribute attribute = TupleDescAttr(columns, i);
+        if (attribute->attisdropped || left_out(NameStr(attribute->attname), attribute->atttypid)) continue;
+        bool is_null;
+        const Datum value = heap_getattr(row, i + 1, columns, &is_null);
+        if (is_null) continue;
+        add_value(NameStr(attribute->attname), value, attribute->atttypid);
+        written++;
+    }
+    return written;
+}
+
+int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
+    int written = 0;
+    for (int i = 0; i < columns->natts; i++) {
+        const Form_pg_attribute attribute = TupleDescAttr(columns, i);
+        if (attribute->attisdropped) continue;
+        const char* name = NameStr(attribute->attname);
+        bool null_before, null_after;
+        const Datum old_value = heap_getattr(before, i + 1, columns, &null_before);
+        const Datum new_value = heap_getattr(after, i + 1, columns, &null_after);
+        if (null_before && null_after) continue;
+        if (!null_before && !null_after &&
+            datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen))
+            continue;
+        if (left_out(name, attribute->atttypid)) {
+            // That a digest was changed is worth knowing; which one it was is nobody's business.
+            if (attribute->atttypid == pg::catalog().digest_type) {
+                add_text(name, "changed");
+                written++;
+            }
+            continue;
+        }
+        key(name);
+        appendStringInfoString(&text_, "{\"from\": ");
+        if (null_before)
+            appendStringInfoString(&text_, "null");
+        else
+            append_value(&text_, old_value, attribute->atttypid);
+        appendStringInfoString(&text_, ", \"to\": ");
+        if (null_after)
+            appendStringInfoString(&text_, "null");
+        else
+            append_value(&text_, new_value, attribute->atttypid);
+        appendStringInfoChar(&text_, '}');
+        written++;
+    }
+    return written;
+}
+
+Datum Detail::jsonb() {
+    appendStringInfoChar(&text_, '}');
+    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_.data));
+}
+
+AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
+    Actor* actor = current_actor();
+    Assert(actor != nullptr);
+    if (actor->direct) detail.add_bool("direct", true);
+    const std::int64_t session = subject.session_id != 0 ? subject.session_id : actor->session_id;
+    const char* role = GetUserNameFromId(actor->owner.caller, true);
+    pg::Args args;
+    args.int4(pg::settings().node_id)
+        .add(TimestampTzGetDatum(GetCurrentTimestamp()))
+        .text(event)
+        .add_or_null(Int64GetDatum(subject.account_id), subject.account_id != 0)
+        .add_or_null(PointerGetDatum(subject.user_id), subject.user_id != nullptr)
+        .add_or_null(Int64GetDatum(subject.token_id), subject.token_id != 0)
+        .add_or_null(Int64GetDatum(session), session != 0)
+        .text_or_null(role == nullptr ? "" : role, role != nullptr)
+        .add_or_null(actor->session_ip, actor->session_ip != 0)
+        .add_or_null(PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
+        .add(detail.jsonb());
+    pg::run(insert_row, args);
+    actor->last = {pg::settings().node_id, DatumGetInt64(pg::result_value(0, 1))};
+    return actor->last;
+}
+
+}  // namespace mirox::store

@@ -1,0 +1,46 @@
+// The audit log: one row for each act of management, written in the transaction that does it.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "store/actor.hpp"
+
+extern "C" {
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "lib/stringinfo.h"
+}
+
+namespace mirox::store {
+
+// A JSON object under construction, in the current memory context. No value of a digest column ever enters one.
+class Detail {
+  public:
+    Detail();
+    void add_text(const char* key, std::string_view value);
+    void add_bool(const char* key, bool value);
+    void add_int(const char* key, std::int64_t value);
+    void add_value(const char* key, Datum value, Oid type);
+    // What a row holds, NULLs and bookkeeping left out; what an update changed, as {"column": {"from": …, "to": …}}.
+    // Returns how many columns were written.
+    int add_row(HeapTuple row, TupleDesc columns);
+    int add_changes(HeapTuple before, HeapTuple after, TupleDesc columns);
+    Datum jsonb();
+
+  private:
+    void key(const char* name);
+    StringInfoData text_;
+    bool empty_ = true;
+};
+
+struct Subject {
+    std::int64_t account_id;    // 0: none
+    struct varlena* user_id;    // null: none
+    std::int64_t token_id;      // 0: none
+    std::int64_t session_id;    // 0: the actor's
+};
+
+// Writes the row for the current actor (which must stand) and returns its key.
+AuditKey audit(const char* event, const Subject& subject, Detail& detail);
+
+}  // namespace mirox::store

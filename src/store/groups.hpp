@@ -1,0 +1,29 @@
+// Permission groups, cached whole in each backend: there are few. The cache is filled with a fresh snapshot and forgotten
+// when the table's trigger sends a relcache invalidation, which reaches standbys and subscribers too.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "core/scopes.hpp"
+
+namespace mirox::store {
+
+struct Group {
+    std::int32_t id;
+    std::string_view name;       // in the cache's memory: valid until the next look-up
+    core::ScopeSet permissions;  // likewise
+    bool everything;             // holds `*`
+    Datum name_text;             // the name as a text Datum
+};
+
+// Null when there is none. Call AcceptInvalidationMessages() first where the newest state matters.
+const Group* group_by_id(std::int32_t id);
+const Group* group_by_name(std::string_view name);
+
+// 22023 with the names there are.
+const Group& require_group(std::string_view name);
+
+// Called once from _PG_init.
+void watch_groups();
+
+}  // namespace mirox::store

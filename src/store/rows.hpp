@@ -1,0 +1,74 @@
+// Rows as C++ sees them: found by a unique index with the newest committed state, and locked in their newest version,
+// whatever the transaction's isolation level. No SPI, no plan.
+//
+// Locks: reading takes AccessShareLock on table and index, until the end of the transaction; locking a row takes
+// RowExclusiveLock on its table (so that a direct UPDATE can wait for all management in flight: statement_lock).
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "core/crypto.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "nodes/lockoptions.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+}
+
+namespace mirox::store {
+
+// One look-up. The slot's values point into the buffer that it pins: copy what must outlive close().
+struct RowScan {
+    Relation heap;
+    Relation index;
+    IndexScanDesc scan;
+    TupleTableSlot* slot;
+    Snapshot snapshot;
+};
+
+struct Key {
+    enum class Kind : std::uint8_t { digest, int8, int4, text } kind;
+    Datum value;
+};
+
+// True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
+// server's resource owner closes all.
+bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key);
+void close_scan(RowScan& scan);
+
+// Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
+// then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
+bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);
+
+// Fixed part of a row of token_secret, at its place in the tuple (src/schema/20_tables.sql).
+struct SecretFixed {
+    core::Digest digest;
+    std::int64_t token_id;
+    std::int64_t account_id;
+    TimestampTz expires_at;
+    TimestampTz ends_at;
+    std::int32_t generation;
+    std::int32_t group_id;
+    std::int32_t rate_limit;
+    std::int32_t burst;
+    std::int16_t key_id;
+    char scheme;
+    char state;
+    bool locked;
+};
+namespace secret_column {
+inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6, kGroupId = 7,
+                     kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12, kLocked = 13, kUserId = 14,
+                     kPermissions = 15, kAllowedIps = 16, kAuditNode = 17, kAuditId = 18;
+}
+inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
+
+// The fixed part of the row in a slot of token_secret.
+const SecretFixed& secret_fixed(TupleTableSlot* slot);
+
+Datum column(TupleTableSlot* slot, int number, bool* is_null);
+
+}  // namespace mirox::store

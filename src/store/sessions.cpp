@@ -1,0 +1,72 @@
+// Web sessions (see sessions.hpp, also for the locks).
+#include "store/sessions.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/values.hpp"
+#include "store/rows.hpp"
+#include "store/secrets.hpp"
+
+extern "C" {
+#include "utils/inet.h"
+}
+
+namespace mirox::store {
+namespace {
+
+namespace columns {
+constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kClientIp = 7, kUserAgent = 8;
+}
+
+[[noreturn]] void refuse_session(const char* detail) {
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
+                errhint("Log in again and open a session with mirox.open_session."));
+}
+
+}  // namespace
+
+bool find_session(const core::Digest& digest, Session& out) {
+    RowScan scan;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
+                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
+    out = {};
+    if (found) {
+        bool is_null;
+        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
+        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
+        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
+        (void)column(scan.slot, columns::kClosedAt, &is_null);
+        out.closed = !is_null;
+        Datum value = column(scan.slot, columns::kClientIp, &is_null);
+        if (!is_null) out.client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+        value = column(scan.slot, columns::kUserAgent, &is_null);
+        if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
+    }
+    close_scan(scan);
+    return found;
+}
+
+void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
+    const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
+    if (kind == core::SecretKind::token)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
+                    errdetail("The argument is a token's secret where a web session's is needed."),
+                    errhint("Log in and pass the secret that mirox.open_session returned."));
+    if (kind == core::SecretKind::malformed) refuse_session("The argument is not a session's secret.");
+    const core::Digest digest = digest_of(secret);
+    Session session;
+    if (!find_session(digest, session)) refuse_session("The session is unknown.");
+    const bool account_there = lock ? lock_account(session.account_id, actor.account)
+                                    : find_account(session.account_id, actor.account);
+    if (!account_there) refuse_session("The session's account was deleted.");
+    // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
+    if (lock && !find_session(digest, session)) refuse_session("The session is unknown.");
+    if (session.closed) refuse_session("The session was closed.");
+    if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.");
+    if (actor.account.locked) refuse_session("The account is locked.");
+    actor.session_id = session.session_id;
+    actor.session_ip = session.client_ip;
+    actor.session_agent = session.user_agent;
+}
+
+}  // namespace mirox::store

@@ -1,0 +1,396 @@
+// Tokens (see tokens.hpp, also for the locks).
+#include "store/tokens.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/rows.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inet.h"
+#include "utils/jsonb.h"
+}
+
+namespace mirox::store {
+namespace {
+
+using pg::Type;
+
+constexpr Interval kNoTime = {0, 0, 0};
+constexpr Interval kLongestOverlap = {0, 7, 0};
+constexpr int kMaxMetadataBytes = 8192;
+constexpr int kMaxAllowedIps = 256;
+constexpr int kMaxReasonChars = 500;
+
+pg::Query select_places = {
+    "SELECT place, expires_at OPERATOR(pg_catalog.<=) $2 FROM mirox.token "
+    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL",
+    {Type::int8, Type::timestamptz}};
+
+pg::Query insert_token = {
+    "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
+    "created_at, expires_at, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING token_id",
+    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text, Type::interval,
+     Type::timestamptz, Type::timestamptz, Type::jsonb}};
+
+// All that a check needs is put on the secret's row from the token's and the account's, in this one place.
+pg::Query insert_secret = {
+    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, "
+    "key_id, scheme, locked, user_id, permissions, allowed_ips) "
+    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, -1), "
+    "COALESCE(a.burst, -1), $3, $4, a.locked_at IS NOT NULL, a.user_id, "
+    "mirox.compile_permissions(a.permissions, t.permissions), t.allowed_ips "
+    "FROM mirox.token t JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
+    "WHERE t.token_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8, Type::digest, Type::int2, Type::character}};
+
+pg::Query select_token = {
+    "SELECT name, group_id, place, lifetime, expires_at, revoked_at, created_at, format FROM mirox.token "
+    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND account_id OPERATOR(pg_catalog.=) $2",
+    {Type::int8, Type::int8}};
+
+pg::Query end_overlap = {
+    "UPDATE mirox.token_secret SET state = 'r', ends_at = LEAST(ends_at, $2) "
+    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'o'",
+    {Type::int8, Type::timestamptz}};
+
+pg::Query retire_current = {
+    "UPDATE mirox.token_secret SET state = $3, ends_at = LEAST(expires_at, $2) "
+    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'c'",
+    {Type::int8, Type::timestamptz, Type::character}};
+
+pg::Query rotate_row = {
+    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = $3, "
+    "hint = $4 WHERE token_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8, Type::timestamptz, Type::timestamptz, Type::text}};
+
+pg::Query revoke_row = {
+    "UPDATE mirox.token SET revoked_at = $2, revoke_reason = $3 "
+    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL",
+    {Type::int8, Type::timestamptz, Type::text}};
+
+pg::Query revoke_rows = {
+    "UPDATE mirox.token SET revoked_at = $2, revoke_reason = $3 "
+    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL "
+    "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
+    {Type::int8, Type::timestamptz, Type::text, Type::boolean}};
+
+pg::Query rename_row = {
+    "UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8, Type::text}};
+
+pg::Query select_account_of = {
+    "SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+
+int compare_spans(const Interval& a, const Interval& b) {
+    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
+}
+
+void check_reason(std::string_view reason) {
+    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars), errhint("Shorten it."));
+}
+
+// The expiration and its length; the length is what rotation restarts.
+void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
+    if (request.has_expires_at && request.has_expires_in)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
+                    errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
+    if (request.has_expires_at) {
+        expires_at = request.expires_at;
+        check_expiry(expires_at, now);
+        lifetime = {expires_at - now, 0, 0};
+        return;
+    }
+    lifetime = pg::settings().default_lifetime;
+    if (!request.has_expires_in) {
+        // A default beyond a lowered maximum means the maximum.
+        if (compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
+    } else {
+        lifetime = *request.expires_in;
+        if (compare_spans(lifetime, kNoTime) <= 0)
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
+                        errhint("Give an interval such as '90 days'."));
+    }
+    expires_at = pg::add_in_utc(now, lifetime);
+    check_expiry(expires_at, now);
+}
+
+// What is asked for and not covered, as text for a DETAIL; null when all is covered.
+const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
+    StringInfoData missing;
+    int count = 0;
+    core::ScopeSet::Cursor cursor = asked.begin();
+    core::Scope scope;
+    while (cursor.next(scope)) {
+        if (granted.covers(scope)) continue;
+        if (count == 0) initStringInfo(&missing);
+        if (count++ == 10) {
+            appendStringInfoString(&missing, ", …");
+            break;
+        }
+        appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
+                         scope.resource.data());
+        if (!scope.action.empty())
+            appendStringInfo(&missing, ":%.*s", static_cast<int>(scope.action.size()), scope.action.data());
+    }
+    return count == 0 ? nullptr : missing.data;
+}
+
+Datum check_permissions(Datum asked_array, const Account& owner, const Group& group) {
+    const Datum asked = pg::scopes_from_text_array(asked_array);
+    const core::ScopeSet set = pg::scope_set(asked);
+    if (set.count() == 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
+                    errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
+    const char* missing = beyond(set, pg::scope_set(owner.permissions));
+    if (missing != nullptr)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
+                    errdetail("The owner does not have: %s.", missing),
+                    errhint("Ask for what the owner has, or let an administrator give the owner more first."));
+    missing = beyond(set, group.permissions);
+    if (missing != nullptr)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
+                    errdetail("The group does not allow: %s.", missing),
+                    errhint("Ask for what the group allows, or choose another permission group."));
+    return asked;
+}
+
+// The networks, each IPv4-mapped one as IPv4, so that what is stored matches what a check compares.
+Datum check_allowed_ips(Datum given) {
+    ArrayType* array = DatumGetArrayTypeP(given);
+    Datum* items;
+    bool* nulls;
+    int count;
+    deconstruct_array(array, CIDROID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
+    if (count == 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must not be empty"),
+                    errhint("Leave it NULL for no limit, or name at least one network."));
+    if (count > kMaxAllowedIps || ARR_NDIM(array) > 1)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
+                    errhint("Join neighbouring networks into larger ones."));
+    for (int i = 0; i < count; i++) {
+        if (nulls[i])
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a network must not be NULL"),
+                        errhint("Leave the element out."));
+        items[i] = pg::plain_network(items[i]);
+    }
+    return PointerGetDatum(construct_array(items, count, CIDROID, -1, false, TYPALIGN_INT));
+}
+
+void check_metadata(Datum metadata) {
+    Jsonb* json = DatumGetJsonbP(metadata);
+    if (!JB_ROOT_IS_OBJECT(json) || VARSIZE(json) > kMaxMetadataBytes)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
+                    errhint("Keep larger data in a table of your own, by token_id."));
+}
+
+void store_secret(std::int64_t token_id, const NewSecret& secret) {
+    pg::Args args;
+    args.int8(token_id)
+        .add(PointerGetDatum(secret.digest.data()))
+        .add(Int16GetDatum(secret.key_id))
+        .add(CharGetDatum(secret.scheme));
+    if (pg::run(insert_secret, args) != 1) elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
+}
+
+}  // namespace
+
+void normalise_name(std::string_view given, Name& out) {
+    char utf8[core::kMaxNameBytes];
+    std::size_t size = 0;
+    const char* why = nullptr;
+    switch (core::normalise_name(pg::to_utf8(given), utf8, size)) {
+        case core::NameStatus::ok: break;
+        case core::NameStatus::invalid_utf8: why = "It is not valid UTF-8."; break;
+        case core::NameStatus::empty: why = "It is empty, or spaces only."; break;
+        case core::NameStatus::too_long: why = "It has more than 100 characters."; break;
+        case core::NameStatus::control_character:
+            why = "It has a control character, a line separator or a mark that overrides the direction of text.";
+            break;
+        case core::NameStatus::nothing_visible: why = "It has no visible character."; break;
+    }
+    if (why != nullptr)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
+                    errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
+    const std::string_view text = pg::from_utf8({utf8, size});
+    if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
+    memcpy(out.text, text.data(), text.size());
+    out.size = text.size();
+}
+
+void check_expiry(TimestampTz expires_at, TimestampTz now) {
+    if (TIMESTAMP_NOT_FINITE(expires_at))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token must expire"),
+                    errhint("Give a date within mirox_tokens.max_lifetime."));
+    if (expires_at <= now)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
+                    errhint("Give a date in the future."));
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    if (expires_at > latest)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+                    errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
+                    errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+}
+
+Places places_of(std::int64_t account_id) {
+    pg::Args args;
+    args.int8(account_id).add(TimestampTzGetDatum(GetCurrentTimestamp()));
+    const std::uint64_t rows = pg::run(select_places, args);
+    Places places = {};
+    for (std::uint64_t i = 0; i < rows; i++) {
+        places.taken |= std::uint64_t{1} << (DatumGetInt16(pg::result_value(i, 1)) - 1);
+        places.held++;
+        if (DatumGetBool(pg::result_value(i, 2))) places.expired++;
+    }
+    return places;
+}
+
+int free_place(const Places& places, const Account& owner) {
+    const int cap = pg::settings().max_tokens_per_account;
+    if (places.held >= cap || ~places.taken == 0) {
+        const std::string_view user = pg::view_of(owner.user_id);
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
+                    errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
+                              static_cast<int>(user.size()), user.data(), places.held, cap, places.expired),
+                    places.expired > 0
+                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate one back to life.")
+                        : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
+    }
+    int place = 1;
+    while ((places.taken >> (place - 1)) & 1) place++;
+    return place;
+}
+
+void no_such_token() {
+    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
+                errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
+}
+
+void issue(Actor& actor, const IssueRequest& request, Issued& out) {
+    const Account& owner = actor.account;
+    normalise_name(request.name, out.name);
+    const Group& group = require_group(request.group);
+    out.group_id = group.id;
+    const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
+    const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
+    check_metadata(request.metadata);
+    Interval lifetime;
+    out.created_at = GetCurrentTimestamp();
+    choose_expiry(request, out.created_at, out.expires_at, lifetime);
+    out.place = free_place(places_of(owner.account_id), owner);
+
+    out.secret = make_secret(core::SecretKind::token);
+    pg::Args args;
+    args.int8(owner.account_id)
+        .add(Int16GetDatum(out.place))
+        .text(out.name.view())
+        .int4(out.group_id)
+        .add_or_null(permissions, permissions != 0)
+        .add_or_null(allowed_ips, allowed_ips != 0)
+        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .add(IntervalPGetDatum(&lifetime))
+        .add(TimestampTzGetDatum(out.created_at))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .add(request.metadata);
+    pg::run(insert_token, args);
+    out.token_id = DatumGetInt64(pg::result_value(0, 1));
+    store_secret(out.token_id, out.secret);
+}
+
+void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
+    if (compare_spans(overlap, kNoTime) < 0 || compare_spans(overlap, kLongestOverlap) > 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
+                    errdetail("Two secrets of a token may overlap by 7 days at most."),
+                    errhint("Give an interval from '0' to '7 days'."));
+    pg::Args which;
+    which.int8(token_id).int8(actor.account.account_id);
+    if (pg::run(select_token, which) == 0) no_such_token();
+    bool is_null;
+    (void)pg::result(0, 6, &is_null);
+    if (!is_null) no_such_token();
+    const std::string_view name = pg::text_view(pg::result_value(0, 1));
+    memcpy(out.name.text, name.data(), name.size());
+    out.name.size = name.size();
+    out.group_id = DatumGetInt32(pg::result_value(0, 2));
+    out.place = DatumGetInt16(pg::result_value(0, 3));
+    const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
+    out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
+
+    const TimestampTz now = GetCurrentTimestamp();
+    // The original length, unless the maximum was lowered since.
+    out.expires_at = pg::add_in_utc(now, lifetime);
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    if (out.expires_at > latest) out.expires_at = latest;
+    out.token_id = token_id;
+    out.secret = make_secret(core::SecretKind::token);
+
+    pg::Args end;
+    end.int8(token_id).add(TimestampTzGetDatum(now));
+    pg::run(end_overlap, end);
+    const bool overlapping = compare_spans(overlap, kNoTime) > 0;
+    pg::Args retire;
+    retire.int8(token_id)
+        .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
+        .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
+    pg::run(retire_current, retire);
+    pg::Args row;
+    row.int8(token_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+    pg::run(rotate_row, row);
+    store_secret(token_id, out.secret);
+}
+
+TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {
+    check_reason(reason);
+    pg::Args which;
+    which.int8(token_id).int8(actor.account.account_id);
+    if (pg::run(select_token, which) == 0) no_such_token();
+    bool is_null;
+    const Datum before = pg::result(0, 6, &is_null);
+    if (!is_null) return DatumGetTimestampTz(before);
+    const TimestampTz now = GetCurrentTimestamp();
+    pg::Args args;
+    args.int8(token_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
+    pg::run(revoke_row, args);
+    return now;
+}
+
+int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expired_only) {
+    check_reason(reason);
+    pg::Args args;
+    args.int8(actor.account.account_id)
+        .add(TimestampTzGetDatum(GetCurrentTimestamp()))
+        .text_or_null(reason, has_reason)
+        .add(BoolGetDatum(expired_only));
+    return static_cast<int>(pg::run(revoke_rows, args));
+}
+
+void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out) {
+    normalise_name(name, out);
+    pg::Args which;
+    which.int8(token_id).int8(actor.account.account_id);
+    if (pg::run(select_token, which) == 0) no_such_token();
+    bool is_null;
+    (void)pg::result(0, 6, &is_null);
+    if (!is_null) no_such_token();
+    if (pg::text_view(pg::result_value(0, 1)) == out.view()) return;
+    pg::Args args;
+    args.int8(token_id).text(out.view());
+    pg::run(rename_row, args);
+}
+
+std::int64_t account_of_token(std::int64_t token_id) {
+    pg::Args args;
+    args.int8(token_id);
+    if (pg::run(select_account_of, args) == 0) return 0;
+    return DatumGetInt64(pg::result_value(0, 1));
+}
+
+}  // namespace mirox::store
