@@ -15,8 +15,9 @@ namespace mirox::core {
 inline constexpr std::size_t kDigestBytes = 32;
 using Digest = std::array<std::uint8_t, kDigestBytes>;
 
-bool sha256(std::string_view bytes, Digest& out) noexcept;                                        // FIPS 180-4
-bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes, Digest& out) noexcept;  // RFC 2104
+bool sha256(std::string_view bytes, Digest& out) noexcept;  // FIPS 180-4
+bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes,
+                 Digest& out) noexcept;                   // RFC 2104
 bool random_bytes(std::span<std::uint8_t> out) noexcept;  // the system's CSPRNG, by OpenSSL
 
 // kSecretRandomChars and the like: uniform base62 characters by rejection sampling over random_bytes().

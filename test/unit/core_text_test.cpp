@@ -1,4 +1,4 @@
-// Tests of core/text.hpp. Normal forms are those of Python's unicodedata (Unicode 14, as our utf8proc),
+// Tests of core/text.hpp. Normal forms are those of Python's unicodedata (Unicode 14; utf8proc 2.8 knows 15),
 // classes those of the Unicode Character Database; nothing was taken from what the code under test gave.
 #include "core/text.hpp"
 
