@@ -1,0 +1,252 @@
+// Network addresses and the walk over forwarding headers; the header states its rules.
+//
+// Pure: may include the C++ library and inet_pton only. Nothing here allocates, throws or logs.
+#include "core/client_address.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace mirox::core {
+namespace {
+
+constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+
+std::string_view trim(std::string_view text) noexcept {
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+bool is_alphanumeric(char c) noexcept {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// RFC 6874's ZoneID, unescaped, and no longer than an interface's name may be on any system.
+bool is_zone(std::string_view text) noexcept {
+    if (text.empty() || text.size() > 64) return false;
+    for (const char c : text)
+        if (!is_alphanumeric(c) && c != '-' && c != '.' && c != '_' && c != '~' && c != '%') return false;
+    return true;
+}
+
+bool parse_bytes(int family, std::string_view text, std::uint8_t* out) noexcept {
+    char copy[INET6_ADDRSTRLEN + 1];
+    if (text.empty() || text.size() >= sizeof copy || text.find('\0') != std::string_view::npos) return false;
+    std::memcpy(copy, text.data(), text.size());
+    copy[text.size()] = '\0';
+    return inet_pton(family, copy, out) == 1;
+}
+
+// `:` and a port, or a hidden one, `:_x` (RFC 7239, 6).
+bool is_port_suffix(std::string_view text) noexcept {
+    if (text.size() < 2 || text.front() != ':') return false;
+    text.remove_prefix(1);
+    if (text.front() == '_') {
+        for (const char c : text)
+            if (!is_alphanumeric(c) && c != '.' && c != '_' && c != '-') return false;
+        return text.size() > 1;
+    }
+    if (text.size() > 5) return false;
+    unsigned port = 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9') return false;
+        port = port * 10 + static_cast<unsigned>(c - '0');
+    }
+    return port <= 65535;
+}
+
+bool parse_node(std::string_view node, Address& out) noexcept {
+    node = trim(node);
+    if (node.size() >= 2 && node.front() == '"' && node.back() == '"') {
+        node.remove_prefix(1);
+        node.remove_suffix(1);
+    }
+    if (node.empty()) return false;
+    if (node.front() == '[') {
+        const std::size_t end = node.find(']');
+        if (end == std::string_view::npos) return false;
+        const std::string_view after = node.substr(end + 1);
+        if (!after.empty() && !is_port_suffix(after)) return false;
+        const std::string_view inside = node.substr(1, end - 1);
+        return inside.find(':') != std::string_view::npos && parse_address(inside, out);
+    }
+    const std::size_t colon = node.find(':');
+    if (colon != std::string_view::npos && node.find(':', colon + 1) == std::string_view::npos) {
+        if (!is_port_suffix(node.substr(colon))) return false;
+        node = node.substr(0, colon);
+    }
+    return parse_address(node, out);
+}
+
+// The start of the quoted string that ends at text[end]; npos when it has none. A quote with an odd number of
+// backslashes before it is a letter of the string.
+std::size_t quote_start(std::string_view text, std::size_t end, std::size_t floor) noexcept {
+    for (std::size_t at = end; at-- > floor;) {
+        if (text[at] != '"') continue;
+        std::size_t slashes = 0;
+        while (at - slashes > floor && text[at - slashes - 1] == '\\') ++slashes;
+        if (slashes % 2 == 0) return at;
+    }
+    return std::string_view::npos;
+}
+
+// Takes the last element off the list. False when it is longer than kMaxHopBytes or its quotes do not pair.
+bool take_last(std::string_view& list, std::string_view& element) noexcept {
+    const std::size_t floor = list.size() > kMaxHopBytes ? list.size() - kMaxHopBytes : 0;
+    std::size_t at = list.size();
+    while (at > floor) {
+        --at;
+        if (list[at] == ',') {
+            element = list.substr(at + 1);
+            list = list.substr(0, at);
+            return true;
+        }
+        if (list[at] == '"') {
+            at = quote_start(list, at, floor);
+            if (at == std::string_view::npos) return false;
+        }
+    }
+    if (floor > 0) return false;
+    element = list;
+    list = {};
+    return true;
+}
+
+bool is_for(std::string_view name) noexcept {
+    return name.size() == 3 && (name[0] | 0x20) == 'f' && (name[1] | 0x20) == 'o' && (name[2] | 0x20) == 'r';
+}
+
+// `for=…;proto=…`: true with the value of its one `for`.
+bool find_for(std::string_view element, std::string_view& value) noexcept {
+    bool found = false;
+    while (!element.empty()) {
+        std::size_t end = 0;
+        bool quoted = false;
+        for (; end < element.size() && (quoted || element[end] != ';'); ++end) {
+            if (element[end] == '"') quoted = !quoted;
+            if (quoted && element[end] == '\\') ++end;
+        }
+        if (quoted) return false;
+        end = std::min(end, element.size());
+        const std::string_view pair = trim(element.substr(0, end));
+        element.remove_prefix(std::min(end + 1, element.size()));
+        if (pair.empty()) continue;
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string_view::npos) return false;
+        if (!is_for(pair.substr(0, equals))) continue;
+        if (found) return false;
+        found = true;
+        value = pair.substr(equals + 1);
+    }
+    return found;
+}
+
+bool parse_hop(std::string_view element, Address& out) noexcept {
+    if (element.find('=') != std::string_view::npos) {
+        std::string_view value;
+        return find_for(element, value) && parse_node(value, out);
+    }
+    return parse_node(element, out);
+}
+
+}  // namespace
+
+Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcept {
+    Address made;
+    if ((bytes.size() != 4 && bytes.size() != 16) || bits > bytes.size() * 8) return made;
+    if (bytes.size() == 16 && bits >= 96 && std::memcmp(bytes.data(), kMappedPrefix, sizeof kMappedPrefix) == 0) {
+        bytes = bytes.subspan(12);
+        bits -= 96;
+    }
+    made.family = bytes.size() == 4 ? AddressFamily::ipv4 : AddressFamily::ipv6;
+    made.bits = static_cast<std::uint8_t>(bits);
+    std::memcpy(made.bytes.data(), bytes.data(), bytes.size());
+    return made;
+}
+
+Address host_of(const Address& address) noexcept {
+    switch (address.family) {
+        case AddressFamily::ipv4:
+            return make_address(std::span(address.bytes).first(4), 32);
+        case AddressFamily::ipv6:
+            return make_address(address.bytes, 128);
+        case AddressFamily::none:
+            break;
+    }
+    return {};
+}
+
+bool parse_address(std::string_view text, Address& out) noexcept {
+    std::uint8_t bytes[16];
+    if (text.find(':') == std::string_view::npos) {
+        if (!parse_bytes(AF_INET, text, bytes)) return false;
+        out = make_address({bytes, 4}, 32);
+        return true;
+    }
+    if (const std::size_t zone = text.find('%'); zone != std::string_view::npos) {
+        if (!is_zone(text.substr(zone + 1))) return false;
+        text = text.substr(0, zone);
+    }
+    if (!parse_bytes(AF_INET6, text, bytes)) return false;
+    out = make_address({bytes, 16}, 128);
+    return true;
+}
+
+bool parse_network(std::string_view text, Address& out) noexcept {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string_view::npos) return parse_address(text, out);
+
+    const std::string_view digits = text.substr(slash + 1);
+    if (digits.empty() || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0')) return false;
+    unsigned bits = 0;
+    for (const char c : digits) {
+        if (c < '0' || c > '9') return false;
+        bits = bits * 10 + static_cast<unsigned>(c - '0');
+    }
+    text = text.substr(0, slash);
+    std::uint8_t bytes[16];
+    const bool is_ipv6 = text.find(':') != std::string_view::npos;
+    if (!parse_bytes(is_ipv6 ? AF_INET6 : AF_INET, text, bytes)) return false;
+    const Address made = make_address({bytes, is_ipv6 ? 16U : 4U}, bits);
+    if (made.family == AddressFamily::none) return false;
+    out = made;
+    return true;
+}
+
+bool contains(const Address& network, const Address& address) noexcept {
+    if (network.family == AddressFamily::none || network.family != address.family) return false;
+    if (address.bits < network.bits) return false;
+    const std::size_t whole = network.bits / 8;
+    const unsigned left = network.bits % 8;
+    if (std::memcmp(network.bytes.data(), address.bytes.data(), whole) != 0) return false;
+    return left == 0 || ((network.bytes[whole] ^ address.bytes[whole]) >> (8 - left)) == 0;
+}
+
+bool address_in(std::span<const Address> networks, const Address& address) noexcept {
+    for (const Address& network : networks)
+        if (contains(network, address)) return true;
+    return false;
+}
+
+Address client_address(std::string_view forwarded, const Address& peer,
+                       std::span<const Address> trusted) noexcept {
+    Address last = host_of(peer);
+    if (!address_in(trusted, last)) return last;
+    for (std::size_t hops = 0; hops < kMaxHops && !forwarded.empty(); ++hops) {
+        std::string_view element;
+        if (!take_last(forwarded, element)) break;
+        element = trim(element);
+        if (element.empty()) continue;
+        Address hop;
+        if (!parse_hop(element, hop)) break;
+        last = hop;
+        if (!address_in(trusted, hop)) break;
+    }
+    return last;
+}
+
+}  // namespace mirox::core
