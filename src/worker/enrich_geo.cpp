@@ -398,6 +398,7 @@ void read_text(MMDB_entry_s& entry, const Path (&paths)[kPaths], ShortText<kSize
         if (!value.has_data || value.type != MMDB_DATA_TYPE_UTF8_STRING) continue;
         // Only so much is looked at as can be needed: a damaged file may claim megabytes.
         out.assign_clean({value.utf8_string, std::min<std::size_t>(value.data_size, 4 * kSize)});
+        if (out.view() == "-") out.clear();  // some files' word for unknown
         if (!out.empty()) return;
     }
 }
