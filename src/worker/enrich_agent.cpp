@@ -1,7 +1,7 @@
 // Browser and operating system of a user agent, by the rules of uap-core.
 //
-// Holds no server call: the C++ library, yaml-cpp and RE2 are used with their exceptions, which end in this
-// file. Takes no lock.
+// This file holds no server call: the C++ library, yaml-cpp and RE2 are used with their exceptions, which end
+// in this file. Takes no lock.
 //
 // How it is fast: trying some 540 expressions on each agent costs milliseconds. RE2's FilteredRE2 names the
 // fixed pieces ("chrome/") that a text must have before a rule can match; an Aho-Corasick automaton finds

@@ -1,7 +1,8 @@
 // Browser and operating system of a user agent, by the rules of uap-core (regexes.yaml).
 //
-// Holds no server call. Plain data in and out, nothing throws, no static object: the state is made by
-// open_agents and lives behind a pointer. One user at a time: the worker's single thread; it takes no lock.
+// This file holds no server call. Plain data in and out, nothing throws, no static object: the state is made
+// by open_agents and lives behind a pointer. One user at a time: the worker's single thread; it takes no
+// lock.
 //
 // The rules are read at the first agent, so a worker that sees none pays nothing. They are read again when
 // the file changes (looked at once a minute at most); when it cannot be read the rules at hand stay, and it

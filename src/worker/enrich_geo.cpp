@@ -1,6 +1,6 @@
 // Where an address is, by any MaxMind DB file.
 //
-// Holds no server call: the C++ library's exceptions end in this file. Takes no lock.
+// This file holds no server call: the C++ library's exceptions end in this file. Takes no lock.
 //
 // libmaxminddb opens the file, searches its tree and decodes its records. It trusts one thing that a damaged
 // or hostile file can abuse: it skips nested values by recursion without a bound, and a few megabytes of

@@ -1,7 +1,7 @@
 // Where an address is, by any MaxMind DB file: country, and region and city when the file has them.
 //
-// Holds no server call. Plain data in and out, nothing throws, no static object: the state is made by
-// open_locations and lives behind a pointer. One user at a time: the worker's single thread; it takes no
+// This file holds no server call. Plain data in and out, nothing throws, no static object: the state is made
+// by open_locations and lives behind a pointer. One user at a time: the worker's single thread; it takes no
 // lock.
 //
 // The worker calls refresh_locations once a drain, which looks whether the file is new, and locate for each

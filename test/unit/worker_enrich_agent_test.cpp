@@ -280,6 +280,12 @@ TEST(WorkerEnrichAgent, FollowsTheSpecification) {
     EXPECT_EQ(agents.resolve("zero 10.0.0.5").os_version.view(), "10.0.0.5");
 }
 
+std::string repeated(std::string_view piece, std::size_t times) {
+    std::string out;
+    for (std::size_t i = 0; i < times; ++i) out += piece;
+    return out;
+}
+
 bool well_formed(std::string_view text) {
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t length = utf8_character(text, at);
@@ -296,11 +302,6 @@ TEST(WorkerEnrichAgent, BoundsWhatItGives) {
     TemporaryFile file;
     file.write(kRules);
     Agents agents(file.path);
-    const auto repeated = [](std::string_view piece, int times) {
-        std::string out;
-        for (int i = 0; i < times; ++i) out += piece;
-        return out;
-    };
     AgentInfo info = agents.resolve("long " + repeated("é", 100) + " v1");
     EXPECT_EQ(info.browser.view(), repeated("é", 32));
     EXPECT_EQ(info.browser_family.view(), repeated("é", 32));
@@ -373,6 +374,9 @@ TEST(WorkerEnrichAgent, SaysWhyItCannotReadTheRules) {
          "regex"},
         {std::string("a: b\0c", 6), AgentStatus::rules_invalid, "zero byte"},
         {std::string(200000, '['), AgentStatus::rules_invalid, "yaml-cpp"},
+        {repeated("- ", 100000), AgentStatus::rules_invalid, "yaml-cpp"},
+        {repeated("{a: ", 100000), AgentStatus::rules_invalid, "yaml-cpp"},
+        {repeated("? ", 100000), AgentStatus::rules_invalid, "yaml-cpp"},
         {"a: " + std::string(9 << 20, 'x'), AgentStatus::rules_unreadable, "too large"},
         {"\xff\xfe\x00\x01garbage", AgentStatus::rules_invalid, ""},
     };
