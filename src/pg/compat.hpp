@@ -10,3 +10,23 @@ extern "C" {
 #include "varatt.h"
 }
 #endif
+
+extern "C" {
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_class.h"
+#endif
+}
+
+namespace mirox::pg {
+
+// Whether the role owns the table, by itself or by membership.
+inline bool owns_relation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, role);
+#else
+    return pg_class_ownercheck(relation, role);
+#endif
+}
+
+}  // namespace mirox::pg

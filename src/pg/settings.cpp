@@ -99,6 +99,13 @@ TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
         DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
 }
 
+const char* utc_text(TimestampTz instant) {
+    struct pg_tm tm;
+    fsec_t fraction;
+    if (timestamp2tm(instant, nullptr, &tm, &fraction, nullptr, nullptr) != 0) return "-";
+    return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
 void define_settings() {
     DefineCustomStringVariable(
         "mirox_tokens.default_lifetime", "Sets how long a token lives when issued without an expiration.", nullptr,

@@ -32,4 +32,7 @@ void define_settings();
 // The instant `span` after `from`, counted in UTC whatever the session's TimeZone (months and days as UTC has them).
 TimestampTz add_in_utc(TimestampTz from, const Interval& span);
 
+// The instant in UTC for a message, whatever the session's TimeZone and DateStyle; palloc'd.
+const char* utc_text(TimestampTz instant);
+
 }  // namespace mirox::pg

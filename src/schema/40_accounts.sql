@@ -52,5 +52,6 @@ INSERT INTO mirox.access_rule (object, kind, level) VALUES
     ('mirox.unlock_account(text)', 'function', 'admin'),
     ('mirox.delete_account(text)', 'function', 'admin'),
     ('mirox.bind_accounts(regclass,name)', 'function', 'admin'),
+    ('mirox.account_bound()', 'function', 'admin'),
     ('mirox.open_session(text,interval,inet,text)', 'function', 'login'),
     ('mirox.close_session(text)', 'function', 'login');

@@ -7,9 +7,11 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
+#include "pgstat.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 

@@ -5,6 +5,7 @@
 
 #include "pg/prelude.hpp"
 //
+#include "core/crypto.hpp"
 #include "store/actor.hpp"
 
 extern "C" {

@@ -2,12 +2,14 @@
 #include "store/tokens.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inet.h"

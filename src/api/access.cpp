@@ -1,0 +1,83 @@
+// grant_access and revoke_access: which role may use what, by the levels of mirox.access_rule.
+#include "pg/entry.hpp"
+#include "pg/query.hpp"
+#include "pg/values.hpp"
+#include "store/audit.hpp"
+
+extern "C" {
+#include "utils/acl.h"
+}
+
+using namespace mirox;
+using pg::Type;
+
+namespace {
+
+constexpr const char* kLevels[] = {"login", "application", "gateway", "reporting", "admin"};
+
+pg::Query select_granted = {
+    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'function'), "
+    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'relation') "
+    "FROM (SELECT DISTINCT object, kind FROM mirox.access_rule "
+    "WHERE level OPERATOR(pg_catalog.=) $1 OR $1 OPERATOR(pg_catalog.=) 'admin') r",
+    {Type::text}};
+
+// What the level names and no other level that the role holds in full. Rights that come by membership in another role are
+// that role's own, so access lists are read, not has_*_privilege().
+pg::Query select_revoked = {
+    "WITH held AS (SELECT r.object, r.kind, r.level, EXISTS (SELECT FROM pg_catalog.aclexplode(CASE "
+    "WHEN r.kind OPERATOR(pg_catalog.=) 'function' THEN (SELECT p.proacl FROM pg_catalog.pg_proc p "
+    "WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(r.object)) "
+    "ELSE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(r.object)) "
+    "END) a WHERE a.grantee OPERATOR(pg_catalog.=) $2) AS granted FROM mirox.access_rule r), "
+    "kept AS (SELECT level FROM held WHERE level OPERATOR(pg_catalog.<>) $1 AND level OPERATOR(pg_catalog.<>) 'admin' "
+    "GROUP BY level HAVING pg_catalog.bool_and(granted)) "
+    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'function'), "
+    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'relation') "
+    "FROM (SELECT DISTINCT object, kind FROM held WHERE level OPERATOR(pg_catalog.=) $1 "
+    "OR $1 OPERATOR(pg_catalog.=) 'admin') r WHERE $1 OPERATOR(pg_catalog.=) 'admin' OR NOT EXISTS (SELECT FROM held h "
+    "JOIN kept k ON k.level OPERATOR(pg_catalog.=) h.level WHERE h.object OPERATOR(pg_catalog.=) r.object)",
+    {Type::text, Type::oid}};
+
+Datum change_access(FunctionCallInfo fcinfo, bool grant) {
+    const Oid role = PG_GETARG_OID(0);
+    const std::string_view level = pg::text_view(PG_GETARG_DATUM(1));
+    bool known = false;
+    for (const char* name : kLevels) known = known || level == name;
+    if (!known)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such level of access"),
+                    errdetail("There are: login, application, gateway, reporting, admin."), errhint("Choose one of these."));
+    const char* role_name = GetUserNameFromId(role, true);
+    if (role_name == nullptr)
+        MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
+    store::Actor actor;
+    store::enter(actor);
+    pg::Args args;
+    args.text(level);
+    if (!grant) args.add(ObjectIdGetDatum(role));
+    pg::run(grant ? select_granted : select_revoked, args);
+    const char* lists[2];
+    for (int i = 0; i < 2; i++) {
+        bool is_null;
+        const Datum list = pg::result(0, i + 1, &is_null);
+        lists[i] = is_null ? nullptr : TextDatumGetCString(list);
+    }
+    constexpr const char* kRights[2] = {"EXECUTE ON FUNCTION", "SELECT ON TABLE"};
+    for (int i = 0; i < 2; i++) {
+        if (lists[i] == nullptr) continue;
+        const char* statement = psprintf("%s %s %s %s %s", grant ? "GRANT" : "REVOKE", kRights[i], lists[i],
+                                         grant ? "TO" : "FROM", quote_identifier(role_name));
+        if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY) elog(ERROR, "could not change access");
+    }
+    store::Detail detail;
+    detail.add_text("role", role_name);
+    detail.add_text("level", level);
+    store::audit(grant ? "access_granted" : "access_revoked", {}, detail);
+    store::leave(actor);
+    PG_RETURN_VOID();
+}
+
+}  // namespace
+
+MIROX_FUNCTION(grant_access) { return change_access(fcinfo, true); }
+MIROX_FUNCTION(revoke_access) { return change_access(fcinfo, false); }

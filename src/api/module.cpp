@@ -1,0 +1,47 @@
+// The library's entry: what is set up when the server loads it.
+#include "pg/catalog.hpp"
+#include "pg/entry.hpp"
+#include "pg/settings.hpp"
+#include "store/actor.hpp"
+#include "store/groups.hpp"
+
+extern "C" {
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+using namespace mirox;
+
+namespace {
+
+bool preloaded = false;
+
+void set_up() {
+    // pg_upgrade only moves catalogs about; nothing of ours is to run there.
+    if (IsBinaryUpgrade) return;
+    preloaded = process_shared_preload_libraries_in_progress;
+    pg::define_settings();
+    MarkGUCPrefixReserved("mirox_tokens");
+    pg::watch_catalog();
+    store::watch_groups();
+    store::watch_transactions();
+}
+
+}  // namespace
+
+extern "C" void _PG_init(void) { pg::guard(set_up); }
+
+MIROX_FUNCTION(require_preload) {
+    if (!preloaded) {
+        const char* present = GetConfigOption("shared_preload_libraries", true, false);
+        const bool others = present != nullptr && present[0] != '\0';
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("mirox_tokens must be loaded when the server starts"),
+                    errdetail("It keeps rate limits and recorded usage in shared memory."),
+                    errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = '%s%s%s'",
+                            others ? present : "", others ? "," : "", "mirox_tokens"));
+    }
+    PG_RETURN_VOID();
+}

@@ -1,0 +1,183 @@
+// The type mirox.scopes: a set of scopes in normal form, with casts from and to text[], coverage and intersection.
+#include "core/scopes.hpp"
+
+#include "pg/entry.hpp"
+#include "pg/values.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
+#include "utils/array.h"
+}
+
+using namespace mirox;
+
+namespace {
+
+core::ScopeSet set_arg(FunctionCallInfo fcinfo, int n) { return pg::scope_set(fcinfo->args[n].value); }
+
+void append_scope(StringInfo out, const core::Scope& scope) {
+    appendBinaryStringInfo(out, scope.resource.data(), static_cast<int>(scope.resource.size()));
+    if (scope.action.empty()) return;
+    appendStringInfoChar(out, ':');
+    appendBinaryStringInfo(out, scope.action.data(), static_cast<int>(scope.action.size()));
+}
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+[[noreturn]] void malformed(const char* detail) {
+    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"), errdetail("%s", detail),
+                errhint("Write a set as {parks:read,reports}; a single scope to compare with needs a cast: 'parks:read'::text."));
+}
+
+bool same(FunctionCallInfo fcinfo) {
+    const auto a = set_arg(fcinfo, 0).bytes(), b = set_arg(fcinfo, 1).bytes();
+    return a.size() == b.size() && memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+bool covers_text(core::ScopeSet set, Datum text) {
+    const std::string_view view = pg::text_view(text);
+    core::Scope scope;
+    const core::ScopeStatus status = core::parse_scope(view, scope);
+    if (status != core::ScopeStatus::ok)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+                    errdetail("%s", pg::scope_status_text(status)),
+                    errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+    return set.covers(scope);
+}
+
+}  // namespace
+
+// A text array's form. No element of a set needs quotes; those that it may have are taken off.
+MIROX_FUNCTION(scopes_in) {
+    const char* text = PG_GETARG_CSTRING(0);
+    const std::size_t size = strlen(text);
+    std::size_t begin = 0, end = size;
+    while (begin < end && is_space(text[begin])) begin++;
+    while (end > begin && is_space(text[end - 1])) end--;
+    if (end - begin < 2 || text[begin] != '{' || text[end - 1] != '}') malformed("It does not stand in braces.");
+    begin++;
+    end--;
+    std::size_t room = 1;
+    for (std::size_t i = begin; i < end; i++) room += text[i] == ',';
+    auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * room));
+    std::size_t count = 0;
+    for (std::size_t at = begin; at <= end; at++) {
+        std::size_t stop = at;
+        while (stop < end && text[stop] != ',') stop++;
+        std::size_t from = at, to = stop;
+        while (from < to && is_space(text[from])) from++;
+        while (to > from && is_space(text[to - 1])) to--;
+        const bool only_blank = from == to && room == 1;
+        if (to - from >= 2 && text[from] == '"' && text[to - 1] == '"') {
+            from++;
+            to--;
+        }
+        if (!only_blank) {
+            const core::ScopeStatus status = core::parse_scope({text + from, to - from}, scopes[count++]);
+            if (status != core::ScopeStatus::ok) malformed(pg::scope_status_text(status));
+        }
+        at = stop;
+    }
+    count = core::normalise({scopes, count});
+    if (count > core::kMaxScopes) malformed(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
+    return pg::scopes_datum({scopes, count});
+}
+
+MIROX_FUNCTION(scopes_out) {
+    StringInfoData out;
+    initStringInfo(&out);
+    appendStringInfoChar(&out, '{');
+    core::ScopeSet::Cursor cursor = set_arg(fcinfo, 0).begin();
+    core::Scope scope;
+    bool first = true;
+    while (cursor.next(scope)) {
+        if (!first) appendStringInfoChar(&out, ',');
+        first = false;
+        append_scope(&out, scope);
+    }
+    appendStringInfoChar(&out, '}');
+    return CStringGetDatum(out.data);
+}
+
+// On the wire: int32 count, then for each scope int32 length and its text. Only a set in normal form is accepted.
+MIROX_FUNCTION(scopes_recv) {
+    auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
+    const int count = pq_getmsgint(message, 4);
+    const auto refuse = [](const char* detail) {
+        MIROX_RAISE(ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"), errdetail("%s", detail),
+                    errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
+    };
+    if (count < 0 || count > static_cast<int>(core::kMaxScopes))
+        refuse(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
+    auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
+    for (int i = 0; i < count; i++) {
+        const int size = pq_getmsgint(message, 4);
+        if (size < 0 || size > static_cast<int>(core::kMaxScopeChars))
+            refuse(pg::scope_status_text(core::ScopeStatus::segment_too_long));
+        const char* bytes = pq_getmsgbytes(message, size);
+        const core::ScopeStatus status = core::parse_scope({bytes, static_cast<std::size_t>(size)}, scopes[i]);
+        if (status != core::ScopeStatus::ok) refuse(pg::scope_status_text(status));
+    }
+    const Datum result = pg::scopes_datum({scopes, static_cast<std::size_t>(count)});
+    if (!core::valid_encoding(pg::scope_set(result).bytes())) refuse("It is not in normal form.");
+    return result;
+}
+
+MIROX_FUNCTION(scopes_send) {
+    StringInfoData message;
+    const core::ScopeSet set = set_arg(fcinfo, 0);
+    pq_begintypsend(&message);
+    pq_sendint32(&message, static_cast<std::uint32_t>(set.count()));
+    core::ScopeSet::Cursor cursor = set.begin();
+    core::Scope scope;
+    while (cursor.next(scope)) {
+        pq_sendint32(&message, static_cast<std::uint32_t>(scope.text_size()));
+        append_scope(&message, scope);
+    }
+    return PointerGetDatum(pq_endtypsend(&message));
+}
+
+MIROX_FUNCTION(scopes_from_array) { return pg::scopes_from_text_array(PG_GETARG_DATUM(0)); }
+
+MIROX_FUNCTION(scopes_to_array) {
+    const core::ScopeSet set = set_arg(fcinfo, 0);
+    auto* items = static_cast<Datum*>(palloc(sizeof(Datum) * Max(set.count(), std::size_t{1})));
+    core::ScopeSet::Cursor cursor = set.begin();
+    core::Scope scope;
+    int count = 0;
+    while (cursor.next(scope)) {
+        StringInfoData text;
+        initStringInfo(&text);
+        append_scope(&text, scope);
+        items[count++] = pg::text_datum({text.data, static_cast<std::size_t>(text.len)});
+    }
+    return PointerGetDatum(construct_array(items, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+MIROX_FUNCTION(scopes_eq) { return BoolGetDatum(same(fcinfo)); }
+MIROX_FUNCTION(scopes_ne) { return BoolGetDatum(!same(fcinfo)); }
+MIROX_FUNCTION(scopes_hash) {
+    const auto bytes = set_arg(fcinfo, 0).bytes();
+    return hash_any(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+}
+MIROX_FUNCTION(scopes_covers) { return BoolGetDatum(set_arg(fcinfo, 0).covers(set_arg(fcinfo, 1))); }
+MIROX_FUNCTION(scopes_covered_by) { return BoolGetDatum(set_arg(fcinfo, 1).covers(set_arg(fcinfo, 0))); }
+MIROX_FUNCTION(scopes_covers_scope) { return BoolGetDatum(covers_text(set_arg(fcinfo, 0), PG_GETARG_DATUM(1))); }
+MIROX_FUNCTION(scope_covered_by) { return BoolGetDatum(covers_text(set_arg(fcinfo, 1), PG_GETARG_DATUM(0))); }
+MIROX_FUNCTION(scopes_intersection) {
+    return pg::scopes_intersection(set_arg(fcinfo, 0), set_arg(fcinfo, 1), false, nullptr);
+}
+
+MIROX_FUNCTION(compile_permissions) {
+    if (PG_ARGISNULL(0)) PG_RETURN_NULL();
+    if (PG_ARGISNULL(1)) return PG_GETARG_DATUM(0);
+    bool was_cut;
+    const Datum result = pg::scopes_intersection(set_arg(fcinfo, 0), set_arg(fcinfo, 1), true, &was_cut);
+    if (was_cut)
+        ereport(WARNING, errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
+                errhint("Name broader scopes for the owner or the token."));
+    return result;
+}

@@ -1,0 +1,28 @@
+// The type mirox.secret: a well-formed secret, for arguments and variables. Its input never repeats what it was given; its
+// output is the redacted form; reveal() gives the plaintext.
+#include "core/crypto.hpp"
+#include "core/secret.hpp"
+#include "pg/entry.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+
+using namespace mirox;
+
+MIROX_FUNCTION(secret_in) {
+    char* text = PG_GETARG_CSTRING(0);
+    const std::size_t size = strlen(text);
+    if (core::classify_secret({text, size}, pg::settings().prefixes) == core::SecretKind::malformed)
+        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed secret"),
+                    errdetail("Its prefix, length, alphabet or checksum is wrong."),
+                    errhint("Copy the secret whole, as it was shown when it was issued or rotated."));
+    return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size)));
+}
+
+MIROX_FUNCTION(secret_out) {
+    char hint[core::kMaxHintBytes];
+    const std::size_t size = core::redact_secret(pg::text_view(PG_GETARG_DATUM(0)), hint);
+    const std::string_view shown = pg::from_utf8({hint, size});
+    return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
+}
+
+MIROX_FUNCTION(reveal) { return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0))); }

@@ -1,0 +1,201 @@
+// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a secret is on this stack
+// and in the result alone.
+#include "pg/entry.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/check.hpp"
+#include "store/sessions.hpp"
+#include "store/tokens.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "utils/jsonb.h"
+}
+
+using namespace mirox;
+using store::Actor;
+
+namespace {
+
+// Enters, with the session of the first argument and its account locked.
+void enter_session(Actor& actor, FunctionCallInfo fcinfo) {
+    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    store::enter(actor);
+    store::require_session(actor, secret.given, secret.text, true);
+}
+
+std::int64_t token_arg(FunctionCallInfo fcinfo, int n) {
+    if (PG_ARGISNULL(n)) store::no_such_token();
+    return PG_GETARG_INT64(n);
+}
+
+std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
+    // NULL is refused as an empty name is, with the same words.
+    return pg::text_arg(fcinfo, n).text;
+}
+
+Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
+    TupleDesc columns;
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected result type");
+    const store::Group* group = store::group_by_id(issued.group_id);
+    if (group == nullptr) elog(ERROR, "permission group %d is gone", issued.group_id);
+    Datum values[] = {Int64GetDatum(issued.token_id),
+                      pg::text_datum(issued.secret.view()),
+                      pg::text_datum(issued.name.view()),
+                      group->name_text,
+                      Int32GetDatum(issued.place),
+                      TimestampTzGetDatum(issued.expires_at),
+                      TimestampTzGetDatum(issued.created_at)};
+    bool nulls[7] = {};
+    issued.secret.wipe();
+    return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
+}
+
+pg::Query select_list = {
+    // What is effective now: the owner's, the group's and the token's own.
+    "SELECT t.place::pg_catalog.int4, t.token_id, t.name, t.hint, g.name, "
+    "mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)), t.allowed_ips, "
+    "mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()), t.created_at, t.rotated_at, t.expires_at, "
+    "mirox.days_until(t.expires_at, pg_catalog.clock_timestamp()), u.last_used_at, u.last_ip, u.last_location, "
+    "u.last_browser, u.last_os, COALESCE(u.uses, 0), COALESCE(u.refusals, 0), t.metadata "
+    "FROM mirox.token t "
+    "JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
+    "JOIN mirox.permission_group g ON g.group_id OPERATOR(pg_catalog.=) t.group_id "
+    "LEFT JOIN mirox.token_usage u ON u.token_id OPERATOR(pg_catalog.=) t.token_id "
+    "AND u.generation OPERATOR(pg_catalog.=) t.generation "
+    "WHERE t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL ORDER BY t.place",
+    {pg::Type::int8}};
+
+}  // namespace
+
+MIROX_FUNCTION(issue_token) {
+    store::IssueRequest request = {};
+    request.name = name_arg(fcinfo, 1);
+    const pg::OptionalText group = pg::text_arg(fcinfo, 2);
+    request.group = group.text;
+    request.has_expires_at = !PG_ARGISNULL(3);
+    if (request.has_expires_at) request.expires_at = PG_GETARG_TIMESTAMPTZ(3);
+    request.has_expires_in = !PG_ARGISNULL(4);
+    if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
+    request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
+    request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
+    request.metadata = PG_ARGISNULL(7) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(7);
+    store::Issued issued;
+    Actor actor;
+    enter_session(actor, fcinfo);
+    store::issue(actor, request, issued);
+    store::leave(actor);
+    return show(fcinfo, issued);
+}
+
+MIROX_FUNCTION(rotate_token) {
+    constexpr Interval none = {};
+    const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
+    store::Issued issued;
+    Actor actor;
+    enter_session(actor, fcinfo);
+    store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued);
+    store::leave(actor);
+    return show(fcinfo, issued);
+}
+
+MIROX_FUNCTION(revoke_token) {
+    const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
+    Actor actor;
+    enter_session(actor, fcinfo);
+    const TimestampTz at = store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given);
+    store::leave(actor);
+    return TimestampTzGetDatum(at);
+}
+
+MIROX_FUNCTION(revoke_all_tokens) {
+    const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
+    Actor actor;
+    enter_session(actor, fcinfo);
+    const int count = store::revoke_all(actor, reason.text, reason.given, false);
+    store::leave(actor);
+    return Int32GetDatum(count);
+}
+
+MIROX_FUNCTION(revoke_expired_tokens) {
+    Actor actor;
+    enter_session(actor, fcinfo);
+    const int count = store::revoke_all(actor, "expired", true, true);
+    store::leave(actor);
+    return Int32GetDatum(count);
+}
+
+// Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
+// let its finder end the new one.
+MIROX_FUNCTION(revoke_self) {
+    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
+    if (!secret.given || store::kind_of(secret.text) != core::SecretKind::token) store::no_such_token();
+    const core::Digest digest = store::digest_of(secret.text);
+    Actor actor;
+    store::enter(actor);
+    store::Checked found;
+    store::begin_check(digest, {}, found);
+    const std::int64_t token_id = found.reason == store::Reason::unknown ? 0 : found.fixed.token_id;
+    const std::int64_t account_id = token_id == 0 ? 0 : found.fixed.account_id;
+    store::end_check(found);
+    if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
+    store::begin_check(digest, {}, found);
+    const store::Reason now = found.reason;
+    store::end_check(found);
+    if (now == store::Reason::unknown || now == store::Reason::rotated) store::no_such_token();
+    const TimestampTz at = store::revoke(actor, token_id, reason.given ? reason.text : "revoked by its own secret", true);
+    store::leave(actor);
+    return TimestampTzGetDatum(at);
+}
+
+MIROX_FUNCTION(revoke_any_token) {
+    const std::int64_t token_id = token_arg(fcinfo, 0);
+    const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
+    Actor actor;
+    store::enter(actor);
+    const std::int64_t account_id = store::account_of_token(token_id);
+    if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
+    const TimestampTz at = store::revoke(actor, token_id, reason.text, reason.given);
+    store::leave(actor);
+    return TimestampTzGetDatum(at);
+}
+
+MIROX_FUNCTION(rename_token) {
+    const std::string_view given = name_arg(fcinfo, 2);
+    store::Name name;
+    Actor actor;
+    enter_session(actor, fcinfo);
+    store::rename(actor, token_arg(fcinfo, 1), given, name);
+    store::leave(actor);
+    return pg::text_datum(name.view());
+}
+
+MIROX_FUNCTION(list_tokens) {
+    InitMaterializedSRF(fcinfo, 0);
+    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    Actor actor;
+    store::enter(actor);
+    store::require_session(actor, secret.given, secret.text, false);
+    pg::Args args;
+    args.int8(actor.account.account_id);
+    pg::run(select_list, args);
+    pg::return_rows(fcinfo);
+    store::leave(actor);
+    return (Datum)0;
+}
+
+// ---- what the list and the views say of a token's time --------------------------------------------------------------------
+
+MIROX_FUNCTION(token_status) {
+    if (!PG_ARGISNULL(0)) return pg::text_datum("revoked");
+    if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_NULL();
+    const TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(1), now = PG_GETARG_TIMESTAMPTZ(2);
+    if (expires_at <= now) return pg::text_datum("expired");
+    return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring" : "active");
+}
+
+MIROX_FUNCTION(days_until) {
+    const TimestampTz left = PG_GETARG_TIMESTAMPTZ(0) - PG_GETARG_TIMESTAMPTZ(1);
+    return Int32GetDatum(left <= 0 ? 0 : static_cast<std::int32_t>(left / USECS_PER_DAY));
+}

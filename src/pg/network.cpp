@@ -1,0 +1,54 @@
+// inet and cidr Datums as the core's addresses (see network.hpp). Takes no locks; reads no table.
+#include "pg/network.hpp"
+
+extern "C" {
+#include <sys/socket.h>
+
+#include "access/tupmacs.h"
+#include "utils/array.h"
+#include "utils/inet.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+core::Address read(inet* value) {
+    return core::make_address({ip_addr(value), static_cast<std::size_t>(ip_addrsize(value))}, ip_bits(value));
+}
+
+Datum write(const core::Address& address, unsigned bits) {
+    auto* out = static_cast<inet*>(palloc0(sizeof(inet)));
+    ip_family(out) = address.family == core::AddressFamily::ipv4 ? PGSQL_AF_INET : PGSQL_AF_INET6;
+    ip_bits(out) = bits;
+    memcpy(ip_addr(out), address.bytes.data(), ip_addrsize(out));
+    SET_INET_VARSIZE(out);
+    return InetPGetDatum(out);
+}
+
+}  // namespace
+
+core::Address address_of(Datum value) { return read(DatumGetInetPP(value)); }
+
+Datum inet_datum(const core::Address& address) {
+    return write(address, address.family == core::AddressFamily::ipv4 ? 32 : 128);
+}
+
+Datum cidr_datum(const core::Address& network) { return write(network, network.bits); }
+
+bool array_contains(Datum cidr_array, const core::Address& address) {
+    if (address.family == core::AddressFamily::none) return false;
+    ArrayType* array = DatumGetArrayTypeP(cidr_array);
+    // Ours holds no NULL (issue_token refuses one); a direct UPDATE could bring one in, which then matches nothing.
+    const bits8* nulls = ARR_NULLBITMAP(array);
+    const char* at = ARR_DATA_PTR(array);
+    const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+    for (int i = 0; i < count; i++) {
+        if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
+        if (core::contains(address_of(PointerGetDatum(at)), address)) return true;
+        at = reinterpret_cast<const char*>(att_align_nominal(
+            reinterpret_cast<std::uintptr_t>(att_addlength_pointer(0, -1, at)), TYPALIGN_INT));
+    }
+    return false;
+}
+
+}  // namespace mirox::pg

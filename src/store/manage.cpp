@@ -1,0 +1,172 @@
+// Acts of management on accounts and sessions (see manage.hpp, also for the locks).
+#include "store/manage.hpp"
+
+#include "core/text.hpp"
+#include "pg/catalog.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/sessions.hpp"
+
+extern "C" {
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
+}
+
+namespace mirox::store {
+namespace {
+
+using pg::Query;
+using pg::Type;
+
+constexpr Interval kNoTime = {0, 0, 0};
+constexpr Interval kLongestSession = {0, 0, 12};
+
+Query insert_account = {
+    "INSERT INTO mirox.account (user_id, permissions, rate_limit, burst) VALUES ($1, $2, $3, $4)",
+    {Type::text, Type::scopes, Type::int4, Type::int4}};
+Query update_account = {
+    "UPDATE mirox.account SET permissions = $2, rate_limit = $3, burst = $4 "
+    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND (permissions OPERATOR(mirox.<>) $2 "
+    "OR rate_limit IS DISTINCT FROM $3 OR burst IS DISTINCT FROM $4)",
+    {Type::int8, Type::scopes, Type::int4, Type::int4}};
+Query lock_row = {
+    "UPDATE mirox.account SET locked_at = $2, lock_reason = $3 WHERE account_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8, Type::timestamptz, Type::text}};
+Query delete_row = {"DELETE FROM mirox.account WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+Query rename_row = {"UPDATE mirox.account SET user_id = $2 WHERE account_id OPERATOR(pg_catalog.=) $1",
+                    {Type::int8, Type::text}};
+Query insert_session = {
+    "INSERT INTO mirox.session (digest, account_id, opened_at, expires_at, client_ip, user_agent) "
+    "VALUES ($1, $2, $3, $4, $5, $6)",
+    {Type::digest, Type::int8, Type::timestamptz, Type::timestamptz, Type::inet, Type::text}};
+Query close_row = {
+    "UPDATE mirox.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8}};
+
+void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
+    if (given && value < least)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must be at least %d", name, least),
+                    errhint("Leave it NULL for the configured default."));
+}
+
+// Held until the transaction's end, by whoever registers a user id.
+void lock_registration(std::string_view user_id) {
+    LockDatabaseObject(pg::catalog().account,
+                       hash_bytes(reinterpret_cast<const unsigned char*>(user_id.data()), static_cast<int>(user_id.size())), 0,
+                       ExclusiveLock);
+}
+
+}  // namespace
+
+void put_account(Actor& actor, const AccountRequest& request) {
+    check_user_id(request.user_id);
+    check_limit("rate_limit", request.has_rate_limit, request.rate_limit, 0);
+    check_limit("burst", request.has_burst, request.burst, 1);
+    Account& account = actor.account;
+    bool known = lock_account_of(request.user_id, account);
+    if (!known) {
+        lock_registration(request.user_id);
+        known = lock_account_of(request.user_id, account);
+    }
+    pg::Args args;
+    if (known)
+        args.int8(account.account_id);
+    else
+        args.text(request.user_id);
+    args.add(request.permissions)
+        .add_or_null(Int32GetDatum(request.rate_limit), request.has_rate_limit)
+        .add_or_null(Int32GetDatum(request.burst), request.has_burst);
+    pg::run(known ? update_account : insert_account, args);
+}
+
+TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
+    require_account(user_id, actor.account);
+    if (actor.account.locked) return actor.account.locked_at;
+    const TimestampTz now = GetCurrentTimestamp();
+    pg::Args args;
+    args.int8(actor.account.account_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
+    pg::run(lock_row, args);
+    return now;
+}
+
+bool let_in(Actor& actor, std::string_view user_id) {
+    require_account(user_id, actor.account);
+    if (!actor.account.locked) return false;
+    pg::Args args;
+    args.int8(actor.account.account_id).null().null();
+    pg::run(lock_row, args);
+    return true;
+}
+
+bool delete_account(Actor& actor, std::string_view user_id) {
+    if (!lock_account_of(user_id, actor.account)) return false;
+    pg::Args args;
+    args.int8(actor.account.account_id);
+    pg::run(delete_row, args);
+    return true;
+}
+
+void rename_account(Actor& actor, std::string_view before, std::string_view after) {
+    if (!lock_account_of(before, actor.account)) return;
+    pg::Args args;
+    args.int8(actor.account.account_id).text(after);
+    pg::run(rename_row, args);
+}
+
+std::string_view stored_user_agent(std::string_view raw) {
+    char clean[core::kMaxUserAgentBytes];
+    // The cut comes before the conversion, so that a header of megabytes costs nothing; a character is four bytes at most.
+    if (raw.size() > 4 * core::kMaxUserAgentBytes)
+        raw = raw.substr(0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
+    const std::size_t size = core::clean_user_agent(pg::to_utf8(raw), clean);
+    return pg::text_view(pg::text_datum(pg::from_utf8({clean, size})));
+}
+
+void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
+    const TimestampTz now = GetCurrentTimestamp();
+    const auto compare = [](const Interval& a, const Interval& b) {
+        return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
+    };
+    if (compare(*request.lifetime, kNoTime) <= 0 || compare(*request.lifetime, kLongestSession) > 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid session lifetime"),
+                    errdetail("A session lives for a positive time of at most one year."),
+                    errhint("Give an interval such as '12 hours'."));
+    require_account(request.user_id, actor.account);
+    if (actor.account.locked)
+        MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("the account is locked"),
+                    errhint("Let an administrator unlock it with mirox.unlock_account."));
+    actor.session_ip = request.client_ip;
+    std::string_view agent;
+    if (request.has_user_agent) {
+        agent = stored_user_agent(request.user_agent);
+        actor.session_agent = reinterpret_cast<struct varlena*>(DatumGetPointer(pg::text_datum(agent)));
+    }
+    out = make_secret(core::SecretKind::session);
+    pg::Args args;
+    args.add(PointerGetDatum(out.digest.data()))
+        .int8(actor.account.account_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(pg::add_in_utc(now, *request.lifetime)))
+        .add_or_null(request.client_ip, request.client_ip != 0)
+        .text_or_null(agent, request.has_user_agent);
+    pg::run(insert_session, args);
+}
+
+bool close_session(Actor& actor, std::string_view secret) {
+    if (kind_of(secret) != core::SecretKind::session) return false;
+    const core::Digest digest = digest_of(secret);
+    Session session;
+    if (!find_session(digest, session) || !lock_account(session.account_id, actor.account)) return false;
+    if (!find_session(digest, session) || session.closed || session.expires_at <= GetCurrentTimestamp()) return false;
+    actor.session_id = session.session_id;
+    actor.session_ip = session.client_ip;
+    actor.session_agent = session.user_agent;
+    pg::Args args;
+    args.int8(session.session_id);
+    pg::run(close_row, args);
+    return true;
+}
+
+}  // namespace mirox::store

@@ -1,0 +1,48 @@
+// Acts of management on accounts and sessions; those on tokens are in tokens.hpp. Each runs inside an entered Actor.
+//
+// Locks: the account's row first (accounts.hpp). A first registration takes an object lock on the user id, so that two of
+// them wait for each other instead of meeting in the unique index.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "store/actor.hpp"
+#include "store/secrets.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace mirox::store {
+
+struct AccountRequest {
+    std::string_view user_id;
+    Datum permissions;  // mirox.scopes
+    bool has_rate_limit, has_burst;
+    std::int32_t rate_limit, burst;
+};
+void put_account(Actor& actor, const AccountRequest& request);
+
+// When the account was first locked. P0002 when there is none.
+TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason);
+bool let_in(Actor& actor, std::string_view user_id);
+// False when there was none.
+bool delete_account(Actor& actor, std::string_view user_id);
+void rename_account(Actor& actor, std::string_view before, std::string_view after);
+
+struct SessionRequest {
+    std::string_view user_id;
+    const Interval* lifetime;
+    Datum client_ip;  // inet, 0: none
+    std::string_view user_agent;
+    bool has_user_agent;
+};
+// `out` must be wiped by the caller once shown.
+void open_session(Actor& actor, const SessionRequest& request, NewSecret& out);
+// False when it was not open.
+bool close_session(Actor& actor, std::string_view secret);
+
+// A user agent as it is stored: 512 bytes at most, cut on a character boundary; palloc'd.
+std::string_view stored_user_agent(std::string_view raw);
+
+}  // namespace mirox::store
