@@ -9,7 +9,7 @@ fail() { printf '%s\n' "$*" >&2; exit 1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
 # The newest PostgreSQL of this machine whose server is installed; empty when there is none.
-newest_server() { ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | cut -d/ -f5 | sort -n | tail -1; }
+newest_server() { { ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null || true; } | cut -d/ -f5 | sort -n | tail -1; }
 
 # Sets PG_CONFIG and PG_MAJOR: by PG_CONFIG when it is given and there, else by PG_MAJOR, else the newest server.
 choose_server() {

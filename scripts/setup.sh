@@ -56,12 +56,21 @@ if ! is_root; then
     as_root=(sudo)
 fi
 
-# A first install of PostgreSQL on Debian makes a cluster and starts it; not for us, and only for this once.
-guard=/etc/postgresql-common/createcluster.d/mirox_tokens_setup.conf
+# A first install of PostgreSQL on Debian makes a cluster and starts it, and other packages start their services, or
+# restart them when they are brought up to date; not for us. Both guards go when this script does.
+cluster_guard=/etc/postgresql-common/createcluster.d/mirox_tokens_setup.conf
+service_guard=/usr/sbin/policy-rc.d
+guards=()
+trap '[ ${#guards[@]} = 0 ] || "${as_root[@]}" rm -f "${guards[@]}"' EXIT
 if [ -z "$(newest_server)" ]; then
-    "${as_root[@]}" mkdir -p "${guard%/*}"
-    echo 'create_main_cluster = false' | "${as_root[@]}" tee "$guard" >/dev/null
-    trap '"${as_root[@]}" rm -f "$guard"' EXIT
+    "${as_root[@]}" mkdir -p "${cluster_guard%/*}"
+    guards+=("$cluster_guard")
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee "$cluster_guard" >/dev/null
+fi
+if [ ! -e "$service_guard" ]; then
+    guards+=("$service_guard")
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$service_guard" >/dev/null
+    "${as_root[@]}" chmod 755 "$service_guard"
 fi
 
 apt() {
