@@ -452,7 +452,9 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
     if (!base64url_decode(token.substr(second + 1), sent, size) || size != sent.size()) return false;
     Digest right;
     if (!hmac_sha256(key->bytes, token.substr(0, second), right)) return false;
-    if (!equal_constant_time(as_bytes({sent.data(), sent.size()}), right)) return false;
+    const bool genuine = equal_constant_time(as_bytes({sent.data(), sent.size()}), right);
+    wipe(right.data(), right.size());  // of a forgery, it is what the forger wants
+    if (!genuine) return false;
 
     JwtClaims claims;
     if (!base64url_decode(token.substr(first + 1, second - first - 1), work, size)) return false;
