@@ -16,16 +16,21 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
     for (int c = '0'; c <= '9'; ++c) classes[c] = kTokenChar | kToken68Char;
     for (int c = 'a'; c <= 'z'; ++c) classes[c] = kTokenChar | kToken68Char;
     for (int c = 'A'; c <= 'Z'; ++c) classes[c] = kTokenChar | kToken68Char;
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) classes[static_cast<std::uint8_t>(c)] |= kTokenChar;
+    for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
+        classes[static_cast<std::uint8_t>(c)] |= kTokenChar;
     for (const char c : std::string_view("-._~+/")) classes[static_cast<std::uint8_t>(c)] |= kToken68Char;
     return classes;
 }
 
 constexpr std::array<std::uint8_t, 256> kClasses = make_classes();
 
-bool is_class(char c, std::uint8_t which) noexcept { return kClasses[static_cast<std::uint8_t>(c)] & which; }
+bool is_class(char c, std::uint8_t which) noexcept {
+    return kClasses[static_cast<std::uint8_t>(c)] & which;
+}
 
-bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+bool is_blank(char c) noexcept {
+    return c == ' ' || c == '\t';
+}
 
 // No folding of anything but ASCII: the Kelvin sign is no 'k' here.
 bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+bool is_blank(char c) noexcept {
+    return c == ' ' || c == '\t';
+}
 
 std::string_view trim(std::string_view text) noexcept {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -158,7 +160,8 @@ bool parse_hop(std::string_view element, Address& out) noexcept {
 Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcept {
     Address made;
     if ((bytes.size() != 4 && bytes.size() != 16) || bits > bytes.size() * 8) return made;
-    if (bytes.size() == 16 && bits >= 96 && std::memcmp(bytes.data(), kMappedPrefix, sizeof kMappedPrefix) == 0) {
+    if (bytes.size() == 16 && bits >= 96 &&
+        std::memcmp(bytes.data(), kMappedPrefix, sizeof kMappedPrefix) == 0) {
         bytes = bytes.subspan(12);
         bits -= 96;
     }

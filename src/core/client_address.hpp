@@ -1,17 +1,20 @@
 // Network addresses, and the address of the client behind proxies.
 //
 // client_address() walks a forwarding header from its right end, which is the end that our own proxies write:
-//   - The first hop is the peer of the connection. A peer that is not trusted is the client; the header, which it
+//   - The first hop is the peer of the connection. A peer that is not trusted is the client; the header,
+//   which it
 //     may have made up, is not read.
 //   - Then each element: one that is trusted is stepped over, the first that is not is the client.
-//   - Junk stops the walk: an element with no address (`unknown`, `_hidden`, a broken quote or port, only `proto=`)
-//     was written by the last trusted hop, and that hop is the answer. So it is at the end of the list, and after
-//     kMaxHops elements. Elements with nothing in them are stepped over, as RFC 9110 5.6.1 asks.
-//   - An element is a bare node (`X-Forwarded-For`), or holds pairs with one `for=` (RFC 7239 `Forwarded`), by its
+//   - Junk stops the walk: an element with no address (`unknown`, `_hidden`, a broken quote or port, only
+//   `proto=`)
+//     was written by the last trusted hop, and that hop is the answer. So it is at the end of the list, and
+//     after kMaxHops elements. Elements with nothing in them are stepped over, as RFC 9110 5.6.1 asks.
+//   - An element is a bare node (`X-Forwarded-For`), or holds pairs with one `for=` (RFC 7239 `Forwarded`),
+//   by its
 //     own looks. What is further left cannot change how one is read: not by a quote left open, nor by a `=`.
-// A node is `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1%eth0]:80`, quoted or not; ports
-// and zones are dropped. IPv4-mapped IPv6 counts as IPv4 everywhere, so `::/0` holds no IPv4 address.
-// However long the header, at most kMaxHops elements of kMaxHopBytes each are read.
+// A node is `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1%eth0]:80`, quoted or
+// not; ports and zones are dropped. IPv4-mapped IPv6 counts as IPv4 everywhere, so `::/0` holds no IPv4
+// address. However long the header, at most kMaxHops elements of kMaxHopBytes each are read.
 //
 // Pure: may include the C++ library and inet_pton only. Nothing here allocates, throws or logs.
 #pragma once
@@ -38,7 +41,8 @@ struct Address {
     friend bool operator==(const Address&, const Address&) = default;
 };
 
-// From 4 or 16 bytes in network order; any other size, or too many bits, gives none. Mapped IPv6 becomes IPv4.
+// From 4 or 16 bytes in network order; any other size, or too many bits, gives none. Mapped IPv6 becomes
+// IPv4.
 Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcept;
 
 // The address without its network's bits.

@@ -87,9 +87,9 @@ constexpr std::size_t kAlignment = 8;
 EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexcept {
     if (!normalise_method(rule.method, out.method_text, out.method_size)) return EndpointStatus::bad_method;
 
+    if (rule.path.ends_with("//")) return EndpointStatus::empty_segment;
     const std::string_view path = without_trailing_slash(rule.path);
     if (const EndpointStatus status = check_path(path); status != EndpointStatus::ok) return status;
-    if (path.size() > 1 && path.back() == '/') return EndpointStatus::empty_segment;
     std::memcpy(out.path_text.data(), path.data(), path.size());
     out.path_size = path.size();
 
@@ -146,17 +146,19 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
         return compare_rules(rules[a.index], rules[b.index]) < 0;
     });
     for (std::size_t i = 1; i < rules.size(); ++i)
-        if (compare_rules(rules[sorted[i - 1].index], rules[sorted[i].index]) == 0) return EndpointStatus::duplicate;
+        if (compare_rules(rules[sorted[i - 1].index], rules[sorted[i].index]) == 0)
+            return EndpointStatus::duplicate;
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const Endpoint& rule = rules[sorted[i].index];
         sorted[i].method = keep(rule.method);
-        sorted[i].method_size = rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
+        sorted[i].method_size =
+            rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
         sorted[i].scope = keep(rule.scope);
         sorted[i].scope_size = static_cast<std::uint32_t>(rule.scope.size());
     }
 
-    // Breadth first. Until a node is opened, `ends` and `end_count` hold the run of rules that pass through it and
-    // `rests` how many segments are behind it.
+    // Breadth first. Until a node is opened, `ends` and `end_count` hold the run of rules that pass through
+    // it and `rests` how many segments are behind it.
     std::uint32_t node_count = 1;
     nodes[0] = {0, 0, 0, 0, 0, 0, static_cast<std::uint32_t>(rules.size()), 0, 0};
     for (std::uint32_t n = 0; n < node_count; ++n) {
@@ -178,8 +180,15 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
             const std::uint32_t run = at;
             std::string_view other;
             while (at < last && step(at, other) == Kind::literal && other == segment) ++at;
-            nodes[node_count++] = {keep(segment), static_cast<std::uint32_t>(segment.size()), 0, 0, 0, run,
-                                   at - run,      depth + 1,                                  0};
+            nodes[node_count++] = {keep(segment),
+                                   static_cast<std::uint32_t>(segment.size()),
+                                   0,
+                                   0,
+                                   0,
+                                   run,
+                                   at - run,
+                                   depth + 1,
+                                   0};
             ++node.child_count;
         }
         const std::uint32_t stars = at;

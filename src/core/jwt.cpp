@@ -29,7 +29,9 @@ constexpr std::array<std::int8_t, 256> make_values() noexcept {
 
 constexpr std::array<std::int8_t, 256> kValues = make_values();
 
-int value_of(char c) noexcept { return kValues[static_cast<std::uint8_t>(c)]; }
+int value_of(char c) noexcept {
+    return kValues[static_cast<std::uint8_t>(c)];
+}
 
 bool is_base64url(std::string_view text) noexcept {
     for (const char c : text)
@@ -41,7 +43,8 @@ std::span<const std::uint8_t> as_bytes(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// ---- writing -----------------------------------------------------------------------------------------------------
+// ---- writing
+// -----------------------------------------------------------------------------------------------------
 
 // JSON straight into base64url, so that no second buffer is needed.
 class PartWriter {
@@ -115,7 +118,8 @@ bool is_writable(std::string_view text) noexcept {
     return text.find('\0') == std::string_view::npos && valid_utf8(text);
 }
 
-// ---- reading -----------------------------------------------------------------------------------------------------
+// ---- reading
+// -----------------------------------------------------------------------------------------------------
 
 struct Value {
     enum class Kind : std::uint8_t { string, integer, other } kind;
@@ -123,11 +127,12 @@ struct Value {
     std::int64_t integer;
 };
 
-// Reads a flat object in memory that it may change: strings are unescaped where they stand, which never makes them
-// longer.
+// Reads a flat object in memory that it may change: strings are unescaped where they stand, which never makes
+// them longer.
 class ObjectReader {
   public:
-    explicit ObjectReader(std::span<char> json) noexcept : at_(json.data()), end_(json.data() + json.size()) {}
+    explicit ObjectReader(std::span<char> json) noexcept
+        : at_(json.data()), end_(json.data() + json.size()) {}
 
     bool open() noexcept {
         skip_blanks();
@@ -302,8 +307,8 @@ bool read_claims(std::span<char> json, JwtClaims& out) noexcept {
         std::int64_t JwtClaims::*integer;
     };
     constexpr Known kKnown[] = {
-        {"iss", &JwtClaims::issuer, nullptr},    {"sub", &JwtClaims::subject, nullptr},
-        {"jti", &JwtClaims::token_id, nullptr},  {"iat", nullptr, &JwtClaims::issued_at},
+        {"iss", &JwtClaims::issuer, nullptr},     {"sub", &JwtClaims::subject, nullptr},
+        {"jti", &JwtClaims::token_id, nullptr},   {"iat", nullptr, &JwtClaims::issued_at},
         {"exp", nullptr, &JwtClaims::expires_at}, {"grp", &JwtClaims::group, nullptr},
     };
     constexpr unsigned kAll = (1U << std::size(kKnown)) - 1;
@@ -439,14 +444,17 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
     std::string_view key_id;
     if (!base64url_decode(token.substr(0, first), work, size)) return false;
     if (!read_header(work.first(size), key_id)) return false;
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const JwtKey& k) noexcept { return k.id == key_id; });
+    const auto key =
+        std::find_if(keys.begin(), keys.end(), [&](const JwtKey& k) noexcept { return k.id == key_id; });
     if (key == keys.end() || key->bytes.size() < kMinJwtKeyBytes) return false;
 
     std::array<char, kDigestBytes> sent;
     if (!base64url_decode(token.substr(second + 1), sent, size) || size != sent.size()) return false;
     Digest right;
     if (!hmac_sha256(key->bytes, token.substr(0, second), right)) return false;
-    if (!equal_constant_time(as_bytes({sent.data(), sent.size()}), right)) return false;
+    const bool genuine = equal_constant_time(as_bytes({sent.data(), sent.size()}), right);
+    wipe(right.data(), right.size());  // of a forgery, it is what the forger wants
+    if (!genuine) return false;
 
     JwtClaims claims;
     if (!base64url_decode(token.substr(first + 1, second - first - 1), work, size)) return false;

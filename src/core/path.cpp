@@ -10,7 +10,9 @@
 namespace mirox::core {
 namespace {
 
-bool is_control(char c) noexcept { return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f; }
+bool is_control(char c) noexcept {
+    return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f;
+}
 
 // -1 when it is none.
 int hex_value(char c) noexcept {
@@ -63,7 +65,9 @@ bool holds_escape(std::string_view text) noexcept {
     return false;
 }
 
-bool is_dots(std::string_view text) noexcept { return text == "." || text == ".."; }
+bool is_dots(std::string_view text) noexcept {
+    return text == "." || text == "..";
+}
 
 bool starts_ignoring_case(std::string_view text, std::string_view lower) noexcept {
     if (text.size() < lower.size()) return false;
@@ -74,12 +78,13 @@ bool starts_ignoring_case(std::string_view text, std::string_view lower) noexcep
     return true;
 }
 
-// A host and a port, loosely: nothing that any parser takes for the end of an authority, and no user information.
+// A host and a port, loosely: nothing that any parser takes for the end of an authority, and no user
+// information.
 bool is_authority(std::string_view text) noexcept {
     if (text.empty() || text.front() == ':') return false;
     for (const char c : text) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-                           c == '.' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']';
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           c == '-' || c == '.' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']';
         if (!plain) return false;
     }
     return true;
@@ -99,6 +104,7 @@ bool cut_to_path(std::string_view& target) noexcept {
         target.remove_prefix(scheme);
         const std::size_t end = target.find_first_of("/?#\\");
         if (!is_authority(target.substr(0, end))) return false;
+        if (end != std::string_view::npos && target[end] == '\\') return false;
         target = end == std::string_view::npos ? std::string_view{} : target.substr(end);
     }
 
@@ -109,8 +115,8 @@ bool cut_to_path(std::string_view& target) noexcept {
     return true;
 }
 
-// Decodes one segment to `out`, which has room for it. False when it is refused; `size` is what stays of it without
-// its parameters.
+// Decodes one segment to `out`, which has room for it. False when it is refused; `size` is what stays of it
+// without its parameters.
 bool decode_segment(std::string_view segment, char* out, std::size_t& size) noexcept {
     std::size_t written = 0;
     std::size_t parameters = std::string_view::npos;
@@ -150,8 +156,8 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
     if (target.empty()) target = "/";  // `http://host`
     if (target.size() > out.size()) return PathStatus::too_long;
 
-    // Dots are resolved with empty segments still standing, so that a step up out of one is seen. What is written
-    // never gets longer than what was read.
+    // Dots are resolved with empty segments still standing, so that a step up out of one is seen. What is
+    // written never gets longer than what was read.
     std::size_t length = 0;
     std::size_t at = 0;
     while (at < target.size()) {
@@ -159,7 +165,8 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
         if (end == std::string_view::npos) end = target.size();
         char* const text = out.data() + length + 1;
         std::size_t text_size = 0;
-        if (!decode_segment(target.substr(at + 1, end - at - 1), text, text_size)) return PathStatus::malformed;
+        if (!decode_segment(target.substr(at + 1, end - at - 1), text, text_size))
+            return PathStatus::malformed;
         at = end;
 
         const std::string_view segment(text, text_size);
@@ -192,7 +199,8 @@ bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> 
         const bool upper = c >= 'A' && c <= 'Z';
         const bool lower = c >= 'a' && c <= 'z';
         const bool digit = c >= '0' && c <= '9';
-        if (!upper && !lower && !digit && (c == 0 || std::strchr("!#$%&'*+-.^_`|~", c) == nullptr)) return false;
+        if (!upper && !lower && !digit && (c == 0 || std::strchr("!#$%&'*+-.^_`|~", c) == nullptr))
+            return false;
         out[i] = lower ? static_cast<char>(c - ('a' - 'A')) : c;
     }
     size = method.size();

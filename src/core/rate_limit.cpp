@@ -33,8 +33,8 @@ Rate rate_of(std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     return rate;
 }
 
-// An interval's leading eight binary digits: below 256 itself, else an exponent of at least 1 and what follows the
-// leading one. No interval gives 0.
+// An interval's leading eight binary digits: below 256 itself, else an exponent of at least 1 and what
+// follows the leading one. No interval gives 0.
 std::uint64_t encode_interval(std::int64_t interval) noexcept {
     const auto value = static_cast<std::uint64_t>(interval);
     const unsigned width = static_cast<unsigned>(std::bit_width(value));
@@ -55,9 +55,13 @@ std::uint64_t pack(std::int64_t tat, std::int64_t interval) noexcept {
     return static_cast<std::uint64_t>(tat) << kCodeBits | encode_interval(interval);
 }
 
-std::int64_t tat_of(std::uint64_t word) noexcept { return static_cast<std::int64_t>(word >> kCodeBits); }
+std::int64_t tat_of(std::uint64_t word) noexcept {
+    return static_cast<std::int64_t>(word >> kCodeBits);
+}
 
-std::int64_t clamp_clock(std::int64_t now_us) noexcept { return std::clamp<std::int64_t>(now_us, 0, kMaxClock); }
+std::int64_t clamp_clock(std::int64_t now_us) noexcept {
+    return std::clamp<std::int64_t>(now_us, 0, kMaxClock);
+}
 
 // The account's debt in the present rate. `adjusted` when that is not what the word says as it stands.
 std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, bool& adjusted) noexcept {
@@ -137,9 +141,12 @@ Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_
     }
 }
 
-bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept { return tat_of(word) <= clamp_clock(now_us); }
+bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept {
+    return tat_of(word) <= clamp_clock(now_us);
+}
 
-std::uint64_t exhausted_word(std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
+std::uint64_t exhausted_word(std::int64_t now_us, std::int64_t limit_per_minute,
+                             std::int64_t burst) noexcept {
     if (limit_per_minute < 1) return 0;
     const Rate rate = rate_of(limit_per_minute, burst);
     return pack(clamp_clock(now_us) + rate.full, rate.interval);

@@ -1,4 +1,5 @@
-// The Authorization field and the challenges: expected values are the examples and the grammar of RFC 6750 and 9110.
+// The Authorization field and the challenges: expected values are the examples and the grammar of RFC 6750
+// and 9110.
 #include "core/authorization.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +23,9 @@ void expect(std::string_view value, Kind kind, std::string_view credential = {})
     EXPECT_EQ(got.credential, credential) << value;
 }
 
-TEST(Authorization, TakesTheExampleOfTheRfc) { expect("Bearer mF_9.B5f-4.1JqM", Kind::bearer, "mF_9.B5f-4.1JqM"); }
+TEST(Authorization, TakesTheExampleOfTheRfc) {
+    expect("Bearer mF_9.B5f-4.1JqM", Kind::bearer, "mF_9.B5f-4.1JqM");
+}
 
 TEST(Authorization, SchemeIsReadInAnyCase) {
     for (const char* scheme : {"bearer", "BEARER", "BeArEr", "Bearer"})
@@ -38,7 +41,10 @@ TEST(Authorization, SpacesBetweenAndAround) {
     expect("\tBearer abc\t", Kind::bearer, "abc");
     expect("Bearer\tabc", Kind::malformed);
     expect("Bearer \tabc", Kind::malformed);
-    expect("Bearer \xC2\xA0" "abc", Kind::malformed);
+    expect(
+        "Bearer \xC2\xA0"
+        "abc",
+        Kind::malformed);
 }
 
 TEST(Authorization, NothingIsMissing) {
@@ -59,14 +65,16 @@ TEST(Authorization, AlphabetOfB64Token) {
 }
 
 TEST(Authorization, OneCredentialAndNothingAfterIt) {
-    for (const char* value : {"Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer a, Bearer b", "Bearer a,",
-                              "Bearer a;", "Bearer ,", "Bearer, Bearer a", "Bearer token=\"a\"", "Bearer a Bearer b"})
+    for (const char* value :
+         {"Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer a, Bearer b", "Bearer a,", "Bearer a;",
+          "Bearer ,", "Bearer, Bearer a", "Bearer token=\"a\"", "Bearer a Bearer b"})
         expect(value, Kind::malformed);
 }
 
 TEST(Authorization, OtherSchemes) {
-    for (const char* value : {"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Negotiate", "Digest username=\"Bearer a\", b=c",
-                              "mirox_0123456789", "DPoP abc", "Basic x, Bearer y"})
+    for (const char* value :
+         {"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Negotiate", "Digest username=\"Bearer a\", b=c",
+          "mirox_0123456789", "DPoP abc", "Basic x, Bearer y"})
         expect(value, Kind::other_scheme);
 }
 
@@ -78,7 +86,8 @@ TEST(Authorization, ControlBytesAndNoSchemes) {
     }
     expect(std::string("Bearer abc\0", 11), Kind::malformed);
     expect(std::string("\0", 1), Kind::malformed);
-    for (const char* value : {"\x7f", ": abc", "(x) y", ",Bearer a", "\"Bearer\" a", "=", "Basic\tabc", "Basic/a b"})
+    for (const char* value :
+         {"\x7f", ": abc", "(x) y", ",Bearer a", "\"Bearer\" a", "=", "Basic\tabc", "Basic/a b"})
         expect(value, Kind::malformed);
 }
 
@@ -100,13 +109,15 @@ TEST(Challenge, AsInSectionThree) {
               "Bearer realm=\"mirox\", error=\"insufficient_scope\", scope=\"parks.berlin:read\"");
     EXPECT_EQ(challenge(Challenge::insufficient_scope, "*"),
               "Bearer realm=\"mirox\", error=\"insufficient_scope\", scope=\"*\"");
-    EXPECT_EQ(challenge(Challenge::invalid_token, "parks"), "Bearer realm=\"mirox\", error=\"invalid_token\"");
+    EXPECT_EQ(challenge(Challenge::invalid_token, "parks"),
+              "Bearer realm=\"mirox\", error=\"invalid_token\"");
 }
 
 TEST(Challenge, NothingIsInjected) {
     const std::string bare = "Bearer realm=\"mirox\", error=\"insufficient_scope\"";
-    for (const std::string& scope : {std::string(), std::string("a\"b"), std::string("a\\"), std::string("a\r\nX: y"),
-                                     std::string("a\0b", 3), std::string("\xC3\xA4"), std::string(kMaxScopeChars + 1, 'a')})
+    for (const std::string& scope :
+         {std::string(), std::string("a\"b"), std::string("a\\"), std::string("a\r\nX: y"),
+          std::string("a\0b", 3), std::string("\xC3\xA4"), std::string(kMaxScopeChars + 1, 'a')})
         EXPECT_EQ(challenge(Challenge::insufficient_scope, scope), bare);
     EXPECT_EQ(challenge(Challenge::insufficient_scope, std::string(kMaxScopeChars, 'a')).size(),
               bare.size() + kMaxScopeChars + std::string_view(", scope=\"\"").size());

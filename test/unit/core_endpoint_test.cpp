@@ -90,7 +90,8 @@ TEST(Endpoint, CompileRefuses) {
     EXPECT_EQ(EndpointMatcher::compile(rules, std::span(memory).first(size - 1), matcher), Status::no_room);
     // At any address.
     for (std::size_t shift = 0; shift < 8; ++shift) {
-        ASSERT_EQ(EndpointMatcher::compile(rules, std::span(memory).subspan(shift, size), matcher), Status::ok);
+        ASSERT_EQ(EndpointMatcher::compile(rules, std::span(memory).subspan(shift, size), matcher),
+                  Status::ok);
         EXPECT_EQ(matcher.match("GET", "/a/b").scope, "x");
     }
 }
@@ -168,7 +169,8 @@ TEST(Endpoint, HeadIsReadAsGet) {
     EXPECT_EQ(c.scope("*", "/admin"), "none");
 }
 
-// ---- against the definition, written without a tree --------------------------------------------------------------
+// ---- against the definition, written without a tree
+// --------------------------------------------------------------
 
 std::vector<std::string> split(const std::string& path) {
     std::vector<std::string> out;
@@ -226,7 +228,10 @@ TEST(Endpoint, AgreesWithTheDefinition) {
             std::vector<int> best_rank;
             for (std::size_t i = 0; i < rules.size(); ++i) {
                 const std::string known(rules[i].method);
-                const int by = known == method ? 0 : method == "HEAD" && known == "GET" ? 1 : known == "*" ? 2 : -1;
+                const int by = known == method                      ? 0
+                               : method == "HEAD" && known == "GET" ? 1
+                               : known == "*"                       ? 2
+                                                                    : -1;
                 const std::vector<std::string> pattern = split(std::string(rules[i].path));
                 if (by < 0 || !matches(pattern, split(path))) continue;
                 const std::vector<int> this_rank = rank(pattern, by);

@@ -1,4 +1,5 @@
-// Plain paths: the corpus of confusing spellings, the examples of RFC 3986 5.4 that a target can hold, and properties.
+// Plain paths: the corpus of confusing spellings, the examples of RFC 3986 5.4 that a target can hold, and
+// properties.
 #include "core/path.hpp"
 
 #include <gtest/gtest.h>
@@ -81,8 +82,9 @@ TEST(Path, Corpus) {
 // Rules on the paths of the corpus: no spelling gets another scope than its plain path does.
 TEST(Path, NoSpellingReachesPastARule) {
     const Endpoint rules[] = {
-        {"*", "/api/v1/admin", "admin"},   {"GET", "/api/v1/public/**", "public"}, {"GET", "/api/v1/public", "public"},
-        {"*", "/api/v1/admin/**", "admin"}, {"GET", "/api/**", "api"},
+        {"*", "/api/v1/admin", "admin"},     {"GET", "/api/v1/public/**", "public"},
+        {"GET", "/api/v1/public", "public"}, {"*", "/api/v1/admin/**", "admin"},
+        {"GET", "/api/**", "api"},
     };
     std::array<std::byte, 4096> memory;
     EndpointMatcher matcher;
@@ -128,7 +130,8 @@ TEST(Path, EveryEscapeOfOneByte) {
         char escape[8];
         std::snprintf(escape, sizeof escape, "%%%02x", byte);
         const char c = static_cast<char>(byte);
-        const bool refused = byte < 0x20 || byte >= 0x7f || std::string_view("/\\?#;").find(c) != std::string_view::npos;
+        const bool refused =
+            byte < 0x20 || byte >= 0x7f || std::string_view("/\\?#;").find(c) != std::string_view::npos;
         EXPECT_EQ(plain(std::string("/x") + escape), refused ? "refused" : std::string("/x") + c) << escape;
     }
 }
@@ -136,8 +139,9 @@ TEST(Path, EveryEscapeOfOneByte) {
 // What is plain stays as it is when it is escaped once and read again; and it holds no empty or dot segment.
 TEST(Path, PlainIsPlain) {
     std::mt19937 random(14);
-    const std::string_view pieces[] = {"/", "/", "/",  ".",   "..",  "a",   "B",  "%2e", "%41", "%25", "%2f", "//",
-                                       ";", "*", "ä", "%c3", "%a4", "~",   "+",  "x=1", "?",   "#",   "%",   "\\"};
+    const std::string_view pieces[] = {"/",   "/",   "/",   ".",   "..", "a", "B", "%2e",
+                                       "%41", "%25", "%2f", "//",  ";",  "*", "ä", "%c3",
+                                       "%a4", "~",   "+",   "x=1", "?",  "#", "%", "\\"};
     int kept = 0;
     for (int round = 0; round < 200000; ++round) {
         std::string target = "/";
@@ -150,7 +154,8 @@ TEST(Path, PlainIsPlain) {
         std::string_view left = path == "/" ? std::string_view{} : std::string_view(path);
         while (!left.empty()) {
             const std::size_t end = std::min(left.find('/', 1), left.size());
-            ASSERT_TRUE(is_plain_segment(left.substr(1, end - 1)) || path.find('%') != std::string::npos) << target;
+            ASSERT_TRUE(is_plain_segment(left.substr(1, end - 1)) || path.find('%') != std::string::npos)
+                << target;
             left.remove_prefix(end);
         }
         for (const char c : path) {
@@ -171,7 +176,8 @@ TEST(Method, TokensInUpperCase) {
     EXPECT_EQ(upper(std::string(kMaxMethodChars, 'a')), std::string(kMaxMethodChars, 'A'));
     EXPECT_EQ(upper(std::string(kMaxMethodChars + 1, 'a')), "refused");
     EXPECT_EQ(upper(std::string("GE\0T", 4)), "refused");
-    for (const char* method : {"", " ", "GET ", " GET", "G\tT", "GET\n", "G(T", "G/T", "G\xC3\xA4T", "GET,POST", "\"GET\""})
+    for (const char* method :
+         {"", " ", "GET ", " GET", "G\tT", "GET\n", "G(T", "G/T", "G\xC3\xA4T", "GET,POST", "\"GET\""})
         EXPECT_EQ(upper(method), "refused") << method;
 }
 
