@@ -27,13 +27,17 @@ Datum write(const core::Address& address, unsigned bits) {
 
 }  // namespace
 
-core::Address address_of(Datum value) { return read(DatumGetInetPP(value)); }
+core::Address address_of(Datum value) {
+    return read(DatumGetInetPP(value));
+}
 
 Datum inet_datum(const core::Address& address) {
     return write(address, address.family == core::AddressFamily::ipv4 ? 32 : 128);
 }
 
-Datum cidr_datum(const core::Address& network) { return write(network, network.bits); }
+Datum cidr_datum(const core::Address& network) {
+    return write(network, network.bits);
+}
 
 bool array_contains(Datum cidr_array, const core::Address& address) {
     if (address.family == core::AddressFamily::none) return false;
@@ -46,7 +50,7 @@ bool array_contains(Datum cidr_array, const core::Address& address) {
         if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
         if (core::contains(address_of(PointerGetDatum(at)), address)) return true;
         at = reinterpret_cast<const char*>(att_align_nominal(
-            reinterpret_cast<std::uintptr_t>(att_addlength_pointer(0, -1, at)), TYPALIGN_INT));
+            att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
     }
     return false;
 }
