@@ -22,7 +22,8 @@ void read_account(RowScan& scan, Account& out) {
     out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
     const std::string_view user = pg::text_view(column(scan.slot, columns::kUserId, &is_null));
     out.user_id = cstring_to_text_with_len(user.data(), static_cast<int>(user.size()));
-    out.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(scan.slot, columns::kPermissions, &is_null)));
+    out.permissions =
+        PointerGetDatum(PG_DETOAST_DATUM_COPY(column(scan.slot, columns::kPermissions, &is_null)));
     Datum value = column(scan.slot, columns::kRateLimit, &is_null);
     out.rate_limit = is_null ? -1 : DatumGetInt32(value);
     value = column(scan.slot, columns::kBurst, &is_null);
@@ -69,7 +70,7 @@ bool find_account_of(std::string_view user_id, Account& out) {
 void require_account(std::string_view user_id, Account& out) {
     if (!lock_account_of(user_id, out))
         MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
-                errhint("Register the account with mirox.put_account first."));
+                    errhint("Register the account with mirox.put_account first."));
 }
 
 void check_user_id(std::string_view user_id) {
@@ -79,9 +80,9 @@ void check_user_id(std::string_view user_id) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) control = true;
     if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) || control)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid user id"),
-                errdetail("A user id has 1 to %d characters, none of them a control character.",
-                          static_cast<int>(kMaxUserIdChars)),
-                errhint("Use the key of the platform's own users table, as text."));
+                    errdetail("A user id has 1 to %d characters, none of them a control character.",
+                              static_cast<int>(kMaxUserIdChars)),
+                    errhint("Use the key of the platform's own users table, as text."));
 }
 
 }  // namespace mirox::store

@@ -18,7 +18,7 @@ inline constexpr std::size_t kMaxUserIdChars = 255;
 struct Account {
     std::int64_t account_id;  // 0: none
     struct varlena* user_id;
-    Datum permissions;  // mirox.scopes
+    Datum permissions;        // mirox.scopes
     std::int32_t rate_limit;  // -1: the configured default
     std::int32_t burst;
     bool locked;
