@@ -19,7 +19,17 @@ using store::Reason;
 
 namespace {
 
-enum Column { kStatus, kReason, kTokenId, kUserId, kGroup, kPermissions, kExpiresAt, kRetryAfterMs, kColumns };
+enum Column {
+    kStatus,
+    kReason,
+    kTokenId,
+    kUserId,
+    kGroup,
+    kPermissions,
+    kExpiresAt,
+    kRetryAfterMs,
+    kColumns
+};
 
 // The arguments that follow the secret: client_ip, user_agent, required_scope.
 Check read_check(FunctionCallInfo fcinfo) {
@@ -33,7 +43,8 @@ TupleDesc verdict_columns(FunctionCallInfo fcinfo) {
     auto* columns = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
     if (columns != nullptr) return columns;
     const MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected result type");
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "unexpected result type");
     columns = BlessTupleDesc(CreateTupleDescCopy(columns));
     MemoryContextSwitchTo(before);
     fcinfo->flinfo->fn_extra = columns;
@@ -62,7 +73,8 @@ void fill_verdict(const Checked& checked, Datum* values, bool* nulls) {
     if (checked.reason == Reason::rate_limited) {
         // Rounded up: who waits this long is let in.
         const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
-        values[kRetryAfterMs] = Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX})));
+        values[kRetryAfterMs] =
+            Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX})));
         nulls[kRetryAfterMs] = false;
     }
 }

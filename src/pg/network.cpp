@@ -27,13 +27,17 @@ Datum write(const core::Address& address, unsigned bits) {
 
 }  // namespace
 
-core::Address address_of(Datum value) { return read(DatumGetInetPP(value)); }
+core::Address address_of(Datum value) {
+    return read(DatumGetInetPP(value));
+}
 
 Datum inet_datum(const core::Address& address) {
     return write(address, address.family == core::AddressFamily::ipv4 ? 32 : 128);
 }
 
-Datum cidr_datum(const core::Address& network) { return write(network, network.bits); }
+Datum cidr_datum(const core::Address& network) {
+    return write(network, network.bits);
+}
 
 bool array_contains(Datum cidr_array, const core::Address& address) {
     if (address.family == core::AddressFamily::none) return false;

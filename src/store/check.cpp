@@ -19,17 +19,10 @@ namespace mirox::store {
 namespace {
 
 constexpr Outcome kOutcomes[kReasons] = {
-    {"ok", 200},
-    {"malformed", 401},
-    {"unknown", 401},
-    {"revoked", 401},
-    {"rotated", 401},
-    {"expired", 401},
-    {"locked", 401},
-    {"ip_not_allowed", 401},
-    {"insufficient_scope", 403},
-    {"rate_limited", 429},
-    {"invalid_request", 400},
+    {"ok", 200},           {"malformed", 401},       {"unknown", 401},
+    {"revoked", 401},      {"rotated", 401},         {"expired", 401},
+    {"locked", 401},       {"ip_not_allowed", 401},  {"insufficient_scope", 403},
+    {"rate_limited", 429}, {"invalid_request", 400},
 };
 
 void clear(Checked& out) {
@@ -44,12 +37,15 @@ void clear(Checked& out) {
 Reason judge_token(const Checked& checked, const SecretFixed& row, const core::Address& client) {
     const TimestampTz now = GetCurrentTimestamp();
     switch (row.state) {
-        case kCurrent: break;
+        case kCurrent:
+            break;
         case kOverlapping:
             if (row.ends_at <= now) return Reason::rotated;
             break;
-        case kRevoked: return Reason::revoked;
-        default: return Reason::rotated;
+        case kRevoked:
+            return Reason::revoked;
+        default:
+            return Reason::rotated;
     }
     if (row.expires_at <= now) return Reason::expired;
     if (row.locked) return Reason::locked;
@@ -116,16 +112,21 @@ Reason judge_request(Checked& checked, const Check& check) {
         if (!checked.decision.admitted) return Reason::rate_limited;
     }
     switch (check.need) {
-        case Need::nothing: return Reason::ok;
-        case Need::invalid: return Reason::invalid_request;
-        case Need::scope: break;
+        case Need::nothing:
+            return Reason::ok;
+        case Need::invalid:
+            return Reason::invalid_request;
+        case Need::scope:
+            break;
     }
     return reaches(checked, check.scope) ? Reason::ok : Reason::insufficient_scope;
 }
 
 }  // namespace
 
-const Outcome& outcome_of(Reason reason) { return kOutcomes[static_cast<int>(reason)]; }
+const Outcome& outcome_of(Reason reason) {
+    return kOutcomes[static_cast<int>(reason)];
+}
 
 void begin_refused(Reason reason, Checked& out) {
     clear(out);
@@ -171,7 +172,8 @@ void begin_secret(std::string_view secret, Holders holders, const core::Address&
             clear(out);
             begin_session(digest_of(secret), out);
             return;
-        case core::SecretKind::malformed: break;
+        case core::SecretKind::malformed:
+            break;
     }
     begin_refused(Reason::malformed, out);
 }
@@ -204,7 +206,8 @@ Datum effective_permissions(const Checked& checked) {
     if (checked.holder == Holder::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;
-    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true, nullptr);
+    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true,
+                                   nullptr);
 }
 
 }  // namespace mirox::store

@@ -18,8 +18,8 @@ constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kCl
 }
 
 [[noreturn]] void refuse_session(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
-                errhint("Log in again and open a session with mirox.open_session."));
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
+                errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
 }
 
 }  // namespace
