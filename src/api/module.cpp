@@ -2,6 +2,7 @@
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
+#include "shmem/region.hpp"
 #include "store/actor.hpp"
 #include "store/groups.hpp"
 
@@ -27,6 +28,7 @@ void set_up() {
     pg::watch_catalog();
     store::watch_groups();
     store::watch_transactions();
+    if (preloaded) shmem::request_region();
 }
 
 }  // namespace

@@ -137,12 +137,12 @@ MIROX_FUNCTION(revoke_self) {
     Actor actor;
     store::enter(actor);
     store::Checked found;
-    store::begin_check(digest, {}, found);
-    const std::int64_t token_id = found.reason == store::Reason::unknown ? 0 : found.fixed.token_id;
-    const std::int64_t account_id = token_id == 0 ? 0 : found.fixed.account_id;
+    store::begin_digest(digest, {}, found);
+    const std::int64_t token_id = found.token_id;
+    const std::int64_t account_id = found.account_id;
     store::end_check(found);
     if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
-    store::begin_check(digest, {}, found);
+    store::begin_digest(digest, {}, found);
     const store::Reason now = found.reason;
     store::end_check(found);
     if (now == store::Reason::unknown || now == store::Reason::rotated) store::no_such_token();

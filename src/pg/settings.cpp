@@ -2,6 +2,8 @@
 // ordinary role. Lists and intervals are parsed in their check hooks, so that a bad value never takes effect.
 #include "pg/settings.hpp"
 
+#include "core/rate_limit.hpp"
+
 extern "C" {
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -16,6 +18,9 @@ char* prefix_text;
 char* default_lifetime_text;
 char* max_lifetime_text;
 char* expiry_notice_text;
+
+constexpr int kLeastTrackedAccounts = 64;
+constexpr int kMostTrackedAccounts = 1 << 24;
 
 // The five years of the contract, which settings may lower and never raise.
 constexpr Interval kFiveYears = {0, 0, 60};
@@ -131,6 +136,13 @@ void define_settings() {
         "mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
         "It may be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
         kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts",
+                            "Sets for how many accounts at a time the rate limit is kept.",
+                            "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
+                            "none; beyond the number, accounts "
+                            "share a limit, never the looser for it.",
+                            &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
         "Give each node that writes (after logical replication, say) a number of its own.", &current.node_id,
@@ -140,6 +152,16 @@ void define_settings() {
         "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
         "A token's prefix is the stem, a session's the stem and \"s\".", &prefix_text, "mirox", PGC_SUSET,
         GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.rate_burst",
+        "Sets how many requests an account may make at once after a pause, unless it has its own.", nullptr,
+        &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, nullptr, nullptr,
+        nullptr);
+    DefineCustomIntVariable("mirox_tokens.rate_limit",
+                            "Sets how many requests a minute an account may make, unless it has its own.",
+                            "All of an account's tokens and web sessions share it; 0 lets nobody through.",
+                            &current.rate_limit, 600, 0, static_cast<int>(core::kMaxLimitPerMinute),
+                            PGC_SUSET, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace mirox::pg

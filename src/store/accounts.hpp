@@ -25,6 +25,17 @@ struct Account {
     TimestampTz locked_at;
 };
 
+// What a check needs of the account that a scan stands on; the Datums point into the scan's row.
+struct RowScan;
+struct AccountState {
+    Datum user_id;            // text
+    Datum permissions;        // mirox.scopes
+    std::int32_t rate_limit;  // -1: the configured default
+    std::int32_t burst;
+    bool locked;
+};
+AccountState account_state(RowScan& scan);
+
 // False when there is no such account (any more).
 bool lock_account(std::int64_t account_id, Account& out);
 bool lock_account_of(std::string_view user_id, Account& out);
