@@ -17,6 +17,7 @@ struct Settings {
     int max_tokens_per_account;
     int rate_limit;  // requests a minute
     int rate_burst;  // requests at once from idle
+    int max_tracked_accounts;
     int node_id;
     core::PrefixList prefixes;
     Interval default_lifetime;

@@ -14,7 +14,9 @@ inline std::string_view view_of(const struct varlena* value) {
 }
 
 // A text (or bytea) Datum, detoasted.
-inline std::string_view text_view(Datum value) { return view_of(PG_DETOAST_DATUM_PACKED(value)); }
+inline std::string_view text_view(Datum value) {
+    return view_of(PG_DETOAST_DATUM_PACKED(value));
+}
 
 inline Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));

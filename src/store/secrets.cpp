@@ -11,7 +11,9 @@ core::Digest digest_of(std::string_view secret) {
     return digest;
 }
 
-core::SecretKind kind_of(std::string_view secret) { return core::classify_secret(secret, pg::settings().prefixes); }
+core::SecretKind kind_of(std::string_view secret) {
+    return core::classify_secret(secret, pg::settings().prefixes);
+}
 
 NewSecret make_secret(core::SecretKind kind) {
     NewSecret out = {};
