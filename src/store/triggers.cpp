@@ -201,8 +201,9 @@ Account account_of(HeapTuple row, const Change& change) {
     Account account = {};
     account.account_id = get_int8(row, change, account_column::kAccountId);
     account.user_id = PG_DETOAST_DATUM_COPY(get(row, change, account_column::kUserId).datum);
-    account.permissions =
-        PointerGetDatum(PG_DETOAST_DATUM_COPY(get(row, change, account_column::kPermissions).datum));
+    // NULL is left to the column's constraint, which is checked after us.
+    const Value permissions = get(row, change, account_column::kPermissions);
+    if (!permissions.is_null) account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(permissions.datum));
     return account;
 }
 }  // namespace
