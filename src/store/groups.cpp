@@ -22,28 +22,26 @@ MemoryContext memory = nullptr;
 Group* groups = nullptr;
 int count = 0;
 bool valid = false;
+std::uint64_t invalidations = 0;  // heard of: a reading that one of them fell into is not kept
 std::uint64_t filled_for = 0;  // the catalog's epoch
 
 void forget(Datum, Oid relation) {
-    // Any invalidation will do when we no longer know which table is ours.
-    if (relation == InvalidOid || !valid) {
-        valid = false;
-        return;
-    }
-    if (relation == pg::catalog_known().permission_group) valid = false;
+    if (valid && relation != InvalidOid && relation != pg::catalog_known().permission_group) return;
+    valid = false;
+    invalidations++;
 }
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr)
         memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
-    // True before reading: an invalidation that arrives meanwhile makes it false, and the next look-up reads again.
-    valid = true;
     filled_for = catalog.epoch;
     groups = nullptr;
     count = 0;
     MemoryContextReset(memory);
     const Relation table = table_open(catalog.permission_group, AccessShareLock);
+    // Kept only when it was read whole, with no error and no invalidation in between.
+    const std::uint64_t heard = invalidations;
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -71,6 +69,7 @@ void fill() {
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
     table_close(table, NoLock);
+    valid = invalidations == heard;
 }
 
 void refresh() {
