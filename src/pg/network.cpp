@@ -50,7 +50,7 @@ bool array_contains(Datum cidr_array, const core::Address& address) {
         if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
         if (core::contains(address_of(PointerGetDatum(at)), address)) return true;
         at = reinterpret_cast<const char*>(att_align_nominal(
-            reinterpret_cast<std::uintptr_t>(att_addlength_pointer(0, -1, at)), TYPALIGN_INT));
+            att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
     }
     return false;
 }
