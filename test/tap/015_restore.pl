@@ -8,10 +8,10 @@ use Test::More;
 
 my $node = new_node('source', extension => 0);
 $node->safe_psql('postgres', "CREATE ROLE app; CREATE ROLE gate; CREATE ROLE boss");
-$node->safe_psql('postgres', 'CREATE DATABASE full');
+$node->safe_psql('postgres', 'CREATE DATABASE lived');
 
 # ---- a database with something of everything -----------------------------------------------------------------------------
-my $wire = wire($node, dbname => 'full');
+my $wire = wire($node, dbname => 'lived');
 $wire->rows('CREATE EXTENSION mirox_tokens CASCADE');
 $wire->rows('SELECT mirox.grant_access($1::regrole, $2)', @$_)
   for [ app => 'application' ], [ app => 'login' ], [ gate => 'gateway' ], [ boss => 'admin' ];
@@ -57,7 +57,7 @@ my $acls = q{SELECT string_agg(kind || ' ' || object || ' ' || acl, E'\n' ORDER 
 	SELECT 'function', p.oid::regprocedure::text, p.proacl::text FROM pg_proc p WHERE p.pronamespace = 'mirox'::regnamespace
 	UNION ALL SELECT 'relation', c.oid::regclass::text, c.relacl::text FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace
 	UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'mirox') a (kind, object, acl)};
-my $before = contents($node, 'full');
+my $before = contents($node, 'lived');
 my $acls_before = $wire->value($acls);
 note $before;
 
@@ -98,7 +98,7 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 sub dump_of
 {
 	my ($file, @options) = @_;
-	$node->command_ok([ 'pg_dump', '-d', $node->connstr('full'), '-f', "$folder/$file", @options ], "pg_dump @options");
+	$node->command_ok([ 'pg_dump', '-d', $node->connstr('lived'), '-f', "$folder/$file", @options ], "pg_dump @options");
 	return "$folder/$file";
 }
 sub play
@@ -115,7 +115,7 @@ my $text  = slurp_file($plain);
 my @shown = grep { index($text, substr $_, -40, 30) >= 0 } keys %expected, values %session;
 is("@shown", '', 'no secret is in a dump');
 $wire->close;
-$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE full');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE lived');
 check($node, 'copy', 'TEMPLATE');
 
 # ---- pg_dump | psql into a fresh cluster --------------------------------------------------------------------------------
@@ -146,13 +146,13 @@ play($fresh, 'inserts', $schema, dump_of('inserts.sql', '--data-only', '--column
 check($fresh, 'inserts', 'data as INSERTs');
 
 # ---- the extension dropped, made anew, its data alone restored ----------------------------------------------------------------
-$node->safe_psql('full', 'DROP EXTENSION mirox_tokens CASCADE');
-$node->safe_psql('full', 'CREATE EXTENSION mirox_tokens');
-$node->safe_psql('full', 'DROP TABLE users');
+$node->safe_psql('lived', 'DROP EXTENSION mirox_tokens CASCADE');
+$node->safe_psql('lived', 'CREATE EXTENSION mirox_tokens');
+$node->safe_psql('lived', 'DROP TABLE users');
 my $data_of_ours = "$folder/ours.sql";
-append_to_file($data_of_ours, join '', grep { !/^COPY public\.users/ .. /^\\\.$/ } map { "$_\n" } split /\n/, slurp_file($data));
-play($node, 'full', $data_of_ours);
-check($node, 'full', 'made anew, data alone', acls => 0);
+append_to_file($data_of_ours, join '', grep { !(/^COPY public\.users/ .. /^\\\.$/) } map { "$_\n" } split /\n/, slurp_file($data));
+play($node, 'lived', $data_of_ours);
+check($node, 'lived', 'made anew, data alone', acls => 0);
 
 clean_log($_), $_->stop for $node, $fresh;
 done_testing();
