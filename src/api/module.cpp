@@ -4,6 +4,7 @@
 #include "pg/settings.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/endpoints.hpp"
 #include "store/groups.hpp"
 
 extern "C" {
@@ -27,6 +28,7 @@ void set_up() {
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
     store::watch_groups();
+    store::watch_endpoints();
     store::watch_transactions();
     if (preloaded) shmem::request_region();
 }

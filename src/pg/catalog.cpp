@@ -58,6 +58,8 @@ bool load(Catalog& out) {
         {&out.permission_group, "permission_group"},
         {&out.permission_group_pkey, "permission_group_pkey"},
         {&out.audit_log, "audit_log"},
+        {&out.endpoint, "endpoint"},
+        {&out.endpoint_pkey, "endpoint_pkey"},
     };
     for (const Named& relation : relations) {
         *relation.at = get_relname_relid(relation.name, out.schema);

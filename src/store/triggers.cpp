@@ -11,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
+#include "store/endpoints.hpp"
 #include "store/manage.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.hpp"
@@ -527,6 +528,64 @@ MIROX_FUNCTION(group_guard) {
                                {}, detail);
     end(act);
     return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+}
+
+// ---- endpoint --------------------------------------------------------------------------------------------------------
+
+namespace {
+namespace endpoint_column {
+constexpr int kMethod = 1, kPath = 2, kScope = 3, kAuditNode = 4, kAuditId = 5;
+}
+Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox.endpoint", {}};
+}  // namespace
+
+MIROX_FUNCTION(endpoint_guard) {
+    using namespace endpoint_column;
+    const Change change = read_change(fcinfo);
+    if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
+    refuse_move(change, kMethod);
+    refuse_move(change, kPath);
+    HeapTuple row = change.before != nullptr ? change.before : change.after;
+    core::EndpointText rule;
+    if (change.after != nullptr) {
+        const auto text_of = [&](int column) {
+            const Value value = get(change.after, change, column);
+            return value.is_null ? std::string_view{} : pg::text_view(value.datum);
+        };
+        normalise_rule(text_of(kMethod), text_of(kPath), text_of(kScope), rule);
+    }
+    Act act;
+    begin(act);
+    if (change.inserted) {
+        pg::Args none;
+        pg::run(count_endpoints, none);
+        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
+            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many endpoint rules"),
+                        errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
+                        errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+    }
+    Detail detail;
+    if (change.updated) {
+        for (const int column : {kMethod, kPath})
+            detail.add_value(NameStr(TupleDescAttr(change.columns, column - 1)->attname),
+                             get(row, change, column).datum,
+                             TupleDescAttr(change.columns, column - 1)->atttypid);
+        detail.add_changes(change.before, change.after, change.columns);
+    } else {
+        detail.add_row(row, change.columns);
+    }
+    const AuditKey key = audit(change.inserted  ? "endpoint_added"
+                               : change.updated ? "endpoint_changed"
+                                                : "endpoint_dropped",
+                               {}, detail);
+    end(act);
+    if (change.deleted) return PointerGetDatum(change.before);
+    int columns[] = {kMethod, kPath, kAuditNode, kAuditId};
+    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())),
+                      pg::text_datum(pg::from_utf8(rule.path())), Int32GetDatum(key.node),
+                      Int64GetDatum(key.id)};
+    bool nulls[4] = {};
+    return PointerGetDatum(with_values(change, 4, columns, values, nulls));
 }
 
 // ---- all -------------------------------------------------------------------------------------------------------------
