@@ -60,9 +60,10 @@ Datum scopes_from_text_array(Datum array) {
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
         // Not repeated: what is no scope may be a secret in the wrong place.
         if (status != core::ScopeStatus::ok)
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
-                    errdetail("Element %d: %s", i + 1, scope_status_text(status)),
-                    errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+            MIROX_RAISE(
+                ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+                errdetail("Element %d: %s", i + 1, scope_status_text(status)),
+                errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)

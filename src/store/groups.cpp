@@ -23,7 +23,7 @@ Group* groups = nullptr;
 int count = 0;
 bool valid = false;
 std::uint64_t invalidations = 0;  // heard of: a reading that one of them fell into is not kept
-std::uint64_t filled_for = 0;  // the catalog's epoch
+std::uint64_t filled_for = 0;     // the catalog's epoch
 
 void forget(Datum, Oid relation) {
     if (valid && relation != InvalidOid && relation != pg::catalog_known().permission_group) return;

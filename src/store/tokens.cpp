@@ -207,7 +207,8 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
 void check_reason(std::string_view reason) {
     if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars), errhint("Shorten it."));
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
+                    errhint("Shorten it."));
 }
 
 void normalise_name(std::string_view given, Name& out) {
