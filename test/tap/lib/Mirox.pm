@@ -21,6 +21,9 @@ sub new_node
 		extra => $options{init} // [ '--encoding=UTF8', '--no-locale' ],
 		($options{streaming} ? (allows_streaming => 1) : ()));
 	$node->append_conf('postgresql.conf', slurp_file($ENV{MIROX_CONF})) unless $options{bare};
+	# Tests that ask for it have a rate limit; the others are not slowed down by it.
+	$node->append_conf('postgresql.conf', "mirox_tokens.rate_limit = 1000000\nmirox_tokens.rate_burst = 1000000")
+	  unless $options{bare};
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens CASCADE') if $options{extension} // !$options{bare};
