@@ -61,7 +61,7 @@ my $before = contents($node, 'lived');
 my $acls_before = $wire->value($acls);
 note $before;
 
-# check($node, $dbname, $name, acls => 0): all that must hold of a restored database.
+# check($node, $dbname, $name, acls => 0, users => 0): all that must hold of a restored database.
 sub check
 {
 	my ($node, $dbname, $name, %options) = @_;
@@ -85,8 +85,9 @@ sub check
 	is($wire->state('UPDATE mirox.audit_log SET at = now()'), '42501', "$name: the audit log is append-only");
 	call($wire, 'put_account', 'anna', ['exports']);
 	is(verify($wire, $tokens[50]{secret})->{permissions}, '{exports}', "$name: the owner's loss reaches the tokens");
-	$wire->rows("DELETE FROM users WHERE id = 'anna'") if $wire->value("SELECT to_regclass('users') IS NOT NULL");
-	call($wire, 'delete_account', 'anna') unless $wire->value("SELECT to_regclass('users') IS NOT NULL");
+	# The trigger of bind_accounts was dumped with the users table; it went with the extension when that was dropped.
+	if ($options{users} // 1) { $wire->rows("DELETE FROM users WHERE id = 'anna'"); }
+	else                      { call($wire, 'delete_account', 'anna'); }
 	is(reason($wire, $new->{secret}), 'unknown', "$name: deleting the user deletes the account");
 	is(broken($wire), '', "$name: the tables agree in the end");
 	$wire->close;
@@ -152,7 +153,7 @@ $node->safe_psql('lived', 'DROP TABLE users');
 my $data_of_ours = "$folder/ours.sql";
 append_to_file($data_of_ours, join '', grep { !(/^COPY public\.users/ .. /^\\\.$/) } map { "$_\n" } split /\n/, slurp_file($data));
 play($node, 'lived', $data_of_ours);
-check($node, 'lived', 'made anew, data alone', acls => 0);
+check($node, 'lived', 'made anew, data alone', acls => 0, users => 0);
 
 clean_log($_), $_->stop for $node, $fresh;
 done_testing();
