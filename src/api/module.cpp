@@ -5,6 +5,7 @@
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
 #include "store/groups.hpp"
+#include "store/identity.hpp"
 
 extern "C" {
 #include "utils/guc.h"
@@ -28,6 +29,7 @@ void set_up() {
     pg::watch_catalog();
     store::watch_groups();
     store::watch_transactions();
+    store::watch_identity();
     if (preloaded) shmem::request_region();
 }
 
