@@ -4,7 +4,7 @@ CREATE TEMP TABLE mark AS SELECT 0::bigint AS at;
 CREATE FUNCTION pg_temp.audited(OUT event text, OUT direct text, OUT detail jsonb) RETURNS SETOF record LANGUAGE sql AS $$
     SELECT a.event, a.detail ->> 'direct', jsonb_strip_nulls(a.detail - ARRAY['direct', 'account_id', 'token_id', 'session_id', 'created_at', 'opened_at',
         'expires_at', 'locked_at', 'closed_at', 'revoked_at', 'rotated_at', 'group_id', 'ends_at'])
-    FROM mirox.audit_log a WHERE audit_id > (SELECT at FROM mark) ORDER BY audit_id
+    FROM mirox.audit_log a WHERE audit_id > (SELECT at FROM mark) AND user_id LIKE 'direct%' ORDER BY audit_id
 $$;
 CREATE FUNCTION pg_temp.mark() RETURNS void LANGUAGE sql AS 'UPDATE mark SET at = (SELECT COALESCE(max(audit_id), 0) FROM mirox.audit_log)';
 
@@ -42,6 +42,13 @@ UPDATE mirox.token SET permissions = '{parks:read}' WHERE token_id = :token_id;
 SELECT permissions AS narrowed FROM mirox.verify_token(:'secret');
 UPDATE mirox.token SET allowed_ips = '{203.0.113.0/24,2001:db8::/32}' WHERE token_id = :token_id;
 SELECT a.reason, b.reason FROM mirox.verify_token(:'secret', '198.51.100.1') a, mirox.verify_token(:'secret', '2001:db8::7') b;
+-- What the functions would have put in plain form is obeyed as it stands, and what they would have refused matches nothing.
+UPDATE mirox.token SET allowed_ips = '{NULL,::ffff:203.0.113.0/120}' WHERE token_id = :token_id;
+SELECT a.reason, b.reason, c.reason FROM mirox.verify_token(:'secret', '198.51.100.1') a, mirox.verify_token(:'secret', '203.0.113.7') b,
+       mirox.verify_token(:'secret', '::ffff:203.0.113.7') c;
+UPDATE mirox.token SET allowed_ips = '{{NULL,10.0.0.0/8},{NULL,203.0.113.0/24}}' WHERE token_id = :token_id;
+SELECT a.reason, b.reason, c.reason FROM mirox.verify_token(:'secret', '198.51.100.1') a, mirox.verify_token(:'secret', '203.0.113.7') b,
+       mirox.verify_token(:'secret', NULL) c;
 UPDATE mirox.token SET allowed_ips = NULL, group_id = 2 WHERE token_id = :token_id;
 SELECT permission_group, permissions FROM mirox.verify_token(:'secret');
 UPDATE mirox.token SET group_id = 1, permissions = NULL, expires_at = now() + interval '10 days' WHERE token_id = :token_id;
@@ -59,12 +66,12 @@ SELECT * FROM pg_temp.audited();
 -- The rules of the functions hold.
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'c', 'full_access') \gset
 SELECT change, t.outcome(format('UPDATE mirox.token SET %s WHERE token_id = %s', change, :token_id)) AS outcome FROM (VALUES
-    ($$name = E'a\x07'$$), ($$name = ''$$), ($$name = repeat('x', 101)$$), ($$expires_at = now() + interval '6 years'$$),
+    ($$name = E'a\x07'$$), ($$name = ''$$), ($$name = repeat('x', 101)$$),
     ($$expires_at = now() - interval '1 second'$$), ($$expires_at = 'infinity'$$), ($$group_id = 99$$)) v (change);
 SELECT change, t.state(format('UPDATE mirox.token SET %s WHERE token_id = %s', change, :token_id)) AS outcome FROM (VALUES
     ($$name = NULL$$), ($$group_id = NULL$$), ($$expires_at = NULL$$), ($$allowed_ips = '{}'$$), ($$metadata = '[]'$$), ($$generation = 0$$),
-    ($$format = 'other'$$)) v (change);
-SELECT row, t.outcome(format('INSERT INTO mirox.token (account_id, name, group_id, hint, lifetime, expires_at) VALUES (%s)', row)) AS outcome FROM (VALUES
+    ($$format = 'other'$$), ($$expires_at = now() + interval '6 years'$$)) v (change);
+SELECT replace(row, :'account_id' || ', ', '') AS row, split_part(t.outcome(format('INSERT INTO mirox.token (account_id, name, group_id, hint, lifetime, expires_at) VALUES (%s)', row)), ' | A token issued', 1) AS outcome FROM (VALUES
     ($$-1, 'x', 1, 'x', '1 day', now() + interval '1 day'$$), (:account_id || $$, E'x\n\x01', 1, 'x', '1 day', now() + interval '1 day'$$),
     (:account_id || $$, 'x', 99, 'x', '1 day', now() + interval '1 day'$$), (:account_id || $$, 'x', 1, 'x', '1 day', now()$$),
     (:account_id || $$, 'x', 1, 'x', '6 years', now() + interval '6 years'$$)) v (row);
@@ -84,6 +91,17 @@ VALUES (t.stored(:'secret'), :token_id, :account_id, now() + interval '1 day', 1
 SELECT reason FROM mirox.verify_token(:'secret');
 SELECT * FROM pg_temp.audited();
 SELECT count(*) AS with_a_digest FROM mirox.audit_log WHERE detail::text ~ '[0-9a-f]{64}';
+
+-- A revoked token's secret cannot be brought back, nor a secret be given to no token or another's.
+SELECT mirox.revoke_token(:'session', :token_id) IS NOT NULL AS revoked;
+SELECT t.outcome(format('UPDATE mirox.token_secret SET state = %L WHERE token_id = %s', state, :token_id)), state FROM unnest(ARRAY['c', 'o', 'r', 'v']) state;
+SELECT what, t.outcome(format($$INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked, user_id, permissions)
+    VALUES (repeat('3', 64)::mirox.digest, %s, %s, now() + interval '1 day', 1, 1, -1, -1, false, 'direct', '{parks}')$$, id, account)) FROM (VALUES
+    ('revoked', :token_id, :account_id), ('no such token', -1, :account_id), ('no such account', :token_id, -1),
+    ('another owner''s', :token_id, (SELECT account_id FROM mirox.account WHERE user_id = 'direct/other'))) v (what, id, account);
+SELECT t.outcome(format('UPDATE mirox.token_secret SET token_id = 1 WHERE token_id = %s', :token_id)),
+       t.outcome(format('UPDATE mirox.token_secret SET account_id = -1 WHERE token_id = %s', :token_id));
+SELECT reason FROM mirox.verify_token(:'secret');
 
 -- ---- deleting an account --------------------------------------------------------------------------------------------
 SELECT pg_temp.mark();

@@ -59,6 +59,19 @@ SELECT t.outcome($$UPDATE mirox.permission_group SET name = 'groups_two' WHERE n
 SELECT t.outcome($$UPDATE mirox.permission_group SET group_id = 7 WHERE name = 'groups_ops'$$);
 SELECT mirox.delete_account('groups');
 DELETE FROM mirox.permission_group WHERE name = 'groups_ops';
+
+-- ---- by the functions -----------------------------------------------------------------------------------------------
+SELECT mirox.put_group('groups_api', '{reports,reports:generate}', 'By function');
+SELECT mirox.put_group('groups_api', '{reports}');
+SELECT mirox.put_group('groups_api', '{parks}');
+SELECT mirox.put_group('groups_api', '{parks}', '');
+SELECT name, permissions, description, builtin FROM mirox.permission_group WHERE name = 'groups_api';
+SELECT call, t.outcome('SELECT mirox.' || call) FROM unnest(ARRAY[
+    $$put_group('full_access', '{parks}')$$, $$put_group('Groups', '{parks}')$$, $$put_group('', '{}')$$, $$put_group(NULL, '{}')$$,
+    $$put_group('groups_api', NULL)$$, $$put_group('groups_api', '{Parks}')$$, $$put_group(repeat('x', 64), '{}')$$,
+    $$drop_group('timeseries')$$, $$drop_group(NULL)$$]) call;
+SELECT mirox.drop_group('groups_nope') AS none, mirox.drop_group('groups_api') AS dropped, mirox.drop_group('groups_api') AS again;
+
 -- Audited.
 SELECT event, detail - 'group_id' AS detail FROM mirox.audit_log WHERE event LIKE 'group%' AND detail ->> 'name' LIKE 'groups_%' ORDER BY audit_id;
 -- All three stand as they stood.

@@ -1,45 +1,24 @@
-// SQL-callable checks: none raises an error for what a client sent; each answers with a verdict.
+// SQL-callable checks of a secret: none raises an error for what a client sent; each answers with a verdict.
+#include "api/verdict.hpp"
 #include "core/crypto.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/values.hpp"
-#include "store/check.hpp"
-#include "store/secrets.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "utils/typcache.h"
 }
 
-using namespace mirox;
+namespace mirox::api {
+
+using namespace verdict_column;
 using store::Check;
 using store::Checked;
 using store::Holders;
 using store::Reason;
 
-namespace {
-
-enum Column {
-    kStatus,
-    kReason,
-    kTokenId,
-    kUserId,
-    kGroup,
-    kPermissions,
-    kExpiresAt,
-    kRetryAfterMs,
-    kColumns
-};
-
-// The arguments that follow the secret: client_ip, user_agent, required_scope.
-Check read_check(FunctionCallInfo fcinfo) {
-    const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
-    return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
-            scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
-}
-
-// The row type, looked up once for each place in a query that calls us.
-TupleDesc verdict_columns(FunctionCallInfo fcinfo) {
+TupleDesc result_columns(FunctionCallInfo fcinfo) {
     auto* columns = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
     if (columns != nullptr) return columns;
     const MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -51,13 +30,13 @@ TupleDesc verdict_columns(FunctionCallInfo fcinfo) {
     return columns;
 }
 
-// On a 401 every column but status and reason is NULL: who is refused learns nothing of the token.
-void fill_verdict(const Checked& checked, Datum* values, bool* nulls) {
+void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
     const store::Outcome& outcome = store::outcome_of(checked.reason);
     values[kStatus] = Int32GetDatum(outcome.status);
     values[kReason] = pg::text_datum(outcome.reason);
     nulls[kStatus] = nulls[kReason] = false;
-    if (!checked.authenticated) return;
+    // Who is refused learns nothing of the token.
+    if (!checked.authenticated && !(everything && checked.holder != store::Holder::none)) return;
     if (checked.holder == store::Holder::token) {
         values[kTokenId] = Int64GetDatum(checked.token_id);
         nulls[kTokenId] = false;
@@ -79,12 +58,21 @@ void fill_verdict(const Checked& checked, Datum* values, bool* nulls) {
     }
 }
 
+namespace {
+
+// The arguments that follow the secret: client_ip, user_agent, required_scope.
+Check read_check(FunctionCallInfo fcinfo) {
+    const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
+    return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
+            scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
+}
+
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    Datum values[kColumns] = {};
-    bool nulls[kColumns];
+    Datum values[kCount] = {};
+    bool nulls[kCount];
     memset(nulls, true, sizeof(nulls));
-    fill_verdict(checked, values, nulls);
-    const Datum result = HeapTupleGetDatum(heap_form_tuple(verdict_columns(fcinfo), values, nulls));
+    fill_verdict(checked, false, values, nulls);
+    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo), values, nulls));
     store::end_check(checked);
     return result;
 }
@@ -114,3 +102,5 @@ MIROX_FUNCTION(verify_digest) {
     store::conclude(checked, check);
     return verdict(fcinfo, checked);
 }
+
+}  // namespace mirox::api

@@ -4,7 +4,9 @@
 #include "pg/settings.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/endpoints.hpp"
 #include "store/groups.hpp"
+#include "store/identity.hpp"
 
 extern "C" {
 #include "utils/guc.h"
@@ -27,7 +29,9 @@ void set_up() {
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
     store::watch_groups();
+    store::watch_endpoints();
     store::watch_transactions();
+    store::watch_identity();
     if (preloaded) shmem::request_region();
 }
 

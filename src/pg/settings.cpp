@@ -121,7 +121,25 @@ const char* utc_text(TimestampTz instant) {
                     tm.tm_sec);
 }
 
+// Sizes of shared memory, which only a server that starts with us can be asked for; elsewhere a setting of this level would be
+// a FATAL error, and the types must load anywhere.
+static void define_sizes() {
+    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts",
+                            "Sets for how many accounts at a time the rate limit is kept.",
+                            "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
+                            "none; beyond the number, accounts "
+                            "share a limit, never the looser for it.",
+                            &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
+        "It is a file in pg_stat_tmp of this size, allocated when the server starts; about 400 uses fit into "
+        "64 kB.",
+        &current.ring_size, 32, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+}
+
 void define_settings() {
+    if (process_shared_preload_libraries_in_progress) define_sizes();
     DefineCustomStringVariable("mirox_tokens.default_lifetime",
                                "Sets how long a token lives when issued without an expiration.", nullptr,
                                &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
@@ -136,13 +154,6 @@ void define_settings() {
         "mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
         "It may be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
         kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts",
-                            "Sets for how many accounts at a time the rate limit is kept.",
-                            "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
-                            "none; beyond the number, accounts "
-                            "share a limit, never the looser for it.",
-                            &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts,
-                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
         "Give each node that writes (after logical replication, say) a number of its own.", &current.node_id,

@@ -2,6 +2,7 @@
 #include "pg/values.hpp"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -101,6 +102,28 @@ std::string_view to_utf8(std::string_view text) {
     auto* converted =
         reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, GetDatabaseEncoding(), PG_UTF8));
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
+}
+
+bool try_to_utf8(std::string_view text, std::string_view& out) {
+    const int encoding = GetDatabaseEncoding();
+    bool plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
+    if (!plain) {
+        plain = true;
+        for (const char c : text) plain = plain && !IS_HIGHBIT_SET(c);
+    }
+    out = text;
+    if (plain) return true;
+    const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+    if (!OidIsValid(conversion)) return false;
+    const int size = static_cast<int>(text.size());
+    const int room = size * MAX_CONVERSION_GROWTH + 1;
+    auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));
+    auto* converted = static_cast<unsigned char*>(palloc(room));
+    if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, source, size, converted, room, true) !=
+        size)
+        return false;
+    out = reinterpret_cast<const char*>(converted);
+    return true;
 }
 
 std::string_view from_utf8(std::string_view utf8) {

@@ -61,6 +61,8 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
 // Text in the database's encoding from and to UTF-8, as the rules in core take it. In SQL_ASCII the bytes are taken as
 // they are.
 std::string_view to_utf8(std::string_view server_text);
+// False, with no ERROR, where the text has no counterpart.
+bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
 
 }  // namespace mirox::pg

@@ -3,6 +3,7 @@
 
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
+#include "shmem/events.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -32,6 +33,7 @@ std::size_t limits_bytes() {
 void request() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(region_size());
+    request_events();
 }
 
 void start_up() {
@@ -43,6 +45,7 @@ void start_up() {
         reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
     limits_view =
         found ? Limits::view(aligned, limit_entries()) : Limits::initialise(aligned, limit_entries());
+    start_events();
     present = true;
     LWLockRelease(AddinShmemInitLock);
 }

@@ -361,6 +361,13 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     out.token_id = token_id;
     out.secret = make_secret(core::SecretKind::token);
 
+    // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
+    pg::Args row;
+    row.int8(token_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+    pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
     pg::run(end_overlap, end);
@@ -370,12 +377,6 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
         .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
     pg::run(retire_current, retire);
-    pg::Args row;
-    row.int8(token_id)
-        .add(TimestampTzGetDatum(now))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
-    pg::run(rotate_row, row);
     store_secret(token_id, out.secret);
 }
 
