@@ -1,6 +1,8 @@
 // Between Datums and what the rules take (see values.hpp). Takes no locks; reads no table.
 #include "pg/values.hpp"
 
+#include "core/secret.hpp"
+
 extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -63,7 +65,7 @@ Datum scopes_from_text_array(Datum array) {
             MIROX_RAISE(
                 ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
                 errdetail("Element %d: %s", i + 1, scope_status_text(status)),
-                errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+                errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
@@ -133,6 +135,15 @@ std::string_view from_utf8(std::string_view utf8) {
     auto* converted =
         reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, PG_UTF8, GetDatabaseEncoding()));
     return converted == utf8.data() ? utf8 : std::string_view(converted, strlen(converted));
+}
+
+std::string_view redacted(std::string_view utf8) {
+    if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return utf8;
+    const std::string_view ellipsis = core::kEllipsis;
+    if (!utf8.ends_with(ellipsis)) return utf8;
+    utf8.remove_suffix(ellipsis.size());
+    return text_view(CStringGetTextDatum(
+        psprintf("%.*s...", static_cast<int>(utf8.size()), utf8.data())));  // the rest of it is ASCII
 }
 
 }  // namespace mirox::pg

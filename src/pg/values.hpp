@@ -65,4 +65,8 @@ std::string_view to_utf8(std::string_view server_text);
 bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
 
+// A secret's redacted form (core::redact_secret) in the database's encoding: with three dots where that is not sure to have
+// an ellipsis.
+std::string_view redacted(std::string_view utf8);
+
 }  // namespace mirox::pg
