@@ -51,7 +51,7 @@ is(verify($_, $grouped->{secret}, undef, undef, 'parks:read')->{reason}, 'insuff
 call($p, 'lock_account', 'anna');
 $replayed->();
 is(reason($_, $next->{secret}), 'locked', 'a locked account') for $s, $old;
-is($_->state('SELECT * FROM mirox.list_tokens($1)', $session), '28000', 'and its session') for $s, $old;
+is($_->state('SELECT * FROM mirox.list_tokens($1)', $session), '28000', 'and its session') for $s;
 call($p, 'unlock_account', 'anna');
 call($p, 'revoke_token', $session, $next->{token_id});
 $replayed->();
