@@ -129,7 +129,8 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
 namespace {
 
 // Whatever has a counterpart is converted, and `lacking` stands for each character that has none.
-std::string_view convert_all(std::string_view text, int from, int to, std::string_view (*lacking)(std::string_view)) {
+std::string_view convert_all(std::string_view text, int from, int to,
+                             std::string_view (*lacking)(std::string_view)) {
     bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
     if (!plain) {
         plain = true;
@@ -144,8 +145,8 @@ std::string_view convert_all(std::string_view text, int from, int to, std::strin
         const int size = static_cast<int>(text.size());
         auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));
         if (OidIsValid(conversion)) {
-            const int read =
-                pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written, room - written, true);
+            const int read = pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written,
+                                                           room - written, true);
             written += static_cast<int>(strlen(reinterpret_cast<char*>(out + written)));
             text.remove_prefix(read);
             if (text.empty()) break;
