@@ -139,7 +139,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", …");
+            appendStringInfoString(&missing, ", ...");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -324,7 +324,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
@@ -366,7 +366,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     row.int8(token_id)
         .add(TimestampTzGetDatum(now))
         .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
     pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
