@@ -8,6 +8,7 @@
 #include "shmem/limits.hpp"
 #include "shmem/record.hpp"
 #include "store/accounts.hpp"
+#include "store/keys.hpp"
 #include "store/secrets.hpp"
 #include "store/sessions.hpp"
 
