@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 extern "C" {
+#include "common/jsonapi.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
@@ -28,5 +29,21 @@ inline bool owns_relation(Oid relation, Oid role) {
     return pg_class_ownercheck(relation, role);
 #endif
 }
+
+// A JSON lexer that unescapes strings, and what the parser's callbacks return.
+inline JsonLexContext* make_json_lexer(char* json, int size, int encoding) {
+#if PG_VERSION_NUM >= 170000
+    return makeJsonLexContextCstringLen(nullptr, json, size, encoding, true);
+#else
+    return makeJsonLexContextCstringLen(json, size, encoding, true);
+#endif
+}
+#if PG_VERSION_NUM >= 160000
+using JsonAction = JsonParseErrorType;
+#define MIROX_JSON_DONE return JSON_SUCCESS
+#else
+using JsonAction = void;
+#define MIROX_JSON_DONE return
+#endif
 
 }  // namespace mirox::pg

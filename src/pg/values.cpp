@@ -58,11 +58,11 @@ Datum scopes_from_text_array(Datum array) {
                         errhint("Leave the element out, or name a scope such as parks:read."));
         const std::string_view text = text_view(items[i]);
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
+        // Not repeated: what is no scope may be a secret in the wrong place.
         if (status != core::ScopeStatus::ok)
             MIROX_RAISE(
-                ERRCODE_INVALID_PARAMETER_VALUE,
-                errmsg("invalid scope \"%s\"", pnstrdup(text.data(), Min(text.size(), std::size_t{200}))),
-                errdetail("%s", scope_status_text(status)),
+                ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+                errdetail("Element %d: %s", i + 1, scope_status_text(status)),
                 errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});

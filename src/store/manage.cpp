@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/sessions.hpp"
+#include "store/tokens.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -84,6 +85,7 @@ void put_account(Actor& actor, const AccountRequest& request) {
 }
 
 TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
+    check_reason(reason);
     require_account(user_id, actor.account);
     if (actor.account.locked) return actor.account.locked_at;
     const TimestampTz now = GetCurrentTimestamp();

@@ -25,7 +25,6 @@ constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
-constexpr int kMaxReasonChars = 500;
 
 pg::Query select_places = {
     "SELECT place, expires_at OPERATOR(pg_catalog.<=) $2 FROM mirox.token "
@@ -92,13 +91,6 @@ pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_i
 
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
-}
-
-void check_reason(std::string_view reason) {
-    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
-                    errhint("Shorten it."));
 }
 
 // The expiration and its length; the length is what rotation restarts.
@@ -211,6 +203,13 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
 }
 
 }  // namespace
+
+void check_reason(std::string_view reason) {
+    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
+                    errhint("Shorten it."));
+}
 
 void normalise_name(std::string_view given, Name& out) {
     char utf8[core::kMaxNameBytes];
@@ -368,6 +367,13 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         out.secret = make_secret(core::SecretKind::token);
     }
 
+    // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
+    pg::Args row;
+    row.int8(token_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+    pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
     pg::run(end_overlap, end);
@@ -377,12 +383,6 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
         .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
     pg::run(retire_current, retire);
-    pg::Args row;
-    row.int8(token_id)
-        .add(TimestampTzGetDatum(now))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
-    pg::run(rotate_row, row);
     store_secret(token_id, out.secret);
 }
 
