@@ -14,6 +14,7 @@ extern "C" {
 extern "C" {
 #include "common/jsonapi.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #endif
@@ -27,6 +28,15 @@ inline bool owns_relation(Oid relation, Oid role) {
     return object_ownercheck(RelationRelationId, relation, role);
 #else
     return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// Whether texts are ordered by their bytes.
+inline bool collation_orders_bytes(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+    return lc_collate_is_c(collation);
 #endif
 }
 
