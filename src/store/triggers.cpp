@@ -408,29 +408,35 @@ MIROX_FUNCTION(token_guard) {
                         errhint("Leave the place NULL for the lowest free one."));
     }
 
+    // What is stored is what the log tells. It outlives SPI's memory.
+    Change stored = change;
+    if (name.size > 0 || place > 0) {
+        const MemoryContext here = MemoryContextSwitchTo(act.caller);
+        int columns[2];
+        Datum values[2];
+        bool nulls[2] = {};
+        int count = 0;
+        if (name.size > 0) {
+            columns[count] = kName;
+            values[count++] = pg::text_datum(name.view());
+        }
+        if (place > 0) {
+            columns[count] = kPlace;
+            values[count++] = Int16GetDatum(place);
+        }
+        stored.after = with_values(change, count, columns, values, nulls);
+        MemoryContextSwitchTo(here);
+    }
+
     Detail detail;
     Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
     if (change.updated)
-        detail.add_changes(change.before, change.after, change.columns);
+        detail.add_changes(stored.before, stored.after, change.columns);
     else if (change.inserted)
-        detail.add_row(change.after, change.columns);
-    const AuditKey key = audit(token_event(change), subject, detail);
+        detail.add_row(stored.after, change.columns);
+    const AuditKey key = audit(token_event(stored), subject, detail);
     end(act);
-    if (change.deleted) return PointerGetDatum(change.before);
-
-    int columns[4] = {kAuditNode, kAuditId};
-    Datum values[4] = {Int32GetDatum(key.node), Int64GetDatum(key.id)};
-    bool nulls[4] = {};
-    int count = 2;
-    if (name.size > 0) {
-        columns[count] = kName;
-        values[count++] = pg::text_datum(name.view());
-    }
-    if (place > 0) {
-        columns[count] = kPlace;
-        values[count++] = Int16GetDatum(place);
-    }
-    return PointerGetDatum(with_values(change, count, columns, values, nulls));
+    return PointerGetDatum(change.deleted ? change.before : stamp(stored, kAuditNode, key));
 }
 
 MIROX_FUNCTION(token_follow) {
