@@ -126,6 +126,53 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	foreach my $log (grep { -s } glob "$temp/$page-*.out") { note("$log: " . slurp_file($log)) if @wrong; }
 }
 
+# The reference agrees with the catalog: each function's arguments, how many have a default, and who may call it; each
+# setting's default and, for a number, its range.
+{
+	my $reference = slurp_file("$tree/docs/reference.md");
+	my $node_sql = sub { split /\n/, $node->safe_psql('manual_reference', $_[0]) };
+	prepare('reference');
+	my (%row, @wrong);
+	$row{$1} = [ $2, $3 ] while $reference =~ /^\| `(\w+)\((.*?)\)` \| ([^|]*) \|/mg;
+	foreach my $line ($node_sql->(q{
+		SELECT p.proname || '|' || coalesce(array_to_string(p.proargnames[1:p.pronargs], ' '), '') || '|' || p.pronargdefaults
+			|| '|' || CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'everybody' ELSE coalesce((
+				SELECT string_agg(level, ', ' ORDER BY level) FROM mirox.access_rule
+				WHERE kind = 'function' AND to_regprocedure(object) = p.oid), '') END
+		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_description d ON d.objoid = p.oid
+			AND d.classoid = 'pg_proc'::regclass
+		WHERE n.nspname = 'mirox' AND d.description IS NOT NULL AND d.description NOT LIKE 'Internal%'
+			AND NOT EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid)
+			AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid) ORDER BY 1}))
+	{
+		my ($name, $arguments, $defaults, $levels) = split /\|/, $line;
+		my $found = delete $row{$name};
+		if (!$found) { push @wrong, "$name has no row"; next; }
+		# Commas inside a default are in quotes or braces; there are none today.
+		my @given = split /, /, $found->[0];
+		my $names = join ' ', map { /^(\w+)/ } @given;
+		push @wrong, "$name($names) instead of ($arguments)" if $names ne $arguments;
+		push @wrong, "$name: " . (grep { / = / } @given) . " defaults instead of $defaults" if (grep { / = / } @given) != $defaults;
+		(my $said = $found->[1]) =~ s/, and owner of the table|nobody but the owner//;
+		push @wrong, "$name: level '$said' instead of '$levels'" if $said ne $levels;
+	}
+	push @wrong, "$_ is no function" foreach sort keys %row;
+	is(join("\n", @wrong), '', 'reference.md: functions as in the catalog');
+
+	@wrong = ();
+	foreach my $line ($node_sql->(q{SELECT name || '|' || boot_val || coalesce(unit, '') || '|' || CASE WHEN vartype = 'integer'
+		THEN min_val || coalesce(' ' || unit, '') || ' to ' || max_val || coalesce(' ' || unit, '') ELSE '' END
+		FROM pg_settings WHERE name LIKE 'mirox_tokens.%' ORDER BY 1}))
+	{
+		my ($name, $default, $range) = split /\|/, $line;
+		my ($said, $bounds) = $reference =~ /^\| `\Q$name\E` \| `?(.*?)`? \| (.*?) \|/m;
+		if (!defined $said) { push @wrong, "$name has no row"; next; }
+		push @wrong, "$name: default $said instead of $default" if $said ne $default;
+		push @wrong, "$name: range $bounds instead of $range" if $range ne '' && $bounds ne $range;
+	}
+	is(join("\n", @wrong), '', 'reference.md: settings as the server has them');
+}
+
 # No example wrote a whole secret into the log, though psql put many into the text of statements.
 unlike(slurp_file($node->logfile), qr/miroxs?_[0-9A-Za-z]{49}/, 'no secret is in the server log');
 done_testing();
