@@ -60,7 +60,7 @@ def headline(text):
 
 
 def table(rows, *columns):
-    cells = [[mask(row[c] or "")[:44] for c in columns] for row in rows]
+    cells = [[mask(row[c] or "")[:46] for c in columns] for row in rows]
     widths = [max(len(c), *(len(line[i]) for line in cells)) if cells else len(c) for i, c in enumerate(columns)]
     for line in [list(columns)] + cells:
         print("    " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
@@ -73,7 +73,7 @@ def call(connection, sql, *arguments, show=True):
         print(f"{connection.role}=> {shown};")
     rows = connection.rows(sql, *arguments)
     if show:
-        for row in rows:
+        for row in (r for r in rows if any(r.values())):
             print("    " + "  ".join(f"{k}={mask(v)}" for k, v in row.items() if v not in (None, "")))
     return rows
 

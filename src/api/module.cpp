@@ -2,7 +2,9 @@
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
+#include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/endpoints.hpp"
 #include "store/groups.hpp"
 
 extern "C" {
@@ -26,12 +28,16 @@ void set_up() {
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
     store::watch_groups();
+    store::watch_endpoints();
     store::watch_transactions();
+    if (preloaded) shmem::request_region();
 }
 
 }  // namespace
 
-extern "C" void _PG_init(void) { pg::guard(set_up); }
+extern "C" void _PG_init(void) {
+    pg::guard(set_up);
+}
 
 MIROX_FUNCTION(require_preload) {
     if (!preloaded) {
@@ -40,7 +46,8 @@ MIROX_FUNCTION(require_preload) {
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     errmsg("mirox_tokens must be loaded when the server starts"),
                     errdetail("It keeps rate limits and recorded usage in shared memory."),
-                    errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = '%s%s%s'",
+                    errhint("Add this line to postgresql.conf and restart the server: "
+                            "shared_preload_libraries = '%s%s%s'",
                             others ? present : "", others ? "," : "", "mirox_tokens"));
     }
     PG_RETURN_VOID();

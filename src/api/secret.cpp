@@ -1,7 +1,7 @@
 // The type mirox.secret: a well-formed secret, for arguments and variables. Its input never repeats what it was given; its
 // output is the redacted form; reveal() gives the plaintext.
-#include "core/crypto.hpp"
 #include "core/secret.hpp"
+#include "core/crypto.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -25,4 +25,6 @@ MIROX_FUNCTION(secret_out) {
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 
-MIROX_FUNCTION(reveal) { return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0))); }
+MIROX_FUNCTION(reveal) {
+    return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0)));
+}

@@ -21,7 +21,9 @@ bool valid = false;
 
 // DROP EXTENSION drops the schema, and with it everything named here; creating it anew makes a schema anew. The relcache
 // callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
-void forget(Datum, int, uint32) { valid = false; }
+void forget(Datum, int, uint32) {
+    valid = false;
+}
 void forget_relation(Datum, Oid relation) {
     if (!valid) return;
     if (relation == InvalidOid || relation == known.token_secret || relation == known.session ||
@@ -53,6 +55,8 @@ bool load(Catalog& out) {
         {&out.permission_group, "permission_group"},
         {&out.permission_group_pkey, "permission_group_pkey"},
         {&out.audit_log, "audit_log"},
+        {&out.endpoint, "endpoint"},
+        {&out.endpoint_pkey, "endpoint_pkey"},
     };
     for (const Named& relation : relations) {
         *relation.at = get_relname_relid(relation.name, out.schema);
@@ -61,7 +65,8 @@ bool load(Catalog& out) {
     out.digest_type = type_named("digest", out.schema);
     out.scopes_type = type_named("scopes", out.schema);
     out.secret_type = type_named("secret", out.schema);
-    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type)) return false;
+    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type))
+        return false;
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(out.token_secret));
     if (!HeapTupleIsValid(tuple)) return false;
     out.owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
@@ -88,14 +93,18 @@ bool refresh() {
 const Catalog& catalog() {
     if (!valid && !refresh())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("the extension mirox_tokens is not in this database"),
-                errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
+                    errmsg("the extension mirox_tokens is not in this database"),
+                    errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
     return known;
 }
 
-const Catalog& catalog_known() { return known; }
+const Catalog& catalog_known() {
+    return known;
+}
 
-bool catalog_present() { return valid || refresh(); }
+bool catalog_present() {
+    return valid || refresh();
+}
 
 void watch_catalog() {
     CacheRegisterSyscacheCallback(NAMESPACEOID, forget, 0);

@@ -17,7 +17,11 @@ struct Settings {
     int max_tokens_per_account;
     int rate_limit;  // requests a minute
     int rate_burst;  // requests at once from idle
+    int max_tracked_accounts;
     int node_id;
+    int ring_size;  // MB
+    char* jwt_issuer;
+    char* jwt_key_file;  // empty: none
     core::PrefixList prefixes;
     Interval default_lifetime;
     Interval max_lifetime;

@@ -18,16 +18,15 @@ constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBu
 
 void read_account(RowScan& scan, Account& out) {
     bool is_null;
+    const AccountState state = account_state(scan);
     out = {};
     out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
-    const std::string_view user = pg::text_view(column(scan.slot, columns::kUserId, &is_null));
+    const std::string_view user = pg::text_view(state.user_id);
     out.user_id = cstring_to_text_with_len(user.data(), static_cast<int>(user.size()));
-    out.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(scan.slot, columns::kPermissions, &is_null)));
-    Datum value = column(scan.slot, columns::kRateLimit, &is_null);
-    out.rate_limit = is_null ? -1 : DatumGetInt32(value);
-    value = column(scan.slot, columns::kBurst, &is_null);
-    out.burst = is_null ? -1 : DatumGetInt32(value);
-    value = column(scan.slot, columns::kLockedAt, &is_null);
+    out.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(state.permissions));
+    out.rate_limit = state.rate_limit;
+    out.burst = state.burst;
+    const Datum value = column(scan.slot, columns::kLockedAt, &is_null);
     out.locked = !is_null;
     out.locked_at = is_null ? 0 : DatumGetTimestampTz(value);
 }
@@ -46,6 +45,20 @@ bool read_by(Oid index, const Key& key, bool lock, Account& out) {
 }
 
 }  // namespace
+
+AccountState account_state(RowScan& scan) {
+    AccountState out;
+    bool is_null;
+    out.user_id = column(scan.slot, columns::kUserId, &is_null);
+    out.permissions = column(scan.slot, columns::kPermissions, &is_null);
+    const Datum limit = column(scan.slot, columns::kRateLimit, &is_null);
+    out.rate_limit = is_null ? -1 : DatumGetInt32(limit);
+    const Datum burst = column(scan.slot, columns::kBurst, &is_null);
+    out.burst = is_null ? -1 : DatumGetInt32(burst);
+    (void)column(scan.slot, columns::kLockedAt, &is_null);
+    out.locked = !is_null;
+    return out;
+}
 
 bool lock_account(std::int64_t account_id, Account& out) {
     return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, true, out);
@@ -69,7 +82,7 @@ bool find_account_of(std::string_view user_id, Account& out) {
 void require_account(std::string_view user_id, Account& out) {
     if (!lock_account_of(user_id, out))
         MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
-                errhint("Register the account with mirox.put_account first."));
+                    errhint("Register the account with mirox.put_account first."));
 }
 
 void check_user_id(std::string_view user_id) {
@@ -79,9 +92,9 @@ void check_user_id(std::string_view user_id) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) control = true;
     if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) || control)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid user id"),
-                errdetail("A user id has 1 to %d characters, none of them a control character.",
-                          static_cast<int>(kMaxUserIdChars)),
-                errhint("Use the key of the platform's own users table, as text."));
+                    errdetail("A user id has 1 to %d characters, none of them a control character.",
+                              static_cast<int>(kMaxUserIdChars)),
+                    errhint("Use the key of the platform's own users table, as text."));
 }
 
 }  // namespace mirox::store

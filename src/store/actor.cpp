@@ -11,7 +11,8 @@ namespace {
 Actor* innermost = nullptr;
 
 void on_transaction(XactEvent event, void*) {
-    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE) innermost = nullptr;
+    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+        innermost = nullptr;
 }
 
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
@@ -39,7 +40,9 @@ void leave(Actor& actor) {
     pg::leave_owner(actor.owner);
 }
 
-Actor* current_actor() { return innermost; }
+Actor* current_actor() {
+    return innermost;
+}
 
 void watch_transactions() {
     RegisterXactCallback(on_transaction, nullptr);

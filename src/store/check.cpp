@@ -3,7 +3,14 @@
 
 #include "pg/catalog.hpp"
 #include "pg/network.hpp"
+#include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "shmem/limits.hpp"
+#include "shmem/record.hpp"
+#include "store/accounts.hpp"
+#include "store/keys.hpp"
+#include "store/secrets.hpp"
+#include "store/sessions.hpp"
 
 extern "C" {
 #include "utils/inval.h"
@@ -13,60 +20,182 @@ namespace mirox::store {
 namespace {
 
 constexpr Outcome kOutcomes[kReasons] = {
-    {"ok", 200},      {"malformed", 401}, {"unknown", 401},        {"revoked", 401},            {"rotated", 401},
-    {"expired", 401}, {"locked", 401},    {"ip_not_allowed", 401}, {"insufficient_scope", 403}, {"rate_limited", 429},
+    {"ok", 200},           {"malformed", 401},       {"unknown", 401},
+    {"revoked", 401},      {"rotated", 401},         {"expired", 401},
+    {"locked", 401},       {"ip_not_allowed", 401},  {"insufficient_scope", 403},
+    {"rate_limited", 429}, {"invalid_request", 400},
 };
 
-Reason judge(Checked& checked, const Check& check) {
-    const SecretFixed& row = checked.fixed;
+void clear(Checked& out) {
+    out.reason = Reason::malformed;
+    out.holder = Holder::none;
+    out.authenticated = out.open = out.limited = false;
+    out.token_id = out.session_id = out.account_id = 0;
+    out.generation = 0;
+    out.group = nullptr;
+}
+
+Reason judge_token(const Checked& checked, const SecretFixed& row, const core::Address& client) {
     const TimestampTz now = GetCurrentTimestamp();
     switch (row.state) {
-        case kCurrent: break;
+        case kCurrent:
+            break;
         case kOverlapping:
             if (row.ends_at <= now) return Reason::rotated;
             break;
-        case kRevoked: return Reason::revoked;
-        default: return Reason::rotated;
+        case kRevoked:
+            return Reason::revoked;
+        default:
+            return Reason::rotated;
     }
     if (row.expires_at <= now) return Reason::expired;
     if (row.locked) return Reason::locked;
     bool is_null;
     const Datum networks = column(checked.scan.slot, secret_column::kAllowedIps, &is_null);
     // An address that we are not told is not one that is allowed.
-    if (!is_null && !pg::array_contains(networks, check.client)) return Reason::ip_not_allowed;
-    checked.authenticated = true;
+    if (!is_null && !pg::array_contains(networks, client)) return Reason::ip_not_allowed;
+    return Reason::ok;
+}
 
-    if (!check.has_scope) return Reason::ok;
+void begin_session(const core::Digest& digest, Checked& out) {
+    AcceptInvalidationMessages();
+    SessionState session;
+    if (!session_state(digest, session)) {
+        out.reason = Reason::unknown;
+        return;
+    }
+    const pg::Catalog& catalog = pg::catalog();
+    out.open = true;
+    if (!open_scan(out.scan, catalog.account, catalog.account_pkey,
+                   {Key::Kind::int8, Int64GetDatum(session.account_id)})) {
+        out.reason = Reason::unknown;
+        return;
+    }
+    const AccountState account = account_state(out.scan);
+    out.holder = Holder::session;
+    out.session_id = session.session_id;
+    out.account_id = session.account_id;
+    out.expires_at = session.expires_at;
+    out.rate_limit = account.rate_limit;
+    out.burst = account.burst;
+    out.user_id = account.user_id;
+    out.permissions = account.permissions;
+    if (session.closed)
+        out.reason = Reason::revoked;
+    else if (session.expires_at <= GetCurrentTimestamp())
+        out.reason = Reason::expired;
+    else
+        out.reason = account.locked ? Reason::locked : Reason::ok;
+    out.authenticated = out.reason == Reason::ok;
+}
+
+bool reaches(const Checked& checked, std::string_view needed) {
     core::Scope scope;
-    // A scope that is none is what no token reaches.
-    if (core::parse_scope(check.scope, scope) != core::ScopeStatus::ok) return Reason::insufficient_scope;
-    if (checked.group == nullptr) return Reason::insufficient_scope;
-    if (!checked.group->everything && !checked.group->permissions.covers(scope)) return Reason::insufficient_scope;
-    return pg::scope_set(checked.permissions).covers(scope) ? Reason::ok : Reason::insufficient_scope;
+    // A scope that is none is what nobody reaches.
+    if (core::parse_scope(needed, scope) != core::ScopeStatus::ok) return false;
+    if (checked.holder == Holder::token) {
+        if (checked.group == nullptr) return false;
+        if (!checked.group->everything && !checked.group->permissions.covers(scope)) return false;
+    }
+    return pg::scope_set(checked.permissions).covers(scope);
+}
+
+// 429 comes before 403, so that whoever tries doors pays for each.
+Reason judge_request(Checked& checked, const Check& check) {
+    if (check.counting != Counting::none) {
+        const pg::Settings& settings = pg::settings();
+        checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
+        const std::int32_t burst = checked.burst < 0 ? settings.rate_burst : checked.burst;
+        checked.decision = check.counting == Counting::full
+                               ? shmem::draw_on_limit(checked.account_id, checked.limit, burst)
+                               : shmem::peek_at_limit(checked.account_id, checked.limit, burst);
+        checked.limited = true;
+        if (!checked.decision.admitted) return Reason::rate_limited;
+    }
+    switch (check.need) {
+        case Need::nothing:
+            return Reason::ok;
+        case Need::invalid:
+            return Reason::invalid_request;
+        case Need::scope:
+            break;
+    }
+    return reaches(checked, check.scope) ? Reason::ok : Reason::insufficient_scope;
 }
 
 }  // namespace
 
-const Outcome& outcome_of(Reason reason) { return kOutcomes[static_cast<int>(reason)]; }
+const Outcome& outcome_of(Reason reason) {
+    return kOutcomes[static_cast<int>(reason)];
+}
 
-void begin_check(const core::Digest& digest, const Check& check, Checked& out) {
-    out.authenticated = false;
-    out.group = nullptr;
+void begin_refused(Reason reason, Checked& out) {
+    clear(out);
+    out.reason = reason;
+}
+
+void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+    clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
     const pg::Catalog& catalog = pg::catalog();
+    out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
     if (!open_scan(out.scan, catalog.token_secret, catalog.token_secret_digest,
-                   {Key::Kind::digest, PointerGetDatum(digest.data())})) {
+                   {Key::Kind::digest, PointerGetDatum(out.digest.data())})) {
         out.reason = Reason::unknown;
         return;
     }
-    out.fixed = secret_fixed(out.scan.slot);
+    const SecretFixed& row = secret_fixed(out.scan.slot);
+    out.holder = Holder::token;
+    out.token_id = row.token_id;
+    out.account_id = row.account_id;
+    out.generation = row.generation;
+    out.rate_limit = row.rate_limit;
+    out.burst = row.burst;
+    out.expires_at = row.state == kOverlapping ? Min(row.ends_at, row.expires_at) : row.expires_at;
     bool is_null;
     out.user_id = column(out.scan.slot, secret_column::kUserId, &is_null);
     out.permissions = column(out.scan.slot, secret_column::kPermissions, &is_null);
-    out.group = group_by_id(out.fixed.group_id);
-    out.reason = judge(out, check);
+    out.group = group_by_id(row.group_id);
+    out.reason = judge_token(out, row, client);
+    out.authenticated = out.reason == Reason::ok;
+}
+
+void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out) {
+    switch (kind_of(secret)) {
+        case core::SecretKind::token:
+            if (holders == Holders::session) break;
+            begin_digest(digest_of(secret), client, out);
+            return;
+        case core::SecretKind::session:
+            if (holders == Holders::token) break;
+            clear(out);
+            begin_session(digest_of(secret), out);
+            return;
+        case core::SecretKind::malformed:
+            break;
+    }
+    begin_refused(Reason::malformed, out);
+}
+
+void conclude(Checked& checked, const Check& check) {
+    if (checked.authenticated) checked.reason = judge_request(checked, check);
+    if (check.counting != Counting::full) return;
+    shmem::Use use;
+    use.kind = checked.holder == Holder::token     ? shmem::UseKind::token
+               : checked.holder == Holder::session ? shmem::UseKind::session
+                                                   : shmem::UseKind::stranger;
+    use.reason = static_cast<std::uint8_t>(checked.reason);
+    use.status = static_cast<std::int16_t>(outcome_of(checked.reason).status);
+    use.generation = checked.generation;
+    use.token_id = checked.token_id;
+    use.session_id = checked.session_id;
+    use.account_id = checked.account_id;
+    use.client = check.client;
+    use.agent = check.agent;
+    use.scope = check.need == Need::scope ? check.scope : std::string_view{};
+    shmem::record_use(use);
 }
 
 void end_check(Checked& checked) {
@@ -75,9 +204,11 @@ void end_check(Checked& checked) {
 }
 
 Datum effective_permissions(const Checked& checked) {
+    if (checked.holder == Holder::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;
-    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true, nullptr);
+    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true,
+                                   nullptr);
 }
 
 }  // namespace mirox::store

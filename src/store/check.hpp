@@ -1,5 +1,12 @@
-// The check of a secret: one look-up of the newest committed row by its digest, then the rules. Never an ERROR for what a
-// client sent.
+// The check of a secret, in three steps that every check shares: begin_*() finds the newest committed row by its digest and
+// judges what is a 401; conclude() draws on the owner's rate limit (429), then asks for the scope (403), and records the
+// outcome; end_check() lets go. Never an ERROR for what a client sent.
+//
+//     Checked checked;
+//     begin_secret(text, Holders::both, client, checked);   // or begin_digest()
+//     conclude(checked, check);                             // once
+//     … the answer …
+//     end_check(checked);
 //
 // Locks: AccessShareLock on the table and its index. Reads with a fresh snapshot, so that a revocation committed before the
 // check started is seen whatever the transaction's isolation level; judges expiry by the clock.
@@ -9,6 +16,7 @@
 //
 #include "core/client_address.hpp"
 #include "core/crypto.hpp"
+#include "core/rate_limit.hpp"
 #include "core/scopes.hpp"
 #include "store/groups.hpp"
 #include "store/rows.hpp"
@@ -26,8 +34,9 @@ enum class Reason : std::uint8_t {
     ip_not_allowed,
     insufficient_scope,
     rate_limited,
+    invalid_request,  // of check_request() alone
 };
-inline constexpr int kReasons = 10;
+inline constexpr int kReasons = 11;
 
 // The one table of outcomes: what the gateway is told, and the HTTP status that the client gets.
 struct Outcome {
@@ -36,29 +45,63 @@ struct Outcome {
 };
 const Outcome& outcome_of(Reason reason);
 
-struct Check {
-    core::Address client;      // family none: not known
-    std::string_view scope;    // what the request needs
-    bool has_scope;
+// What a request needs, once it is known who sends it.
+enum class Need : std::uint8_t {
+    nothing,
+    scope,
+    invalid,  // it names nothing that could be asked for: a 400
 };
+
+enum class Counting : std::uint8_t {
+    full,  // draws on the limit and is recorded
+    look,  // judged as if it drew, leaving no trace
+    none,  // counted already: the limit has no say, nothing is recorded
+};
+
+struct Check {
+    core::Address client;    // family none: not known
+    std::string_view agent;  // empty: not known
+    std::string_view scope;  // of Need::scope
+    Need need;
+    Counting counting;
+};
+
+enum class Holder : std::uint8_t { none, token, session };
 
 // What a check found. Until end_check() the row is pinned, and the views point into it.
 struct Checked {
     Reason reason;
-    bool authenticated;  // a token in force: the columns below may be shown
-    RowScan scan;
+    Holder holder;       // whose secret it is, once a row was found
+    bool authenticated;  // in force: the fields below may be shown
     bool open;
-    SecretFixed fixed;
-    const Group* group;
-    Datum user_id;      // text
-    Datum permissions;  // mirox.scopes: owner's and token's own
+    bool limited;  // `limit` and `decision` say how the limit stood
+    std::int64_t token_id, session_id, account_id;
+    std::int32_t generation;
+    std::int32_t rate_limit, burst;  // -1: the configured default
+    TimestampTz expires_at;
+    std::int32_t limit;  // what was drawn on, a minute
+    core::Decision decision;
+    const Group* group;  // of a token
+    Datum user_id;       // text
+    Datum permissions;   // mirox.scopes: a token's owner's and own, a session's owner's
+    core::Digest digest;
+    RowScan scan;
 };
 
-// Judges the secret with this digest. end_check() must follow.
-void begin_check(const core::Digest& digest, const Check& check, Checked& out);
+// Which secrets a caller takes. What is of the other kind is malformed to it, and is not looked up.
+enum class Holders : std::uint8_t { token, session, both };
+
+// Judges a secret, whatever its form; `client` matters where a token is limited to addresses.
+void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out);
+// Judges a token by the digest of its secret.
+void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out);
+// There is nothing to look up.
+void begin_refused(Reason reason, Checked& out);
+
+void conclude(Checked& checked, const Check& check);
 void end_check(Checked& checked);
 
-// Owner's, group's and token's own: what the token may reach now, as a mirox.scopes Datum.
+// What the holder may reach now, as a mirox.scopes Datum: owner's, group's and token's own.
 Datum effective_permissions(const Checked& checked);
 
 }  // namespace mirox::store

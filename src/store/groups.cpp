@@ -61,8 +61,8 @@ void fill() {
         group.id = DatumGetInt32(column(slot, columns::kId, &is_null));
         group.name_text = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kName, &is_null)));
         group.name = pg::text_view(group.name_text);
-        group.permissions =
-            pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
+        group.permissions = pg::scope_set(
+            PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
         group.everything = group.permissions.covers_everything();
         count++;
     }
@@ -107,9 +107,12 @@ const Group& require_group(std::string_view name) {
         appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()),
                          groups[i].name.data());
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"),
-                errdetail("There are: %s.", names.data), errhint("Choose one of these, or add one with mirox.put_group."));
+                errdetail("There are: %s.", names.data),
+                errhint("Choose one of these, or add one with mirox.put_group."));
 }
 
-void watch_groups() { CacheRegisterRelcacheCallback(forget, 0); }
+void watch_groups() {
+    CacheRegisterRelcacheCallback(forget, 0);
+}
 
 }  // namespace mirox::store

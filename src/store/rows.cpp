@@ -5,9 +5,9 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
@@ -31,11 +31,16 @@ void init_key(ScanKeyData& out, const Key& key) {
             info.fn_strict = true;
             info.fn_stats = TRACK_FUNC_ALL;
             info.fn_mcxt = CurrentMemoryContext;
-            ScanKeyEntryInitializeWithInfo(&out, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, &info, key.value);
+            ScanKeyEntryInitializeWithInfo(&out, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, &info,
+                                           key.value);
             return;
         }
-        case Key::Kind::int8: ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key.value); return;
-        case Key::Kind::int4: ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT4EQ, key.value); return;
+        case Key::Kind::int8:
+            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key.value);
+            return;
+        case Key::Kind::int4:
+            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT4EQ, key.value);
+            return;
         case Key::Kind::text:
             ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_TEXTEQ, key.value);
             out.sk_collation = C_COLLATION_OID;
@@ -79,12 +84,15 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
         scan.heap, &tid, scan.snapshot, scan.slot, GetCurrentCommandId(false), mode, LockWaitBlock,
         TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
     switch (outcome) {
-        case TM_Ok: return true;
-        case TM_Deleted: return false;
+        case TM_Ok:
+            return true;
+        case TM_Deleted:
+            return false;
         case TM_SelfModified:
             // Deleted by this transaction's own command (a cascade under way): gone, as far as anybody new is concerned.
             return false;
-        default: elog(ERROR, "unexpected outcome %d of locking a row", outcome);
+        default:
+            elog(ERROR, "unexpected outcome %d of locking a row", outcome);
     }
     return false;
 }
@@ -98,6 +106,8 @@ const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));
 }
 
-Datum column(TupleTableSlot* slot, int number, bool* is_null) { return slot_getattr(slot, number, is_null); }
+Datum column(TupleTableSlot* slot, int number, bool* is_null) {
+    return slot_getattr(slot, number, is_null);
+}
 
 }  // namespace mirox::store

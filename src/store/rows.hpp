@@ -60,9 +60,10 @@ struct SecretFixed {
     bool locked;
 };
 namespace secret_column {
-inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6, kGroupId = 7,
-                     kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12, kLocked = 13, kUserId = 14,
-                     kPermissions = 15, kAllowedIps = 16, kAuditNode = 17, kAuditId = 18;
+inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6,
+                     kGroupId = 7, kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12,
+                     kLocked = 13, kUserId = 14, kPermissions = 15, kAllowedIps = 16, kAuditNode = 17,
+                     kAuditId = 18;
 }
 inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
 

@@ -18,8 +18,8 @@ constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kCl
 }
 
 [[noreturn]] void refuse_session(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
-                errhint("Log in again and open a session with mirox.open_session."));
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
+                errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
 }
 
 }  // namespace
@@ -46,9 +46,26 @@ bool find_session(const core::Digest& digest, Session& out) {
     return found;
 }
 
+bool session_state(const core::Digest& digest, SessionState& out) {
+    RowScan scan;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
+                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
+    if (found) {
+        bool is_null;
+        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
+        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
+        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
+        (void)column(scan.slot, columns::kClosedAt, &is_null);
+        out.closed = !is_null;
+    }
+    close_scan(scan);
+    return found;
+}
+
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
     const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
-    if (kind == core::SecretKind::token)
+    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret)))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
                     errdetail("The argument is a token's secret where a web session's is needed."),
                     errhint("Log in and pass the secret that mirox.open_session returned."));

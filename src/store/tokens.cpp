@@ -34,15 +34,18 @@ pg::Query select_places = {
 
 pg::Query insert_token = {
     "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
-    "created_at, expires_at, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING token_id",
-    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text, Type::interval,
-     Type::timestamptz, Type::timestamptz, Type::jsonb}};
+    "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+    "RETURNING token_id",
+    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text,
+     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb, Type::text}};
 
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 pg::Query insert_secret = {
-    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, "
+    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, "
+    "rate_limit, burst, "
     "key_id, scheme, locked, user_id, permissions, allowed_ips) "
-    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, -1), "
+    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, "
+    "-1), "
     "COALESCE(a.burst, -1), $3, $4, a.locked_at IS NOT NULL, a.user_id, "
     "mirox.compile_permissions(a.permissions, t.permissions), t.allowed_ips "
     "FROM mirox.token t JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
@@ -65,7 +68,8 @@ pg::Query retire_current = {
     {Type::int8, Type::timestamptz, Type::character}};
 
 pg::Query rotate_row = {
-    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = $3, "
+    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = "
+    "$3, "
     "hint = $4 WHERE token_id OPERATOR(pg_catalog.=) $1",
     {Type::int8, Type::timestamptz, Type::timestamptz, Type::text}};
 
@@ -80,12 +84,11 @@ pg::Query revoke_rows = {
     "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
     {Type::int8, Type::timestamptz, Type::text, Type::boolean}};
 
-pg::Query rename_row = {
-    "UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::text}};
+pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
+                        {Type::int8, Type::text}};
 
-pg::Query select_account_of = {
-    "SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1",
+                               {Type::int8}};
 
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
@@ -94,11 +97,13 @@ int compare_spans(const Interval& a, const Interval& b) {
 void check_reason(std::string_view reason) {
     if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars), errhint("Shorten it."));
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
+                    errhint("Shorten it."));
 }
 
 // The expiration and its length; the length is what rotation restarts.
-void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
+void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at,
+                   Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
                     errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
@@ -147,13 +152,15 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     const Datum asked = pg::scopes_from_text_array(asked_array);
     const core::ScopeSet set = pg::scope_set(asked);
     if (set.count() == 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
-                    errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
+            errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
     const char* missing = beyond(set, pg::scope_set(owner.permissions));
     if (missing != nullptr)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
-                    errdetail("The owner does not have: %s.", missing),
-                    errhint("Ask for what the owner has, or let an administrator give the owner more first."));
+        MIROX_RAISE(
+            ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
+            errdetail("The owner does not have: %s.", missing),
+            errhint("Ask for what the owner has, or let an administrator give the owner more first."));
     missing = beyond(set, group.permissions);
     if (missing != nullptr)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
@@ -173,7 +180,8 @@ Datum check_allowed_ips(Datum given) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must not be empty"),
                     errhint("Leave it NULL for no limit, or name at least one network."));
     if (count > kMaxAllowedIps || ARR_NDIM(array) > 1)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
                     errhint("Join neighbouring networks into larger ones."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
@@ -187,7 +195,8 @@ Datum check_allowed_ips(Datum given) {
 void check_metadata(Datum metadata) {
     Jsonb* json = DatumGetJsonbP(metadata);
     if (!JB_ROOT_IS_OBJECT(json) || VARSIZE(json) > kMaxMetadataBytes)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
 
@@ -197,7 +206,8 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
         .add(PointerGetDatum(secret.digest.data()))
         .add(Int16GetDatum(secret.key_id))
         .add(CharGetDatum(secret.scheme));
-    if (pg::run(insert_secret, args) != 1) elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
+    if (pg::run(insert_secret, args) != 1)
+        elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
 }
 
 }  // namespace
@@ -207,18 +217,30 @@ void normalise_name(std::string_view given, Name& out) {
     std::size_t size = 0;
     const char* why = nullptr;
     switch (core::normalise_name(pg::to_utf8(given), utf8, size)) {
-        case core::NameStatus::ok: break;
-        case core::NameStatus::invalid_utf8: why = "It is not valid UTF-8."; break;
-        case core::NameStatus::empty: why = "It is empty, or spaces only."; break;
-        case core::NameStatus::too_long: why = "It has more than 100 characters."; break;
-        case core::NameStatus::control_character:
-            why = "It has a control character, a line separator or a mark that overrides the direction of text.";
+        case core::NameStatus::ok:
             break;
-        case core::NameStatus::nothing_visible: why = "It has no visible character."; break;
+        case core::NameStatus::invalid_utf8:
+            why = "It is not valid UTF-8.";
+            break;
+        case core::NameStatus::empty:
+            why = "It is empty, or spaces only.";
+            break;
+        case core::NameStatus::too_long:
+            why = "It has more than 100 characters.";
+            break;
+        case core::NameStatus::control_character:
+            why =
+                "It has a control character, a line separator or a mark that overrides the direction of "
+                "text.";
+            break;
+        case core::NameStatus::nothing_visible:
+            why = "It has no visible character.";
+            break;
     }
     if (why != nullptr)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
-                    errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
+            errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
     const std::string_view text = pg::from_utf8({utf8, size});
     if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
     memcpy(out.text, text.data(), text.size());
@@ -260,7 +282,8 @@ int free_place(const Places& places, const Account& owner) {
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
                               static_cast<int>(user.size()), user.data(), places.held, cap, places.expired),
                     places.expired > 0
-                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate one back to life.")
+                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
+                                  "one back to life.")
                         : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
     }
     int place = 1;
@@ -269,8 +292,9 @@ int free_place(const Places& places, const Account& owner) {
 }
 
 void no_such_token() {
-    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
-                errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
+    MIROX_RAISE(
+        ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
+        errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
 }
 
 void issue(Actor& actor, const IssueRequest& request, Issued& out) {
@@ -278,7 +302,10 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     normalise_name(request.name, out.name);
     const Group& group = require_group(request.group);
     out.group_id = group.id;
-    const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
+    // A copy: the cache may be filled anew before we are done.
+    const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
+    const Datum permissions =
+        request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
     check_metadata(request.metadata);
     Interval lifetime;
@@ -286,7 +313,9 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     choose_expiry(request, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
-    out.secret = make_secret(core::SecretKind::token);
+    out.secret = request.jwt
+                     ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                     : make_secret(core::SecretKind::token);
     pg::Args args;
     args.int8(owner.account_id)
         .add(Int16GetDatum(out.place))
@@ -298,7 +327,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
-        .add(request.metadata);
+        .add(request.metadata)
+        .text(request.jwt ? "jwt" : "opaque");
     pg::run(insert_token, args);
     out.token_id = DatumGetInt64(pg::result_value(0, 1));
     store_secret(out.token_id, out.secret);
@@ -322,6 +352,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     out.place = DatumGetInt16(pg::result_value(0, 3));
     const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
     out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
+    const bool jwt = pg::text_view(pg::result_value(0, 8)) == "jwt";
 
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
@@ -329,7 +360,13 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest) out.expires_at = latest;
     out.token_id = token_id;
-    out.secret = make_secret(core::SecretKind::token);
+    if (jwt) {
+        const Group* group = group_by_id(out.group_id);
+        if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
+        out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
+    } else {
+        out.secret = make_secret(core::SecretKind::token);
+    }
 
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));

@@ -17,9 +17,10 @@ extern "C" {
 namespace mirox::store {
 
 namespace token_column {
-inline constexpr int kTokenId = 1, kAccountId = 2, kPlace = 3, kGeneration = 4, kName = 5, kGroupId = 6, kPermissions = 7,
-                     kAllowedIps = 8, kFormat = 9, kHint = 10, kLifetime = 11, kCreatedAt = 12, kRotatedAt = 13,
-                     kExpiresAt = 14, kRevokedAt = 15, kRevokeReason = 16, kMetadata = 17, kAuditNode = 18, kAuditId = 19;
+inline constexpr int kTokenId = 1, kAccountId = 2, kPlace = 3, kGeneration = 4, kName = 5, kGroupId = 6,
+                     kPermissions = 7, kAllowedIps = 8, kFormat = 9, kHint = 10, kLifetime = 11,
+                     kCreatedAt = 12, kRotatedAt = 13, kExpiresAt = 14, kRevokedAt = 15, kRevokeReason = 16,
+                     kMetadata = 17, kAuditNode = 18, kAuditId = 19;
 }
 
 // ---- rules -------------------------------------------------------------------------------------------------------
@@ -57,6 +58,7 @@ struct IssueRequest {
     const Interval* expires_in;
     Datum permissions;  // text[], 0: none
     Datum allowed_ips;  // cidr[], 0: none
+    bool jwt;           // else opaque
     Datum metadata;     // jsonb
 };
 

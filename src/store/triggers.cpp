@@ -11,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
+#include "store/endpoints.hpp"
 #include "store/manage.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.hpp"
@@ -84,7 +85,9 @@ bool differs(const Change& change, int column) {
 }
 
 // The result of a BEFORE trigger on `row`, which a DELETE returns as it is.
-HeapTuple proceed(const Change& change) { return change.deleted ? change.before : change.after; }
+HeapTuple proceed(const Change& change) {
+    return change.deleted ? change.before : change.after;
+}
 
 HeapTuple with_values(const Change& change, int count, int* columns, Datum* values, bool* nulls) {
     return heap_modify_tuple_by_cols(change.after, change.columns, count, columns, values, nulls);
@@ -162,8 +165,8 @@ HeapTuple stamp(const Change& change, int node_column, AuditKey key) {
 
 namespace {
 namespace account_column {
-constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6, kAuditNode = 9,
-              kAuditId = 10;
+constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6,
+              kAuditNode = 9, kAuditId = 10;
 }
 
 Query revoke_tokens_of = {
@@ -175,7 +178,8 @@ Query close_sessions_of = {
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND closed_at IS NULL",
     {Type::int8}};
 Query delete_tokens_of = {"DELETE FROM mirox.token WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
-Query delete_sessions_of = {"DELETE FROM mirox.session WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+Query delete_sessions_of = {"DELETE FROM mirox.session WHERE account_id OPERATOR(pg_catalog.=) $1",
+                            {Type::int8}};
 
 // What a secret's row repeats of its account.
 Query update_secrets_of = {
@@ -183,20 +187,23 @@ Query update_secrets_of = {
     "rate_limit = COALESCE(a.rate_limit, -1), burst = COALESCE(a.burst, -1), "
     "permissions = mirox.compile_permissions(a.permissions, t.permissions) "
     "FROM mirox.token t, mirox.account a "
-    "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL "
+    "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND "
+    "t.revoked_at IS NULL "
     "AND s.token_id OPERATOR(pg_catalog.=) t.token_id "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 
 std::int64_t account_id_of(const Change& change) {
-    return get_int8(change.before != nullptr ? change.before : change.after, change, account_column::kAccountId);
+    return get_int8(change.before != nullptr ? change.before : change.after, change,
+                    account_column::kAccountId);
 }
 
 Account account_of(HeapTuple row, const Change& change) {
     Account account = {};
     account.account_id = get_int8(row, change, account_column::kAccountId);
     account.user_id = PG_DETOAST_DATUM_COPY(get(row, change, account_column::kUserId).datum);
-    account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(get(row, change, account_column::kPermissions).datum));
+    account.permissions =
+        PointerGetDatum(PG_DETOAST_DATUM_COPY(get(row, change, account_column::kPermissions).datum));
     return account;
 }
 }  // namespace
@@ -214,7 +221,8 @@ MIROX_FUNCTION(account_guard) {
     Detail detail;
     const char* event;
     Subject subject = {};
-    const Account before_or_after = account_of(change.before != nullptr ? change.before : change.after, change);
+    const Account before_or_after =
+        account_of(change.before != nullptr ? change.before : change.after, change);
     subject.account_id = before_or_after.account_id;
     subject.user_id = before_or_after.user_id;
     if (change.inserted) {
@@ -283,7 +291,8 @@ MIROX_FUNCTION(session_guard) {
     refuse_move(change, kSessionId);
     refuse_move(change, kAccountId);
     if (change.updated && !get(change.before, change, kClosedAt).is_null && differs(change, kClosedAt))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a closed session cannot be opened again"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("a closed session cannot be opened again"),
                     errhint("Open a new one with mirox.open_session."));
     HeapTuple row = change.before != nullptr ? change.before : change.after;
     const std::int64_t account_id = get_int8(row, change, kAccountId);
@@ -316,7 +325,8 @@ Query revoke_secrets = {
     "UPDATE mirox.token_secret SET state = 'v' "
     "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.<>) 'v'",
     {Type::int8}};
-Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1",
+                        {Type::int8}};
 Query update_secrets = {
     "UPDATE mirox.token_secret s SET group_id = t.group_id, allowed_ips = t.allowed_ips, "
     "expires_at = CASE WHEN s.state OPERATOR(pg_catalog.=) 'c' THEN t.expires_at ELSE s.expires_at END, "
@@ -369,7 +379,8 @@ MIROX_FUNCTION(token_guard) {
     int place = 0;
     if (change.updated) {
         if (!get(change.before, change, kRevokedAt).is_null && differs(change, kRevokedAt))
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        errmsg("a revoked token cannot be brought back"),
                         errhint("Issue a new token with mirox.issue_token."));
         if (act.direct) refuse_move(change, kGeneration);
     }
@@ -462,8 +473,10 @@ MIROX_FUNCTION(token_secret_guard) {
         Detail detail;
         const Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
         if (change.updated) detail.add_changes(change.before, change.after, change.columns);
-        key = audit(change.inserted ? "secret_inserted" : change.updated ? "secret_changed" : "secret_deleted", subject,
-                    detail);
+        key = audit(change.inserted  ? "secret_inserted"
+                    : change.updated ? "secret_changed"
+                                     : "secret_deleted",
+                    subject, detail);
     }
     end(act);
     return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
@@ -475,8 +488,8 @@ namespace {
 namespace group_column {
 constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
-Query select_group_use = {
-    "SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1", {Type::int4}};
+Query select_group_use = {"SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+                          {Type::int4}};
 }  // namespace
 
 MIROX_FUNCTION(group_guard) {
@@ -503,15 +516,76 @@ MIROX_FUNCTION(group_guard) {
     }
     Detail detail;
     if (change.updated) {
-        detail.add_value("name", get(row, change, kName).datum, TupleDescAttr(change.columns, kName - 1)->atttypid);
+        detail.add_value("name", get(row, change, kName).datum,
+                         TupleDescAttr(change.columns, kName - 1)->atttypid);
         detail.add_changes(change.before, change.after, change.columns);
     } else {
         detail.add_row(row, change.columns);
     }
-    const AuditKey key =
-        audit(change.inserted ? "group_added" : change.updated ? "group_changed" : "group_dropped", {}, detail);
+    const AuditKey key = audit(change.inserted  ? "group_added"
+                               : change.updated ? "group_changed"
+                                                : "group_dropped",
+                               {}, detail);
     end(act);
     return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+}
+
+// ---- endpoint --------------------------------------------------------------------------------------------------------
+
+namespace {
+namespace endpoint_column {
+constexpr int kMethod = 1, kPath = 2, kScope = 3, kAuditNode = 4, kAuditId = 5;
+}
+Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox.endpoint", {}};
+}  // namespace
+
+MIROX_FUNCTION(endpoint_guard) {
+    using namespace endpoint_column;
+    const Change change = read_change(fcinfo);
+    if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
+    refuse_move(change, kMethod);
+    refuse_move(change, kPath);
+    HeapTuple row = change.before != nullptr ? change.before : change.after;
+    core::EndpointText rule;
+    if (change.after != nullptr) {
+        const auto text_of = [&](int column) {
+            const Value value = get(change.after, change, column);
+            return value.is_null ? std::string_view{} : pg::text_view(value.datum);
+        };
+        normalise_rule(text_of(kMethod), text_of(kPath), text_of(kScope), rule);
+    }
+    Act act;
+    begin(act);
+    if (change.inserted) {
+        pg::Args none;
+        pg::run(count_endpoints, none);
+        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
+            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many endpoint rules"),
+                        errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
+                        errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+    }
+    Detail detail;
+    if (change.updated) {
+        for (const int column : {kMethod, kPath})
+            detail.add_value(NameStr(TupleDescAttr(change.columns, column - 1)->attname),
+                             get(row, change, column).datum,
+                             TupleDescAttr(change.columns, column - 1)->atttypid);
+        detail.add_changes(change.before, change.after, change.columns);
+    } else {
+        detail.add_row(row, change.columns);
+    }
+    const AuditKey key = audit(change.inserted  ? "endpoint_added"
+                               : change.updated ? "endpoint_changed"
+                                                : "endpoint_dropped",
+                               {}, detail);
+    end(act);
+    if (change.deleted) return PointerGetDatum(change.before);
+    int columns[] = {kMethod, kPath, kAuditNode, kAuditId};
+    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())),
+                      pg::text_datum(pg::from_utf8(rule.path())), Int32GetDatum(key.node),
+                      Int64GetDatum(key.id)};
+    bool nulls[4] = {};
+    return PointerGetDatum(with_values(change, 4, columns, values, nulls));
 }
 
 // ---- all -------------------------------------------------------------------------------------------------------------
@@ -548,11 +622,13 @@ MIROX_FUNCTION(account_bound) {
     const Change change = read_change(fcinfo);
     const Trigger* trigger = change.data->tg_trigger;
     if (TRIGGER_FIRED_BY_TRUNCATE(change.data->tg_event))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a users table that accounts are bound to cannot be truncated"),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    errmsg("a users table that accounts are bound to cannot be truncated"),
                     errdetail("A truncated row's account would stay."),
                     errhint("Use DELETE, which deletes the accounts too."));
     if (trigger->tgnargs != 1 || change.before == nullptr)
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as mirox.bind_accounts sets it up"),
+        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                    errmsg("not called as mirox.bind_accounts sets it up"),
                     errhint("Use mirox.bind_accounts."));
     const int column = SPI_fnumber(change.columns, trigger->tgargs[0]);
     if (column <= 0)

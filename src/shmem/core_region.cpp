@@ -1,0 +1,245 @@
+// The region: layout, making, attaching. Holds no server call, exception, allocation or system call.
+#include "shmem/core_region.hpp"
+
+namespace mirox::shmem {
+
+namespace {
+
+using std::memory_order_acquire;
+using std::memory_order_relaxed;
+using std::memory_order_release;
+
+constexpr std::uint64_t kMagic = 0x676E'6972'786F'726DULL;  // "mroxring" in memory
+// Changes with any change of a layout or of the meaning of a word.
+constexpr std::uint32_t kVersion = 1;
+
+constexpr std::uint32_t kMinPower = 64;
+constexpr std::uint32_t kMaxPower = 1U << 24;
+constexpr std::uint32_t kMaxLanes = 1024;
+
+constexpr std::uint32_t power_from(std::uint32_t n) noexcept {
+    std::uint32_t p = kMinPower;
+    while (p < n && p < kMaxPower) p *= 2;
+    return p;
+}
+constexpr bool is_power(std::uint32_t n) noexcept {
+    return n >= kMinPower && n <= kMaxPower && (n & (n - 1)) == 0;
+}
+
+struct Offsets {
+    std::size_t ring, counters, strangers, limits, end;
+};
+
+Offsets offsets_of(const Config& c) noexcept {
+    Offsets o{};
+    o.ring = kHeaderBytes;
+    o.counters = round_up(o.ring + Ring::bytes(c.segments, c.max_databases), kHeaderBytes);
+    o.strangers = round_up(o.counters + Counters::bytes(c.counter_entries), kHeaderBytes);
+    o.limits = round_up(o.strangers + Strangers::bytes(c.stranger_slots), kHeaderBytes);
+    o.end = round_up(o.limits + Limits::bytes(c.limit_entries), kHeaderBytes);
+    return o;
+}
+
+}  // namespace
+
+struct RegionHeader {
+    std::uint64_t magic;
+    std::uint32_t version;
+    std::uint32_t byte_order;  // 0x01020304 as the maker wrote it
+    Config config;
+    std::uint32_t unused0;
+    std::uint64_t size;
+    std::uint64_t check;                                // over all before
+    std::atomic<std::uint64_t> ready;                   // last of initialise(): magic again
+    std::atomic<std::uint64_t> ring_ids[kKeptRingIds];  // newest first, 0 none
+};
+static_assert(sizeof(RegionHeader) <= kHeaderBytes);
+
+namespace {
+
+constexpr std::uint32_t kByteOrder = 0x0102'0304;
+
+std::uint64_t check_of(const RegionHeader& h) noexcept {
+    return hash_bytes(&h, offsetof(RegionHeader, check));
+}
+
+AttachStatus judge(const RegionHeader& h) noexcept {
+    if (h.magic != kMagic || h.byte_order != kByteOrder) return AttachStatus::foreign;
+    if (h.version != kVersion) return AttachStatus::other_version;
+    if (h.check != check_of(h) || !h.config.valid() || h.size != region_bytes(h.config) ||
+        h.ready.load(memory_order_acquire) != kMagic)
+        return AttachStatus::foreign;
+    return AttachStatus::ok;
+}
+
+}  // namespace
+
+Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t stranger_slots,
+                   std::uint32_t counter_entries, std::uint32_t limit_entries) noexcept {
+    Config c;
+    const std::uint64_t segments = ring_bytes / kSegmentBytes + (ring_bytes % kSegmentBytes != 0 ? 1 : 0);
+    c.segments = segments < kMinSegments   ? kMinSegments
+                 : segments > kMaxSegments ? kMaxSegments
+                                           : static_cast<std::uint32_t>(segments);
+    c.max_databases = max_databases < 1 ? 1 : max_databases > kMaxLanes ? kMaxLanes : max_databases;
+    c.stranger_slots = power_from(stranger_slots);
+    c.counter_entries = power_from(counter_entries);
+    c.limit_entries = power_from(limit_entries);
+    return c;
+}
+
+bool Config::valid() const noexcept {
+    return segments >= kMinSegments && segments <= kMaxSegments && max_databases >= 1 &&
+           max_databases <= kMaxLanes && is_power(stranger_slots) && is_power(counter_entries) &&
+           is_power(limit_entries);
+}
+
+std::size_t region_bytes(const Config& config) noexcept {
+    return offsets_of(config).end;
+}
+
+void Region::place(std::byte* at, const Config& config) noexcept {
+    const Offsets o = offsets_of(config);
+    header_ = reinterpret_cast<RegionHeader*>(at);
+    ring_ = Ring::view(at + o.ring, config.max_databases);
+    counters_ = Counters::view(at + o.counters, config.counter_entries);
+    strangers_ = Strangers::view(at + o.strangers, config.stranger_slots);
+    limits_ = Limits::view(at + o.limits, config.limit_entries);
+}
+
+Region Region::initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
+                          std::uint64_t first_position) noexcept {
+    const Offsets o = offsets_of(config);
+    std::memset(at, 0, kHeaderBytes);
+    Ring::initialise(at + o.ring, config.segments, config.max_databases, ring_id, first_position);
+    Counters::initialise(at + o.counters, config.counter_entries);
+    Strangers::initialise(at + o.strangers, config.stranger_slots);
+    Limits::initialise(at + o.limits, config.limit_entries);
+    Region region;
+    region.place(at, config);
+    RegionHeader& h = *region.header_;
+    h.magic = kMagic;
+    h.version = kVersion;
+    h.byte_order = kByteOrder;
+    h.config = config;
+    h.size = o.end;
+    h.check = check_of(h);
+    h.ring_ids[0].store(ring_id, memory_order_relaxed);
+    h.ready.store(kMagic, memory_order_release);
+    return region;
+}
+
+AttachStatus Region::view(std::byte* at, std::size_t size, Region& out) noexcept {
+    if (size < kHeaderBytes) return AttachStatus::foreign;
+    const auto& h = *reinterpret_cast<const RegionHeader*>(at);
+    if (const AttachStatus status = judge(h); status != AttachStatus::ok) return status;
+    if (h.size != size) return AttachStatus::other_size;
+    out.place(at, h.config);
+    // The parts repeat their sizes, so that each can be used alone; a damaged file may disagree.
+    if (out.ring_.head_->segments != h.config.segments || out.ring_.head_->lanes != h.config.max_databases ||
+        out.counters_.entries() != h.config.counter_entries ||
+        out.strangers_.capacity() != h.config.stranger_slots + kOverflowSlots ||
+        out.limits_.entries() != h.config.limit_entries) {
+        out = {};
+        return AttachStatus::foreign;
+    }
+    return AttachStatus::ok;
+}
+
+AttachStatus Region::attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out,
+                            Recovered& found) noexcept {
+    if (const AttachStatus status = view(at, size, out); status != AttachStatus::ok) return status;
+    RegionHeader& h = *out.header_;
+    if (h.ring_ids[0].load(memory_order_relaxed) != ring_id) {
+        for (std::size_t i = kKeptRingIds - 1; i > 0; i--)
+            h.ring_ids[i].store(h.ring_ids[i - 1].load(memory_order_relaxed), memory_order_relaxed);
+        h.ring_ids[0].store(ring_id, memory_order_relaxed);
+    }
+    const RecoveredRing ring = out.ring_.recover(ring_id);
+    out.strangers_.recover();
+    out.limits_.recover();
+    out.recount();
+    found = {ring.events, ring.torn, ring.damaged};
+    return AttachStatus::ok;
+}
+
+bool Region::read_config(std::span<const std::byte> header, Config& out) noexcept {
+    if (header.size() < sizeof(RegionHeader)) return false;
+    alignas(RegionHeader) std::byte copy[sizeof(RegionHeader)];
+    std::memcpy(copy, header.data(), sizeof copy);
+    const auto& h = *reinterpret_cast<const RegionHeader*>(copy);
+    if (judge(h) != AttachStatus::ok) return false;
+    out = h.config;
+    return true;
+}
+
+const Config& Region::config() const noexcept {
+    return header_->config;
+}
+
+std::size_t Region::ring_ids(std::span<std::uint64_t> out) const noexcept {
+    std::size_t n = 0;
+    for (const auto& id : header_->ring_ids) {
+        const std::uint64_t value = id.load(memory_order_relaxed);
+        if (value == 0 || n == out.size()) break;
+        out[n++] = value;
+    }
+    return n;
+}
+
+// The counters begin anew with what the ring still holds.
+void Region::recount() noexcept {
+    counters_.clear();
+    for (std::uint32_t i = 0; i < ring_.lane_count(); i++) {
+        const LaneRef lane = ring_.lane_at(i);
+        if (!lane) continue;
+        RingReader reader(ring_, lane);
+        StoredEvent stored;
+        for (;;) {
+            const ReadStatus status = reader.next(stored);
+            if (status == ReadStatus::new_ring_id) continue;
+            if (status != ReadStatus::event) break;
+            const Event& e = stored.event;
+            bool counted = false;
+            if (e.token != 0 && (e.kind == EventKind::use || e.kind == EventKind::refusal))
+                counted =
+                    static_cast<bool>(counters_.count({lane.database(), e.generation, e.token}, e, ring_));
+            if (counted != stored.counted)
+                ring_.set_counted(reader.segment_ - 1, reader.last_cell_ - 1, counted);
+        }
+    }
+}
+
+LaneRef Region::open_lane(std::uint32_t database) noexcept {
+    if (const LaneRef lane = ring_.find_lane(database)) return lane;
+    // A producer that was counting as the database's last lane closed may have left an entry, with its times.
+    counters_.forget(database);
+    return ring_.open_lane(database);
+}
+
+bool Region::close_lane(std::uint32_t database) noexcept {
+    if (!ring_.close_lane(database)) return false;
+    counters_.forget(database);
+    strangers_.forget(database);
+    return true;
+}
+
+Published Region::record(LaneRef lane, const Event& event) noexcept {
+    Counters::Counted counted;
+    if (!ring_.holds(lane)) return {PublishStatus::no_lane, false, 0};
+    if (event.token != 0 && (event.kind == EventKind::use || event.kind == EventKind::refusal) && lane)
+        counted = counters_.count({lane.database(), event.generation, event.token}, event, ring_);
+    const Published published = ring_.publish(lane, event, static_cast<bool>(counted));
+    if (published.status != PublishStatus::ok) counters_.undo(counted);
+    return published;
+}
+
+bool Region::unsettled(LaneRef lane) const noexcept {
+    return ring_.holds(lane) && ring_.lanes_[lane.index].unsettled.load(memory_order_acquire) != 0;
+}
+
+void Region::settled(LaneRef lane) noexcept {
+    if (ring_.holds(lane)) ring_.lanes_[lane.index].unsettled.store(0, memory_order_release);
+}
+
+}  // namespace mirox::shmem

@@ -1,0 +1,37 @@
+// Rate limits (see limits.hpp, also for the locks).
+#include "shmem/limits.hpp"
+
+#include <ctime>
+
+#include "shmem/region.hpp"
+
+namespace mirox::shmem {
+namespace {
+
+// All processes of the machine read the same one, and nobody can set it.
+std::int64_t monotonic_us() {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
+
+// No word could be had: come back in a second.
+constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
+
+}  // namespace
+
+core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
+    Limits& words = limits();
+    core::Decision decision = kRefused;
+    const std::int64_t now = monotonic_us();
+    words.use(MyDatabaseId, account_id, now, core::is_idle, [&](std::atomic<std::uint64_t>& word) noexcept {
+        decision = core::draw(word, now, limit_per_minute, burst);
+    });
+    return decision;
+}
+
+core::Decision peek_at_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
+    return core::peek(limits().peek(MyDatabaseId, account_id), monotonic_us(), limit_per_minute, burst);
+}
+
+}  // namespace mirox::shmem
