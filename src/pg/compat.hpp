@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 extern "C" {
+#include "storage/proc.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
@@ -26,6 +27,15 @@ inline bool owns_relation(Oid relation, Oid role) {
     return object_ownercheck(RelationRelationId, relation, role);
 #else
     return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// Names the transaction that runs, for as long as the backend lives.
+inline LocalTransactionId my_transaction() {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
 #endif
 }
 
