@@ -6,10 +6,10 @@
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/tupmacs.h"
 #include "access/parallel.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tupmacs.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_collation.h"
