@@ -73,7 +73,7 @@ SELECT token_id, secret, name FROM mirox.issue_token(:'session', '　日報　',
 SELECT :'name' AS name, status, user_id FROM mirox.verify_token(:'secret');
 SELECT length(name) AS chars, octet_length(name) AS bytes FROM mirox.issue_token(:'session', repeat('漢', 100), 'full_access');
 SELECT length(user_agent) AS chars, octet_length(user_agent) AS bytes FROM mirox.session;
-SELECT name, hint ~ '^mirox_[0-9A-Za-z]{4}\.\.\.$' AS redacted FROM mirox.list_tokens(:'session') ORDER BY place LIMIT 1;
+SELECT name, hint ~ '^mirox_[0-9A-Za-z]{4}…$' AS redacted FROM mirox.list_tokens(:'session') ORDER BY place LIMIT 1;
 SELECT mirox.put_account('x', '{Parks}');
 SELECT status, reason FROM mirox.verify_token('漢', NULL, '漢', '漢');
 

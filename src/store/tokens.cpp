@@ -34,10 +34,10 @@ pg::Query select_places = {
 
 pg::Query insert_token = {
     "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
-    "created_at, expires_at, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING "
-    "token_id",
+    "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+    "RETURNING token_id",
     {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text,
-     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb}};
+     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb, Type::text}};
 
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 pg::Query insert_secret = {
@@ -139,7 +139,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", ...");
+            appendStringInfoString(&missing, " and more");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -307,6 +307,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     normalise_name(request.name, out.name);
     const Group& group = require_group(request.group);
     out.group_id = group.id;
+    // A copy: the cache may be filled anew before we are done.
+    const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
     const Datum permissions =
         request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
@@ -316,7 +318,9 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     choose_expiry(request, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
-    out.secret = make_secret(core::SecretKind::token);
+    out.secret = request.jwt
+                     ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                     : make_secret(core::SecretKind::token);
     pg::Args args;
     args.int8(owner.account_id)
         .add(Int16GetDatum(out.place))
@@ -324,11 +328,12 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::redacted({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
-        .add(request.metadata);
+        .add(request.metadata)
+        .text(request.jwt ? "jwt" : "opaque");
     pg::run(insert_token, args);
     out.token_id = DatumGetInt64(pg::result_value(0, 1));
     store_secret(out.token_id, out.secret);
@@ -352,6 +357,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     out.place = DatumGetInt16(pg::result_value(0, 3));
     const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
     out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
+    const bool jwt = pg::text_view(pg::result_value(0, 8)) == "jwt";
 
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
@@ -359,14 +365,20 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest) out.expires_at = latest;
     out.token_id = token_id;
-    out.secret = make_secret(core::SecretKind::token);
+    if (jwt) {
+        const Group* group = group_by_id(out.group_id);
+        if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
+        out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
+    } else {
+        out.secret = make_secret(core::SecretKind::token);
+    }
 
     // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
     pg::Args row;
     row.int8(token_id)
         .add(TimestampTzGetDatum(now))
         .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::redacted({out.secret.hint, out.secret.hint_size}));
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
     pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
