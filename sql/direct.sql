@@ -25,6 +25,15 @@ SELECT t.state($$INSERT INTO mirox.account (user_id, permissions) VALUES ('direc
        t.state($$INSERT INTO mirox.account (user_id, permissions) VALUES ('direct/null', NULL)$$) AS no_permissions,
        t.state($$INSERT INTO mirox.account (user_id, permissions, rate_limit) VALUES ('direct/null', '{}', -1)$$) AS negative;
 
+-- What is not inserted after all is not logged; what is updated instead is.
+SELECT pg_temp.mark();
+INSERT INTO mirox.account (user_id, permissions) VALUES ('direct', '{x}') ON CONFLICT DO NOTHING;
+INSERT INTO mirox.account (user_id, permissions) VALUES ('direct', '{parks,x}'), ('direct/new', '{x}')
+    ON CONFLICT (user_id) DO UPDATE SET permissions = EXCLUDED.permissions;
+MERGE INTO mirox.account a USING (VALUES ('direct', '{parks}'::mirox.scopes), ('direct/merged', '{y}')) v (user_id, permissions) ON a.user_id = v.user_id
+    WHEN MATCHED THEN UPDATE SET permissions = v.permissions WHEN NOT MATCHED THEN INSERT (user_id, permissions) VALUES (v.user_id, v.permissions);
+SELECT * FROM pg_temp.audited();
+
 -- ---- sessions and tokens --------------------------------------------------------------------------------------------
 SELECT account_id FROM mirox.account WHERE user_id = 'direct' \gset
 SELECT mirox.open_session('direct') AS session \gset

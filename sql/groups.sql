@@ -50,6 +50,18 @@ INSERT INTO mirox.permission_group (name, permissions) VALUES ('grp_new', '{park
 SELECT permission_group FROM mirox.issue_token(:'session', 'b', 'grp_new');
 ROLLBACK;
 SELECT t.state(format('SELECT mirox.issue_token(%L, ''b'', ''grp_new'')', :'session'));
+-- Replication and restores with triggers off are obeyed all the same.
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE mirox.permission_group SET permissions = '{turbines}' WHERE name = 'grp_ops';
+SELECT permissions FROM mirox.verify_token(:'secret');
+ROLLBACK;
+SELECT permissions FROM mirox.verify_token(:'secret');
+-- Added again in one statement with what to do if it is there: one row in the log, of what came of it.
+INSERT INTO mirox.permission_group (name, permissions) VALUES ('grp_ops', '{x}') ON CONFLICT DO NOTHING;
+INSERT INTO mirox.permission_group (name, permissions) VALUES ('grp_ops', '{parks,reports,turbines}')
+    ON CONFLICT (name) DO UPDATE SET permissions = EXCLUDED.permissions;
+SELECT permissions FROM mirox.verify_token(:'secret');
 -- In use it cannot be dropped, by a revoked token either: the log and the reports still name it.
 SELECT mirox.open_session('groups') AS session \gset
 DELETE FROM mirox.permission_group WHERE name = 'grp_ops';
