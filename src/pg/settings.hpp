@@ -20,6 +20,8 @@ struct Settings {
     int max_tracked_accounts;
     int node_id;
     int ring_size;  // MB
+    char* jwt_issuer;
+    char* jwt_key_file;  // empty: none
     core::PrefixList prefixes;
     Interval default_lifetime;
     Interval max_lifetime;

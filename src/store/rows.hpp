@@ -31,6 +31,7 @@ struct RowScan {
     TupleTableSlot* slot;
     Snapshot snapshot;
     LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
+    void* kept;        // rows.cpp's own
 };
 
 struct Key {
@@ -73,6 +74,15 @@ inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevok
 
 // The fixed part of the row in a slot of token_secret.
 const SecretFixed& secret_fixed(TupleTableSlot* slot);
+
+// The columns of token_secret that a check needs beyond the fixed part.
+struct SecretRest {
+    Datum user_id;
+    Datum permissions;
+    Datum allowed_ips;
+    bool has_allowed_ips;
+};
+SecretRest secret_rest(TupleTableSlot* slot);
 
 Datum column(TupleTableSlot* slot, int number, bool* is_null);
 
