@@ -54,6 +54,22 @@ void init_key(ScanKeyData& out, const Key& key) {
     }
 }
 
+// The index's OID once its table is locked: REINDEX CONCURRENTLY puts another in its place, and drops the old one only when
+// nobody has the table locked who could still look for it.
+Oid index_of_locked(Oid index, Oid pg::Catalog::*which) {
+    return which == nullptr ? index : pg::catalog().*which;
+}
+
+Oid pg::Catalog::*which_index(Oid index) {
+    using pg::Catalog;
+    constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
+                                     &Catalog::account_pkey,        &Catalog::account_user,
+                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey};
+    for (Oid Catalog::*const one : all)
+        if (pg::catalog_known().*one == index) return one;
+    return nullptr;
+}
+
 // ---- a scan that is kept ---------------------------------------------------------------------------------------------
 //
 // Most of what an index scan costs beside its reads is making the scan: a slot, a descriptor, tens of kilobytes of the index's
@@ -153,8 +169,10 @@ void put_back(RowScan& scan) {
 }
 
 bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock) {
+    Oid pg::Catalog::*const which = which_index(index);
+    scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
     scan.heap = table_open(heap, table_lock);
-    scan.index = index_open(index, AccessShareLock);
+    scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     // What this transaction itself has done counts too.
     if (!IsParallelWorker()) CommandCounterIncrement();
     scan.snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -192,8 +210,8 @@ void close_scan(RowScan& scan) {
         ExecDropSingleTupleTableSlot(scan.slot);
     }
     UnregisterSnapshot(scan.snapshot);
-    index_close(scan.index, NoLock);
-    table_close(scan.heap, NoLock);
+    index_close(scan.index, scan.release);
+    table_close(scan.heap, scan.release);
 }
 
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {

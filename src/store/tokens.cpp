@@ -87,9 +87,6 @@ pg::Query revoke_rows = {
 pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
                         {Type::int8, Type::text}};
 
-pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1",
-                               {Type::int8}};
-
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
 }
@@ -432,10 +429,15 @@ void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& ou
 }
 
 std::int64_t account_of_token(std::int64_t token_id) {
-    pg::Args args;
-    args.int8(token_id);
-    if (pg::run(select_account_of, args) == 0) return 0;
-    return DatumGetInt64(pg::result_value(0, 1));
+    RowScan scan;
+    bool is_null;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found =
+        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)});
+    const std::int64_t account_id =
+        found ? DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) : 0;
+    close_scan(scan);
+    return account_id;
 }
 
 }  // namespace mirox::store

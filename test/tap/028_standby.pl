@@ -48,6 +48,18 @@ $p->rows("UPDATE mirox.permission_group SET permissions = '{parks:write}' WHERE 
 $replayed->();
 is(verify($_, $grouped->{secret}, undef, undef, 'parks:read')->{reason}, 'insufficient_scope', 'a change of a group that is cached')
   for $s, $old;
+my @request = ("Bearer $next->{secret}", 'GET', '/parks/1');
+is(call($_, 'check_request', @request)->[1], 'insufficient_scope', 'a request of which no rule says anything') for $s, $old;
+call($p, 'put_endpoint', 'GET', '/parks/*', 'parks:read');
+$replayed->();
+is(call($_, 'check_request', @request)->[1], 'ok', 'a rule added since') for $s, $old;
+call($p, 'drop_endpoint', 'GET', '/parks/*');
+$replayed->();
+is(call($_, 'check_request', @request)->[1], 'insufficient_scope', 'and dropped') for $s, $old;
+$s->rows('BEGIN');
+is($s->state('SELECT mirox.authenticate($1)', $request[0]), 'ok', 'a transaction acts for a token there');
+is($s->value('SELECT mirox.current_user_id()'), 'anna', 'and knows for whom');
+$s->rows('COMMIT');
 call($p, 'lock_account', 'anna');
 $replayed->();
 is(reason($_, $next->{secret}), 'locked', 'a locked account') for $s, $old;
