@@ -47,10 +47,15 @@ $(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
 	@mkdir -p $@
 -include $(wildcard .deps/*.d)
 
-$(shlib): src/exports.map
+# What is linked and joined is made afresh when a file is taken away, too: the lists stand in files that change with
+# them.
+.deps/list: FORCE | .deps
+	@echo '$(OBJS) $(SCHEMA_PARTS)' | cmp -s - $@ || echo '$(OBJS) $(SCHEMA_PARTS)' > $@
+FORCE:
+$(shlib): src/exports.map .deps/list
 
 # The install script: the parts, joined in the order of their numbers.
-$(DATA_built): $(SCHEMA_PARTS) mirox_tokens.control
+$(DATA_built): $(SCHEMA_PARTS) mirox_tokens.control .deps/list
 	cat /dev/null $(SCHEMA_PARTS) > $@
 else
 all install:
@@ -89,3 +94,10 @@ fresh-root:
 ## make format          clang-format over src and test
 format:
 	@clang-format-14 -i $$(find src test -name '*.cpp' -o -name '*.hpp')
+## make bench           beside limits and peers, about 10 minutes (SIZE=large: 10,000,000 tokens); make bench-quick: one
+.PHONY: bench bench-quick
+export SIZE
+bench:
+	@scripts/bench.sh
+bench-quick:
+	@scripts/bench.sh quick

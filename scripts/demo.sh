@@ -34,5 +34,5 @@ if [ -n "${KEEP:-}" ]; then
     KEEP_WORK=1
     end="$STAGE_BIN/pg_ctl -D $WORK/data -m fast stop"
     if is_root; then end="runuser -u postgres -- $end"; fi
-    say '' "The server is still up:" "  psql -h $socket -U postgres mirox" "End it with:" "  $end; rm -rf $WORK" | sed 's/  */ /g'
+    printf '%s\n' '' 'The server is still up:' "  psql -h $socket -U postgres mirox" 'End it with:' "  $end; rm -rf $WORK"
 fi

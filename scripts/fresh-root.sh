@@ -11,6 +11,7 @@ command -v debootstrap >/dev/null || fail 'install debootstrap first'
 
 mirror=${FRESH_MIRROR:-$(apt-get indextargets --format '$(SITE)' | grep -v security | sort -u | head -1)}
 root=$(mktemp -d "${FRESH_ROOTS:-/tmp}/mirox-fresh.XXXXXX")
+chmod 755 "$root" # what will be `/` must let everybody in
 log=$root.log
 leave_root() {
     local status=$?

@@ -16,8 +16,10 @@ namespace {
 constexpr const char* kLevels[] = {"login", "application", "gateway", "reporting", "admin"};
 
 pg::Query select_granted = {
-    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'function'), "
-    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'relation') "
+    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
+    "'function'), "
+    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
+    "'relation') "
     "FROM (SELECT DISTINCT object, kind FROM mirox.access_rule "
     "WHERE level OPERATOR(pg_catalog.=) $1 OR $1 OPERATOR(pg_catalog.=) 'admin') r",
     {Type::text}};
@@ -28,14 +30,19 @@ pg::Query select_revoked = {
     "WITH held AS (SELECT r.object, r.kind, r.level, EXISTS (SELECT FROM pg_catalog.aclexplode(CASE "
     "WHEN r.kind OPERATOR(pg_catalog.=) 'function' THEN (SELECT p.proacl FROM pg_catalog.pg_proc p "
     "WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(r.object)) "
-    "ELSE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(r.object)) "
+    "ELSE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) "
+    "pg_catalog.to_regclass(r.object)) "
     "END) a WHERE a.grantee OPERATOR(pg_catalog.=) $2) AS granted FROM mirox.access_rule r), "
-    "kept AS (SELECT level FROM held WHERE level OPERATOR(pg_catalog.<>) $1 AND level OPERATOR(pg_catalog.<>) 'admin' "
+    "kept AS (SELECT level FROM held WHERE level OPERATOR(pg_catalog.<>) $1 AND level "
+    "OPERATOR(pg_catalog.<>) 'admin' "
     "GROUP BY level HAVING pg_catalog.bool_and(granted)) "
-    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'function'), "
-    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) 'relation') "
+    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
+    "'function'), "
+    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
+    "'relation') "
     "FROM (SELECT DISTINCT object, kind FROM held WHERE level OPERATOR(pg_catalog.=) $1 "
-    "OR $1 OPERATOR(pg_catalog.=) 'admin') r WHERE $1 OPERATOR(pg_catalog.=) 'admin' OR NOT EXISTS (SELECT FROM held h "
+    "OR $1 OPERATOR(pg_catalog.=) 'admin') r WHERE $1 OPERATOR(pg_catalog.=) 'admin' OR NOT EXISTS (SELECT "
+    "FROM held h "
     "JOIN kept k ON k.level OPERATOR(pg_catalog.=) h.level WHERE h.object OPERATOR(pg_catalog.=) r.object)",
     {Type::text, Type::oid}};
 
@@ -46,7 +53,8 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
     for (const char* name : kLevels) known = known || level == name;
     if (!known)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such level of access"),
-                    errdetail("There are: login, application, gateway, reporting, admin."), errhint("Choose one of these."));
+                    errdetail("There are: login, application, gateway, reporting, admin."),
+                    errhint("Choose one of these."));
     const char* role_name = GetUserNameFromId(role, true);
     if (role_name == nullptr)
         MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
@@ -79,5 +87,9 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
 
 }  // namespace
 
-MIROX_FUNCTION(grant_access) { return change_access(fcinfo, true); }
-MIROX_FUNCTION(revoke_access) { return change_access(fcinfo, false); }
+MIROX_FUNCTION(grant_access) {
+    return change_access(fcinfo, true);
+}
+MIROX_FUNCTION(revoke_access) {
+    return change_access(fcinfo, false);
+}

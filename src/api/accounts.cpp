@@ -22,7 +22,8 @@ namespace {
 std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name) {
     const pg::OptionalText value = pg::text_arg(fcinfo, n);
     if (!value.given)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name), errhint("Give a value."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name),
+                    errhint("Give a value."));
     return value.text;
 }
 
@@ -80,7 +81,8 @@ MIROX_FUNCTION(bind_accounts) {
     const char* id_column = NameStr(*PG_GETARG_NAME(1));
     const char* name = get_rel_name(table);
     if (name == nullptr)
-        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"), errhint("Name the platform's users table."));
+        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"),
+                    errhint("Name the platform's users table."));
     const char kind = get_rel_relkind(table);
     if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", name),
@@ -89,7 +91,8 @@ MIROX_FUNCTION(bind_accounts) {
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("must be owner of table %s", name),
                     errhint("Call it as the table's owner, with level admin granted to that role."));
     if (get_attnum(table, id_column) <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", id_column, name),
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN,
+                    errmsg("column \"%s\" of table \"%s\" does not exist", id_column, name),
                     errhint("Name the column whose text form is the accounts' user_id."));
     const char* full_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
     const char* column = quote_identifier(id_column);
@@ -101,9 +104,10 @@ MIROX_FUNCTION(bind_accounts) {
         psprintf("CREATE OR REPLACE TRIGGER mirox_account_renamed AFTER UPDATE ON %s FOR EACH ROW "
                  "WHEN (OLD.%s IS DISTINCT FROM NEW.%s) EXECUTE FUNCTION mirox.account_bound(%s)",
                  full_name, column, column, argument),
-        psprintf("CREATE OR REPLACE TRIGGER mirox_account_no_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT "
-                 "EXECUTE FUNCTION mirox.account_bound(%s)",
-                 full_name, argument),
+        psprintf(
+            "CREATE OR REPLACE TRIGGER mirox_account_no_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT "
+            "EXECUTE FUNCTION mirox.account_bound(%s)",
+            full_name, argument),
     };
     pg::spi_open();
     for (const char* statement : statements)

@@ -1,17 +1,19 @@
-// SQL-callable checks: none raises an error for what a client sent; each answers with a verdict.
+// SQL-callable checks of a secret: none raises an error for what a client sent; each answers with a verdict.
+#include "api/verdict.hpp"
 #include "core/crypto.hpp"
+#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/values.hpp"
-#include "store/check.hpp"
-#include "store/secrets.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "utils/typcache.h"
 }
 
-using namespace mirox;
+namespace mirox::api {
+
+using namespace verdict_column;
 using store::Check;
 using store::Checked;
 using store::Holders;
@@ -19,34 +21,58 @@ using store::Reason;
 
 namespace {
 
-enum Column { kStatus, kReason, kTokenId, kUserId, kGroup, kPermissions, kExpiresAt, kRetryAfterMs, kColumns };
+// Which row type a function returns, kept for the backend: to ask for it costs as much as a look-up.
+struct RowType {
+    Oid function, type;
+    std::uint64_t epoch;
+};
+constinit RowType row_types[4] = {};
+constinit unsigned next_row_type = 0;
 
-// The arguments that follow the secret: client_ip, user_agent, required_scope.
-Check read_check(FunctionCallInfo fcinfo) {
-    const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
-    return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
-            scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
+// A reason as a text Datum, made once.
+constexpr std::size_t kMostReasonBytes = 24;
+struct ReasonText {
+    alignas(int) char bytes[VARHDRSZ + kMostReasonBytes];
+};
+constinit ReasonText reason_texts[store::kReasons] = {};
+
+Datum reason_text(Reason reason) {
+    ReasonText& text = reason_texts[static_cast<int>(reason)];
+    if (VARSIZE(text.bytes) == 0) {
+        const std::string_view word = store::outcome_of(reason).reason;
+        Assert(word.size() <= kMostReasonBytes);
+        memcpy(VARDATA(text.bytes), word.data(), word.size());
+        SET_VARSIZE(text.bytes, VARHDRSZ + word.size());
+    }
+    return PointerGetDatum(text.bytes);
 }
 
-// The row type, looked up once for each place in a query that calls us.
-TupleDesc verdict_columns(FunctionCallInfo fcinfo) {
-    auto* columns = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
-    if (columns != nullptr) return columns;
-    const MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected result type");
-    columns = BlessTupleDesc(CreateTupleDescCopy(columns));
-    MemoryContextSwitchTo(before);
-    fcinfo->flinfo->fn_extra = columns;
+}  // namespace
+
+TupleDesc result_columns(FunctionCallInfo fcinfo) {
+    const Oid function = fcinfo->flinfo->fn_oid;
+    const std::uint64_t epoch = pg::catalog_known().epoch;
+    for (const RowType& known : row_types) {
+        if (known.function != function || known.epoch != epoch) continue;
+        // The server's cache of types hears of changes to the type itself.
+        const TupleDesc columns = lookup_type_cache(known.type, TYPECACHE_TUPDESC)->tupDesc;
+        if (columns != nullptr) return columns;
+    }
+    Oid type;
+    TupleDesc columns;
+    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "unexpected result type");
+    row_types[next_row_type++ % lengthof(row_types)] = {function, type, epoch};
     return columns;
 }
 
-// On a 401 every column but status and reason is NULL: who is refused learns nothing of the token.
-void fill_verdict(const Checked& checked, Datum* values, bool* nulls) {
+void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
     const store::Outcome& outcome = store::outcome_of(checked.reason);
     values[kStatus] = Int32GetDatum(outcome.status);
-    values[kReason] = pg::text_datum(outcome.reason);
+    values[kReason] = reason_text(checked.reason);
     nulls[kStatus] = nulls[kReason] = false;
-    if (!checked.authenticated) return;
+    // Who is refused learns nothing of the token.
+    if (!checked.authenticated && !(everything && checked.holder != store::Holder::none)) return;
     if (checked.holder == store::Holder::token) {
         values[kTokenId] = Int64GetDatum(checked.token_id);
         nulls[kTokenId] = false;
@@ -62,17 +88,27 @@ void fill_verdict(const Checked& checked, Datum* values, bool* nulls) {
     if (checked.reason == Reason::rate_limited) {
         // Rounded up: who waits this long is let in.
         const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
-        values[kRetryAfterMs] = Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX})));
+        values[kRetryAfterMs] =
+            Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX})));
         nulls[kRetryAfterMs] = false;
     }
 }
 
+namespace {
+
+// The arguments that follow the secret: client_ip, user_agent, required_scope.
+Check read_check(FunctionCallInfo fcinfo) {
+    const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
+    return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
+            scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
+}
+
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    Datum values[kColumns] = {};
-    bool nulls[kColumns];
+    Datum values[kCount] = {};
+    bool nulls[kCount];
     memset(nulls, true, sizeof(nulls));
-    fill_verdict(checked, values, nulls);
-    const Datum result = HeapTupleGetDatum(heap_form_tuple(verdict_columns(fcinfo), values, nulls));
+    fill_verdict(checked, false, values, nulls);
+    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo), values, nulls));
     store::end_check(checked);
     return result;
 }
@@ -102,3 +138,5 @@ MIROX_FUNCTION(verify_digest) {
     store::conclude(checked, check);
     return verdict(fcinfo, checked);
 }
+
+}  // namespace mirox::api

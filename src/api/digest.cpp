@@ -17,10 +17,13 @@ const std::uint8_t* digest_arg(FunctionCallInfo fcinfo, int n) {
     return mirox::pg::digest_bytes(fcinfo->args[n].value);
 }
 
-int compare(FunctionCallInfo fcinfo) { return memcmp(digest_arg(fcinfo, 0), digest_arg(fcinfo, 1), kDigestBytes); }
+int compare(FunctionCallInfo fcinfo) {
+    return memcmp(digest_arg(fcinfo, 0), digest_arg(fcinfo, 1), kDigestBytes);
+}
 
 bool equal(FunctionCallInfo fcinfo) {
-    return mirox::core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes}, {digest_arg(fcinfo, 1), kDigestBytes});
+    return mirox::core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes},
+                                            {digest_arg(fcinfo, 1), kDigestBytes});
 }
 
 int hex_value(char c) {
@@ -75,17 +78,31 @@ MIROX_FUNCTION(digest_send) {
     return PointerGetDatum(pq_endtypsend(&message));
 }
 
-MIROX_FUNCTION(digest_eq) { return BoolGetDatum(equal(fcinfo)); }
-MIROX_FUNCTION(digest_ne) { return BoolGetDatum(!equal(fcinfo)); }
-MIROX_FUNCTION(digest_lt) { return BoolGetDatum(compare(fcinfo) < 0); }
-MIROX_FUNCTION(digest_le) { return BoolGetDatum(compare(fcinfo) <= 0); }
-MIROX_FUNCTION(digest_gt) { return BoolGetDatum(compare(fcinfo) > 0); }
-MIROX_FUNCTION(digest_ge) { return BoolGetDatum(compare(fcinfo) >= 0); }
+MIROX_FUNCTION(digest_eq) {
+    return BoolGetDatum(equal(fcinfo));
+}
+MIROX_FUNCTION(digest_ne) {
+    return BoolGetDatum(!equal(fcinfo));
+}
+MIROX_FUNCTION(digest_lt) {
+    return BoolGetDatum(compare(fcinfo) < 0);
+}
+MIROX_FUNCTION(digest_le) {
+    return BoolGetDatum(compare(fcinfo) <= 0);
+}
+MIROX_FUNCTION(digest_gt) {
+    return BoolGetDatum(compare(fcinfo) > 0);
+}
+MIROX_FUNCTION(digest_ge) {
+    return BoolGetDatum(compare(fcinfo) >= 0);
+}
 MIROX_FUNCTION(digest_cmp) {
     const int order = compare(fcinfo);
     return Int32GetDatum(order < 0 ? -1 : order > 0 ? 1 : 0);
 }
-MIROX_FUNCTION(digest_hash) { return hash_any(digest_arg(fcinfo, 0), kDigestBytes); }
+MIROX_FUNCTION(digest_hash) {
+    return hash_any(digest_arg(fcinfo, 0), kDigestBytes);
+}
 MIROX_FUNCTION(digest_hash_extended) {
     return hash_any_extended(digest_arg(fcinfo, 0), kDigestBytes, PG_GETARG_INT64(1));
 }

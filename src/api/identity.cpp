@@ -1,4 +1,5 @@
 // SQL-callable functions of the transaction's identity: authenticate it, for PostgREST too, and read it.
+#include "store/identity.hpp"
 #include "core/authorization.hpp"
 #include "core/row_scope.hpp"
 #include "pg/entry.hpp"
@@ -6,7 +7,6 @@
 #include "pg/network.hpp"
 #include "pg/values.hpp"
 #include "store/check.hpp"
-#include "store/identity.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
@@ -54,24 +54,33 @@ Answer authenticate(std::string_view authorization, const Check& check) {
 // same to a client.
 const char* message_of(int status) {
     switch (status) {
-        case 403: return "not permitted";
-        case 429: return "rate limit exceeded";
-        default: return "no valid credentials";
+        case 403:
+            return "not permitted";
+        case 429:
+            return "rate limit exceeded";
+        default:
+            return "no valid credentials";
     }
 }
 const char* hint_of(int status) {
     switch (status) {
-        case 403: return "Use a token that has the permission.";
-        case 429: return "Wait that long, then try again.";
-        default: return "Send a token or session in force as \"Authorization: Bearer SECRET\".";
+        case 403:
+            return "Use a token that has the permission.";
+        case 429:
+            return "Wait that long, then try again.";
+        default:
+            return "Send a token or session in force as \"Authorization: Bearer SECRET\".";
     }
 }
 
 int sqlstate_of(int status) {
     switch (status) {
-        case 403: return ERRCODE_INSUFFICIENT_PRIVILEGE;
-        case 429: return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-        default: return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+        case 403:
+            return ERRCODE_INSUFFICIENT_PRIVILEGE;
+        case 429:
+            return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+        default:
+            return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
     }
 }
 
@@ -114,8 +123,8 @@ void set_response_headers(const char* headers) {
     // A list, and one that is whole: ours go to its end. What is none is replaced.
     if (before != nullptr && pg::json_list_size(before) > 0)
         value = psprintf("%.*s, %s", static_cast<int>(strrchr(before, ']') - before), before, headers + 1);
-    (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-                            true, 0, false);
+    (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_LOCAL, true, 0, false);
 }
 
 // The nearest proxy's word on who came to it: the last hop of X-Forwarded-For. None when there is none: PostgREST does not
@@ -131,12 +140,16 @@ core::Address forwarded_client(std::string_view forwarded) {
 
 MIROX_FUNCTION(authenticate) {
     const bool counted = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
-    const Check check = {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, {}, store::Need::nothing,
+    const Check check = {pg::address_arg(fcinfo, 1),
+                         pg::text_arg(fcinfo, 2).text,
+                         {},
+                         store::Need::nothing,
                          counted ? Counting::full : Counting::none};
     const Answer answer = authenticate(pg::text_arg(fcinfo, 0).text, check);
     if (answer.status == 429)
         MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
-                    errdetail("Retry after %d s.", answer.fields.retry_after), errhint("%s", hint_of(answer.status)));
+                    errdetail("Retry after %d s.", answer.fields.retry_after),
+                    errhint("%s", hint_of(answer.status)));
     if (answer.status != 200)
         MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
                     errhint("%s", hint_of(answer.status)));
@@ -144,15 +157,24 @@ MIROX_FUNCTION(authenticate) {
 }
 
 MIROX_FUNCTION(postgrest_pre_request) {
-    enum { kAuthorization, kForwarded, kAgent };
-    pg::JsonField headers[] = {{"authorization", {}, 0}, {"x-forwarded-for", {}, 0}, {"user-agent", {}, 0}};
+    // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
+    // in another field, which the proxy before PostgREST moves it to.
+    enum { kMoved, kAuthorization, kForwarded, kAgent };
+    pg::JsonField headers[] = {{"x-mirox-authorization", {}, 0},
+                               {"authorization", {}, 0},
+                               {"x-forwarded-for", {}, 0},
+                               {"user-agent", {}, 0}};
     const char* request = GetConfigOption(kRequestHeaders, true, false);
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
     // Two fields are as one that holds both: no credential.
-    const bool one = readable && headers[kAuthorization].found <= 1;
+    const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
+    const std::string_view credential = headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value;
     const Check check = {readable ? forwarded_client(headers[kForwarded].value) : core::Address{},
-                         readable ? headers[kAgent].value : std::string_view{}, {}, store::Need::nothing, Counting::full};
-    const Answer answer = authenticate(one ? headers[kAuthorization].value : std::string_view{}, check);
+                         readable ? headers[kAgent].value : std::string_view{},
+                         {},
+                         store::Need::nothing,
+                         Counting::full};
+    const Answer answer = authenticate(one ? credential : std::string_view{}, check);
     const char* response = headers_of(answer);
     if (answer.status == 200) {
         set_response_headers(response);

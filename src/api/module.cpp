@@ -4,6 +4,7 @@
 #include "pg/settings.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/endpoints.hpp"
 #include "store/groups.hpp"
 #include "store/identity.hpp"
 
@@ -28,6 +29,7 @@ void set_up() {
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
     store::watch_groups();
+    store::watch_endpoints();
     store::watch_transactions();
     store::watch_identity();
     if (preloaded) shmem::request_region();
@@ -35,7 +37,9 @@ void set_up() {
 
 }  // namespace
 
-extern "C" void _PG_init(void) { pg::guard(set_up); }
+extern "C" void _PG_init(void) {
+    pg::guard(set_up);
+}
 
 MIROX_FUNCTION(require_preload) {
     if (!preloaded) {
@@ -44,7 +48,8 @@ MIROX_FUNCTION(require_preload) {
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     errmsg("mirox_tokens must be loaded when the server starts"),
                     errdetail("It keeps rate limits and recorded usage in shared memory."),
-                    errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = '%s%s%s'",
+                    errhint("Add this line to postgresql.conf and restart the server: "
+                            "shared_preload_libraries = '%s%s%s'",
                             others ? present : "", others ? "," : "", "mirox_tokens"));
     }
     PG_RETURN_VOID();

@@ -64,7 +64,8 @@ Table describe(Oid oid) {
     Table table = {};
     table.oid = oid;
     table.name = pstrdup(NameStr(row->relname));
-    table.full_name = quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
+    table.full_name =
+        quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
     table.kind = row->relkind;
     table.security = row->relrowsecurity;
     table.force = row->relforcerowsecurity;
@@ -82,12 +83,15 @@ void require_ownership(const Table& table) {
 void require_protectable(const Table& table) {
     switch (table.kind) {
         case RELKIND_RELATION:
-        case RELKIND_PARTITIONED_TABLE: break;
+        case RELKIND_PARTITIONED_TABLE:
+            break;
         case RELKIND_VIEW:
         case RELKIND_MATVIEW:
-            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
-                        errdetail("Row security binds tables alone."),
-                        errhint("Protect the tables that it reads, and make the view with (security_invoker = true)."));
+            MIROX_RAISE(
+                ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
+                errdetail("Row security binds tables alone."),
+                errhint(
+                    "Protect the tables that it reads, and make the view with (security_invoker = true)."));
         case RELKIND_FOREIGN_TABLE:
             MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a foreign table", table.name),
                         errdetail("Row security does not reach another server's rows."),
@@ -107,7 +111,8 @@ void require_protectable(const Table& table) {
                     errhint("Give access to it by mirox.grant_access."));
     if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
-                    errdetail("It is its session's alone, and goes with it."), errhint("Protect a permanent table."));
+                    errdetail("It is its session's alone, and goes with it."),
+                    errhint("Protect a permanent table."));
 }
 
 // The first policy of the table that lets rows through and is none of ours; null when there is none. `any`: every policy
@@ -121,7 +126,8 @@ const char* policy_of(Oid table, bool any) {
     HeapTuple tuple;
     while (found == nullptr && HeapTupleIsValid(tuple = systable_getnext(scan))) {
         const auto* row = reinterpret_cast<Form_pg_policy>(GETSTRUCT(tuple));
-        if (any || (row->polpermissive && !is_ours(NameStr(row->polname)))) found = pstrdup(NameStr(row->polname));
+        if (any || (row->polpermissive && !is_ours(NameStr(row->polname))))
+            found = pstrdup(NameStr(row->polname));
     }
     systable_endscan(scan);
     table_close(policies, AccessShareLock);
@@ -158,9 +164,11 @@ bool drop_policies(const Table& table) {
 
 void set_security(const Table& table, bool enable, bool force) {
     if (table.security != enable)
-        execute(psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
+        execute(
+            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
     if (table.force != force)
-        execute(psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, force ? "FORCE" : "NO FORCE"));
+        execute(
+            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, force ? "FORCE" : "NO FORCE"));
 }
 
 // ---- the conditions ----------------------------------------------------------------------------------------------------
@@ -174,7 +182,8 @@ struct Column {
 Column require_column(const Table& table, const char* name) {
     const AttrNumber number = get_attnum(table.oid, name);
     if (number <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN,
+                    errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
                     errhint("Name a column of the table."));
     Column column = {};
     column.name = quote_identifier(name);
@@ -188,15 +197,19 @@ Column require_column(const Table& table, const char* name) {
         case UUIDOID:
         case INT2OID:
         case INT4OID:
-        case INT8OID: break;
+        case INT8OID:
+            break;
         default:
-            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
-                        errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and bigint."),
-                        errhint("Name a column of one of these types."));
+            MIROX_RAISE(
+                ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
+                errdetail(
+                    "Ids can be compared with columns of text, varchar, uuid, smallint, integer and bigint."),
+                errhint("Name a column of one of these types."));
     }
     // Where 'Alice' equals 'alice', one user would be shown another's rows.
     if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("column \"%s\" has a nondeterministic collation", name),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    errmsg("column \"%s\" has a nondeterministic collation", name),
                     errdetail("Texts that differ would count as one id."),
                     errhint("Give the column a deterministic collation, such as \"C\"."));
     return column;
@@ -206,10 +219,12 @@ Column require_column(const Table& table, const char* name) {
 // query fails for it and no two accounts (`7` and `07`) have the same rows.
 const char* owner_value(const Column& owner) {
     constexpr const char* kCast =
-        "(SELECT CASE WHEN u.id OPERATOR(pg_catalog.~) '%s' THEN %s END FROM (SELECT mirox.current_user_id()) AS u(id))";
+        "(SELECT CASE WHEN u.id OPERATOR(pg_catalog.~) '%s' THEN %s END FROM (SELECT "
+        "mirox.current_user_id()) AS u(id))";
     switch (owner.type) {
         case UUIDOID:
-            return psprintf(kCast, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", "u.id::pg_catalog.uuid");
+            return psprintf(kCast, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                            "u.id::pg_catalog.uuid");
         case INT2OID:
         case INT4OID:
         case INT8OID:
@@ -217,7 +232,8 @@ const char* owner_value(const Column& owner) {
                             "CASE WHEN u.id::pg_catalog.numeric OPERATOR(pg_catalog.>=) -9223372036854775808 "
                             "AND u.id::pg_catalog.numeric OPERATOR(pg_catalog.<=) 9223372036854775807 "
                             "THEN u.id::pg_catalog.int8 END");
-        default: return "(SELECT mirox.current_user_id())";
+        default:
+            return "(SELECT mirox.current_user_id())";
     }
 }
 
@@ -230,11 +246,13 @@ struct Protection {
 const char* condition(const Protection& what, const char* action) {
     const char* scope;
     if (what.value == nullptr) {
-        scope = psprintf("(SELECT mirox.allows(%s))", quote_literal_cstr(psprintf("%s:%s", what.resource, action)));
+        scope = psprintf("(SELECT mirox.allows(%s))",
+                         quote_literal_cstr(psprintf("%s:%s", what.resource, action)));
     } else {
         const bool text = what.value->type == TEXTOID || what.value->type == VARCHAROID;
-        scope = psprintf("mirox.scopes_reach_row((SELECT mirox.granted('%s') OPERATOR(mirox.->) %s), %s%s)", action,
-                         quote_literal_cstr(what.resource), what.value->name, text ? "" : "::pg_catalog.text");
+        scope = psprintf("mirox.scopes_reach_row((SELECT mirox.granted('%s') OPERATOR(mirox.->) %s), %s%s)",
+                         action, quote_literal_cstr(what.resource), what.value->name,
+                         text ? "" : "::pg_catalog.text");
     }
     if (what.owner == nullptr) return scope;
     return psprintf("%s OPERATOR(pg_catalog.=) %s AND %s", what.owner->name, owner_value(*what.owner), scope);
@@ -243,7 +261,8 @@ const char* condition(const Protection& what, const char* action) {
 void create_policies(const Table& table, const Protection& what) {
     for (const Command& command : kCommands) {
         const char* rows = condition(what, command.action);
-        const char* statement = psprintf("CREATE POLICY %s ON %s FOR %s TO PUBLIC", command.policy, table.full_name, command.sql);
+        const char* statement =
+            psprintf("CREATE POLICY %s ON %s FOR %s TO PUBLIC", command.policy, table.full_name, command.sql);
         if (command.reads) statement = psprintf("%s USING (%s)", statement, rows);
         if (command.writes) statement = psprintf("%s WITH CHECK (%s)", statement, rows);
         execute(statement);
@@ -288,7 +307,8 @@ const char* optional_name(FunctionCallInfo fcinfo, int n) {
 
 Oid required_table(FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(0))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"), errhint("Name a table."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"),
+                    errhint("Name a table."));
     return PG_GETARG_OID(0);
 }
 
@@ -305,9 +325,10 @@ MIROX_FUNCTION(protect_table) {
     List* family = lock_family(oid);
     const Table table = describe(oid);
     if (has_superclass(oid))
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
-                    errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
-                    errhint("Protect the table at the top."));
+        MIROX_RAISE(
+            ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
+            errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
+            errhint("Protect the table at the top."));
     Column owner = {}, value = {};
     if (owner_name != nullptr) owner = require_column(table, owner_name);
     if (value_name != nullptr) value = require_column(table, value_name);
@@ -318,7 +339,8 @@ MIROX_FUNCTION(protect_table) {
         if (other == nullptr) continue;
         // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
         if (member.oid == oid && has_policy(oid, kCommands[0].policy)) {
-            ereport(WARNING, errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+            ereport(WARNING,
+                    errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
                     errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
             continue;
         }

@@ -57,7 +57,8 @@ Const* present_set(PlannerInfo* root, Node* set) {
                 if (!list_member_int(sub->setParam, wanted)) continue;
                 auto* plan = static_cast<Plan*>(list_nth(root->glob->subplans, sub->plan_id - 1));
                 if (plan->targetlist != NIL && plan->lefttree == nullptr && plan->qual == NIL)
-                    set = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(plan->targetlist))->expr);
+                    set =
+                        reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(plan->targetlist))->expr);
                 break;
             }
         }
@@ -89,8 +90,8 @@ bool estimate(SupportRequestSelectivity* request) {
                                        pg::catalog().scopes_type, TEXTOID);
     if (!OidIsValid(reach)) return false;
     request->selectivity = generic_restriction_selectivity(request->root, reach, request->inputcollid,
-                                                           list_make2(set, lsecond(request->args)), request->varRelid,
-                                                           DEFAULT_EQ_SEL * below.count());
+                                                           list_make2(set, lsecond(request->args)),
+                                                           request->varRelid, DEFAULT_EQ_SEL * below.count());
     return true;
 }
 
@@ -164,16 +165,16 @@ List* offer_range(SupportRequestIndexCondition* request) {
     const core::ScopeSet below = pg::scope_set(present->constvalue);
     if (below.count() == 0 || below.covers_everything()) return NIL;
     List* now = range(request, value, bound_text(least_row(below)), bound_text(row_bound(below)));
-    if (now == NIL ||
-        clauselist_selectivity(request->root, now, request->index->rel->relid, JOIN_INNER, nullptr) > kWorthAnIndex)
+    if (now == NIL || clauselist_selectivity(request->root, now, request->index->rel->relid, JOIN_INNER,
+                                             nullptr) > kWorthAnIndex)
         return NIL;
 
     const Oid least = unary_operator("|<"), bound = unary_operator("|>");
     if (!OidIsValid(least) || !OidIsValid(bound)) return NIL;
     const auto apply = [&](Oid op) {
-        auto* call = reinterpret_cast<OpExpr*>(
-            make_opclause(op, TEXTOID, false, static_cast<Expr*>(copyObjectImpl(set)), nullptr,
-                          DEFAULT_COLLATION_OID, InvalidOid));
+        auto* call = reinterpret_cast<OpExpr*>(make_opclause(op, TEXTOID, false,
+                                                             static_cast<Expr*>(copyObjectImpl(set)), nullptr,
+                                                             DEFAULT_COLLATION_OID, InvalidOid));
         set_opfuncid(call);
         return reinterpret_cast<Node*>(call);
     };

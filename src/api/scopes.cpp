@@ -16,7 +16,9 @@ using namespace mirox;
 
 namespace {
 
-core::ScopeSet set_arg(FunctionCallInfo fcinfo, int n) { return pg::scope_set(fcinfo->args[n].value); }
+core::ScopeSet set_arg(FunctionCallInfo fcinfo, int n) {
+    return pg::scope_set(fcinfo->args[n].value);
+}
 
 void append_scope(StringInfo out, const core::Scope& scope) {
     appendBinaryStringInfo(out, scope.resource.data(), static_cast<int>(scope.resource.size()));
@@ -25,11 +27,15 @@ void append_scope(StringInfo out, const core::Scope& scope) {
     appendBinaryStringInfo(out, scope.action.data(), static_cast<int>(scope.action.size()));
 }
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 [[noreturn]] void malformed(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"), errdetail("%s", detail),
-                errhint("Write a set as {parks:read,reports}; a single scope to compare with needs a cast: 'parks:read'::text."));
+    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"),
+                errdetail("%s", detail),
+                errhint("Write a set as {parks:read,reports}; a single scope to compare with needs a cast: "
+                        "'parks:read'::text."));
 }
 
 bool same(FunctionCallInfo fcinfo) {
@@ -42,9 +48,10 @@ bool covers_text(core::ScopeSet set, Datum text) {
     core::Scope scope;
     const core::ScopeStatus status = core::parse_scope(view, scope);
     if (status != core::ScopeStatus::ok)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
-                    errdetail("%s", pg::scope_status_text(status)),
-                    errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+            errdetail("%s", pg::scope_status_text(status)),
+            errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     return set.covers(scope);
 }
 
@@ -57,7 +64,8 @@ MIROX_FUNCTION(scopes_in) {
     std::size_t begin = 0, end = size;
     while (begin < end && is_space(text[begin])) begin++;
     while (end > begin && is_space(text[end - 1])) end--;
-    if (end - begin < 2 || text[begin] != '{' || text[end - 1] != '}') malformed("It does not stand in braces.");
+    if (end - begin < 2 || text[begin] != '{' || text[end - 1] != '}')
+        malformed("It does not stand in braces.");
     begin++;
     end--;
     std::size_t room = 1;
@@ -107,8 +115,10 @@ MIROX_FUNCTION(scopes_recv) {
     auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     const int count = pq_getmsgint(message, 4);
     const auto refuse = [](const char* detail) {
-        MIROX_RAISE(ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"), errdetail("%s", detail),
-                    errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"),
+            errdetail("%s", detail),
+            errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
     };
     if (count < 0 || count > static_cast<int>(core::kMaxScopes))
         refuse(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
@@ -118,7 +128,8 @@ MIROX_FUNCTION(scopes_recv) {
         if (size < 0 || size > static_cast<int>(core::kMaxScopeChars))
             refuse(pg::scope_status_text(core::ScopeStatus::segment_too_long));
         const char* bytes = pq_getmsgbytes(message, size);
-        const core::ScopeStatus status = core::parse_scope({bytes, static_cast<std::size_t>(size)}, scopes[i]);
+        const core::ScopeStatus status =
+            core::parse_scope({bytes, static_cast<std::size_t>(size)}, scopes[i]);
         if (status != core::ScopeStatus::ok) refuse(pg::scope_status_text(status));
     }
     const Datum result = pg::scopes_datum({scopes, static_cast<std::size_t>(count)});
@@ -140,7 +151,9 @@ MIROX_FUNCTION(scopes_send) {
     return PointerGetDatum(pq_endtypsend(&message));
 }
 
-MIROX_FUNCTION(scopes_from_array) { return pg::scopes_from_text_array(PG_GETARG_DATUM(0)); }
+MIROX_FUNCTION(scopes_from_array) {
+    return pg::scopes_from_text_array(PG_GETARG_DATUM(0));
+}
 
 MIROX_FUNCTION(scopes_to_array) {
     const core::ScopeSet set = set_arg(fcinfo, 0);
@@ -157,16 +170,28 @@ MIROX_FUNCTION(scopes_to_array) {
     return PointerGetDatum(construct_array(items, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-MIROX_FUNCTION(scopes_eq) { return BoolGetDatum(same(fcinfo)); }
-MIROX_FUNCTION(scopes_ne) { return BoolGetDatum(!same(fcinfo)); }
+MIROX_FUNCTION(scopes_eq) {
+    return BoolGetDatum(same(fcinfo));
+}
+MIROX_FUNCTION(scopes_ne) {
+    return BoolGetDatum(!same(fcinfo));
+}
 MIROX_FUNCTION(scopes_hash) {
     const auto bytes = set_arg(fcinfo, 0).bytes();
     return hash_any(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
 }
-MIROX_FUNCTION(scopes_covers) { return BoolGetDatum(set_arg(fcinfo, 0).covers(set_arg(fcinfo, 1))); }
-MIROX_FUNCTION(scopes_covered_by) { return BoolGetDatum(set_arg(fcinfo, 1).covers(set_arg(fcinfo, 0))); }
-MIROX_FUNCTION(scopes_covers_scope) { return BoolGetDatum(covers_text(set_arg(fcinfo, 0), PG_GETARG_DATUM(1))); }
-MIROX_FUNCTION(scope_covered_by) { return BoolGetDatum(covers_text(set_arg(fcinfo, 1), PG_GETARG_DATUM(0))); }
+MIROX_FUNCTION(scopes_covers) {
+    return BoolGetDatum(set_arg(fcinfo, 0).covers(set_arg(fcinfo, 1)));
+}
+MIROX_FUNCTION(scopes_covered_by) {
+    return BoolGetDatum(set_arg(fcinfo, 1).covers(set_arg(fcinfo, 0)));
+}
+MIROX_FUNCTION(scopes_covers_scope) {
+    return BoolGetDatum(covers_text(set_arg(fcinfo, 0), PG_GETARG_DATUM(1)));
+}
+MIROX_FUNCTION(scope_covered_by) {
+    return BoolGetDatum(covers_text(set_arg(fcinfo, 1), PG_GETARG_DATUM(0)));
+}
 MIROX_FUNCTION(scopes_intersection) {
     return pg::scopes_intersection(set_arg(fcinfo, 0), set_arg(fcinfo, 1), false, nullptr);
 }
@@ -177,7 +202,8 @@ MIROX_FUNCTION(compile_permissions) {
     bool was_cut;
     const Datum result = pg::scopes_intersection(set_arg(fcinfo, 0), set_arg(fcinfo, 1), true, &was_cut);
     if (was_cut)
-        ereport(WARNING, errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
+        ereport(WARNING,
+                errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
                 errhint("Name broader scopes for the owner or the token."));
     return result;
 }

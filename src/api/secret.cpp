@@ -1,7 +1,7 @@
 // The type mirox.secret: a well-formed secret, for arguments and variables. Its input never repeats what it was given; its
 // output is the redacted form; reveal() gives the plaintext.
-#include "core/crypto.hpp"
 #include "core/secret.hpp"
+#include "core/crypto.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -21,8 +21,10 @@ MIROX_FUNCTION(secret_in) {
 MIROX_FUNCTION(secret_out) {
     char hint[core::kMaxHintBytes];
     const std::size_t size = core::redact_secret(pg::text_view(PG_GETARG_DATUM(0)), hint);
-    const std::string_view shown = pg::from_utf8({hint, size});
+    const std::string_view shown = pg::from_utf8_lossy({hint, size});
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 
-MIROX_FUNCTION(reveal) { return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0))); }
+MIROX_FUNCTION(reveal) {
+    return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0)));
+}

@@ -1,11 +1,11 @@
 // SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a secret is on this stack
 // and in the result alone.
+#include "store/tokens.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/check.hpp"
 #include "store/sessions.hpp"
-#include "store/tokens.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -36,15 +36,13 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
 
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     TupleDesc columns;
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected result type");
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "unexpected result type");
     const store::Group* group = store::group_by_id(issued.group_id);
     if (group == nullptr) elog(ERROR, "permission group %d is gone", issued.group_id);
-    Datum values[] = {Int64GetDatum(issued.token_id),
-                      pg::text_datum(issued.secret.view()),
-                      pg::text_datum(issued.name.view()),
-                      group->name_text,
-                      Int32GetDatum(issued.place),
-                      TimestampTzGetDatum(issued.expires_at),
+    Datum values[] = {Int64GetDatum(issued.token_id),        pg::text_datum(issued.secret.view()),
+                      pg::text_datum(issued.name.view()),    group->name_text,
+                      Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
                       TimestampTzGetDatum(issued.created_at)};
     bool nulls[7] = {};
     issued.secret.wipe();
@@ -54,9 +52,12 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
 pg::Query select_list = {
     // What is effective now: the owner's, the group's and the token's own.
     "SELECT t.place::pg_catalog.int4, t.token_id, t.name, t.hint, g.name, "
-    "mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)), t.allowed_ips, "
-    "mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()), t.created_at, t.rotated_at, t.expires_at, "
-    "mirox.days_until(t.expires_at, pg_catalog.clock_timestamp()), u.last_used_at, u.last_ip, u.last_location, "
+    "mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)), "
+    "t.allowed_ips, "
+    "mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()), t.created_at, "
+    "t.rotated_at, t.expires_at, "
+    "mirox.days_until(t.expires_at, pg_catalog.clock_timestamp()), u.last_used_at, u.last_ip, "
+    "u.last_location, "
     "u.last_browser, u.last_os, COALESCE(u.uses, 0), COALESCE(u.refusals, 0), t.metadata "
     "FROM mirox.token t "
     "JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
@@ -79,7 +80,13 @@ MIROX_FUNCTION(issue_token) {
     if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
     request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
     request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
-    request.metadata = PG_ARGISNULL(7) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(7);
+    const pg::OptionalText format = pg::text_arg(fcinfo, 7);
+    request.jwt = format.given && format.text == "jwt";
+    if (format.given && !request.jwt && format.text != "opaque")
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"),
+                    errdetail("There are: opaque, jwt."), errhint("Leave it out for an opaque token."));
+    request.metadata =
+        PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
     Actor actor;
     enter_session(actor, fcinfo);
@@ -130,7 +137,7 @@ MIROX_FUNCTION(revoke_expired_tokens) {
 MIROX_FUNCTION(revoke_self) {
     const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    if (!secret.given || store::kind_of(secret.text) != core::SecretKind::token) store::no_such_token();
+    if (!secret.given || !store::looks_like_token(secret.text)) store::no_such_token();
     const core::Digest digest = store::digest_of(secret.text);
     Actor actor;
     store::enter(actor);
@@ -144,7 +151,8 @@ MIROX_FUNCTION(revoke_self) {
     const store::Reason now = found.reason;
     store::end_check(found);
     if (now == store::Reason::unknown || now == store::Reason::rotated) store::no_such_token();
-    const TimestampTz at = store::revoke(actor, token_id, reason.given ? reason.text : "revoked by its own secret", true);
+    const TimestampTz at =
+        store::revoke(actor, token_id, reason.given ? reason.text : "revoked by its own secret", true);
     store::leave(actor);
     return TimestampTzGetDatum(at);
 }
@@ -192,7 +200,8 @@ MIROX_FUNCTION(token_status) {
     if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_NULL();
     const TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(1), now = PG_GETARG_TIMESTAMPTZ(2);
     if (expires_at <= now) return pg::text_datum("expired");
-    return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring" : "active");
+    return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring"
+                                                                                          : "active");
 }
 
 MIROX_FUNCTION(days_until) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "core/slice.hpp"
+
 namespace mirox::core {
 namespace {
 
@@ -75,10 +77,10 @@ Authorization parse_authorization(std::string_view value) noexcept {
     if (end == 0) return {AuthorizationKind::malformed, {}};
     if (end < value.size() && value[end] != ' ') return {AuthorizationKind::malformed, {}};
 
-    if (!equals_ignoring_case(value.substr(0, end), "bearer")) return {AuthorizationKind::other_scheme, {}};
+    if (!equals_ignoring_case(slice(value, 0, end), "bearer")) return {AuthorizationKind::other_scheme, {}};
 
     while (end < value.size() && value[end] == ' ') ++end;
-    const std::string_view credential = value.substr(end);
+    const std::string_view credential = slice(value, end);
     if (!is_b64token(credential)) return {AuthorizationKind::malformed, {}};
     return {AuthorizationKind::bearer, credential};
 }

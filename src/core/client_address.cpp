@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/slice.hpp"
+
 namespace mirox::core {
 namespace {
 
@@ -71,15 +73,15 @@ bool parse_node(std::string_view node, Address& out) noexcept {
     if (node.front() == '[') {
         const std::size_t end = node.find(']');
         if (end == std::string_view::npos) return false;
-        const std::string_view after = node.substr(end + 1);
+        const std::string_view after = slice(node, end + 1);
         if (!after.empty() && !is_port_suffix(after)) return false;
-        const std::string_view inside = node.substr(1, end - 1);
+        const std::string_view inside = slice(node, 1, end - 1);
         return inside.find(':') != std::string_view::npos && parse_address(inside, out);
     }
     const std::size_t colon = node.find(':');
     if (colon != std::string_view::npos && node.find(':', colon + 1) == std::string_view::npos) {
-        if (!is_port_suffix(node.substr(colon))) return false;
-        node = node.substr(0, colon);
+        if (!is_port_suffix(slice(node, colon))) return false;
+        node = slice(node, 0, colon);
     }
     return parse_address(node, out);
 }
@@ -103,8 +105,8 @@ bool take_last(std::string_view& list, std::string_view& element) noexcept {
     while (at > floor) {
         --at;
         if (list[at] == ',') {
-            element = list.substr(at + 1);
-            list = list.substr(0, at);
+            element = slice(list, at + 1);
+            list = slice(list, 0, at);
             return true;
         }
         if (list[at] == '"') {
@@ -134,15 +136,15 @@ bool find_for(std::string_view element, std::string_view& value) noexcept {
         }
         if (quoted) return false;
         end = std::min(end, element.size());
-        const std::string_view pair = trim(element.substr(0, end));
+        const std::string_view pair = trim(slice(element, 0, end));
         element.remove_prefix(std::min(end + 1, element.size()));
         if (pair.empty()) continue;
         const std::size_t equals = pair.find('=');
         if (equals == std::string_view::npos) return false;
-        if (!is_for(pair.substr(0, equals))) continue;
+        if (!is_for(slice(pair, 0, equals))) continue;
         if (found) return false;
         found = true;
-        value = pair.substr(equals + 1);
+        value = slice(pair, equals + 1);
     }
     return found;
 }
@@ -191,8 +193,8 @@ bool parse_address(std::string_view text, Address& out) noexcept {
         return true;
     }
     if (const std::size_t zone = text.find('%'); zone != std::string_view::npos) {
-        if (!is_zone(text.substr(zone + 1))) return false;
-        text = text.substr(0, zone);
+        if (!is_zone(slice(text, zone + 1))) return false;
+        text = slice(text, 0, zone);
     }
     if (!parse_bytes(AF_INET6, text, bytes)) return false;
     out = make_address({bytes, 16}, 128);
@@ -203,14 +205,14 @@ bool parse_network(std::string_view text, Address& out) noexcept {
     const std::size_t slash = text.find('/');
     if (slash == std::string_view::npos) return parse_address(text, out);
 
-    const std::string_view digits = text.substr(slash + 1);
+    const std::string_view digits = slice(text, slash + 1);
     if (digits.empty() || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0')) return false;
     unsigned bits = 0;
     for (const char c : digits) {
         if (c < '0' || c > '9') return false;
         bits = bits * 10 + static_cast<unsigned>(c - '0');
     }
-    text = text.substr(0, slash);
+    text = slice(text, 0, slash);
     std::uint8_t bytes[16];
     const bool is_ipv6 = text.find(':') != std::string_view::npos;
     if (!parse_bytes(is_ipv6 ? AF_INET6 : AF_INET, text, bytes)) return false;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/scopes.hpp"
+#include "core/slice.hpp"
 
 namespace mirox::core {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::string_view kAnyMethod = "*";
 bool next_segment(std::string_view& path, std::string_view& segment) noexcept {
     if (path.size() < 2) return false;  // nothing, or the root's slash
     const std::size_t end = std::min(path.find('/', 1), path.size());
-    segment = path.substr(1, end - 1);
+    segment = slice(path, 1, end - 1);
     path.remove_prefix(end);
     return true;
 }

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "core/crypto.hpp"
+#include "core/slice.hpp"
 #include "core/text.hpp"
 
 namespace mirox::core {
@@ -442,22 +443,22 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
 
     std::size_t size = 0;
     std::string_view key_id;
-    if (!base64url_decode(token.substr(0, first), work, size)) return false;
+    if (!base64url_decode(slice(token, 0, first), work, size)) return false;
     if (!read_header(work.first(size), key_id)) return false;
     const auto key =
         std::find_if(keys.begin(), keys.end(), [&](const JwtKey& k) noexcept { return k.id == key_id; });
     if (key == keys.end() || key->bytes.size() < kMinJwtKeyBytes) return false;
 
     std::array<char, kDigestBytes> sent;
-    if (!base64url_decode(token.substr(second + 1), sent, size) || size != sent.size()) return false;
+    if (!base64url_decode(slice(token, second + 1), sent, size) || size != sent.size()) return false;
     Digest right;
-    if (!hmac_sha256(key->bytes, token.substr(0, second), right)) return false;
+    if (!hmac_sha256(key->bytes, slice(token, 0, second), right)) return false;
     const bool genuine = equal_constant_time(as_bytes({sent.data(), sent.size()}), right);
     wipe(right.data(), right.size());  // of a forgery, it is what the forger wants
     if (!genuine) return false;
 
     JwtClaims claims;
-    if (!base64url_decode(token.substr(first + 1, second - first - 1), work, size)) return false;
+    if (!base64url_decode(slice(token, first + 1, second - first - 1), work, size)) return false;
     if (!read_claims(work.first(size), claims)) return false;
     out = claims;
     return true;
@@ -468,9 +469,9 @@ bool looks_like_jwt(std::string_view text) noexcept {
     std::size_t first = 0;
     std::size_t second = 0;
     if (!find_dots(text, first, second)) return false;
-    const std::string_view signature = text.substr(second + 1);
-    return signature.size() == kSignatureChars && is_base64url(text.substr(0, first)) &&
-           is_base64url(text.substr(first + 1, second - first - 1)) && is_base64url(signature);
+    const std::string_view signature = slice(text, second + 1);
+    return signature.size() == kSignatureChars && is_base64url(slice(text, 0, first)) &&
+           is_base64url(slice(text, first + 1, second - first - 1)) && is_base64url(signature);
 }
 
 }  // namespace mirox::core

@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "core/slice.hpp"
+
 namespace mirox::core {
 namespace {
 
@@ -103,15 +105,15 @@ bool cut_to_path(std::string_view& target) noexcept {
             return false;
         target.remove_prefix(scheme);
         const std::size_t end = target.find_first_of("/?#\\");
-        if (!is_authority(target.substr(0, end))) return false;
+        if (!is_authority(slice(target, 0, end))) return false;
         if (end != std::string_view::npos && target[end] == '\\') return false;
-        target = end == std::string_view::npos ? std::string_view{} : target.substr(end);
+        target = end == std::string_view::npos ? std::string_view{} : slice(target, end);
     }
 
     const std::size_t end = target.find_first_of("?#");
     if (end == std::string_view::npos) return true;
     if (target[end] == '#' && target.find_first_of("/\\%?", end + 1) != std::string_view::npos) return false;
-    target = target.substr(0, end);
+    target = slice(target, 0, end);
     return true;
 }
 
@@ -140,7 +142,7 @@ bool decode_segment(std::string_view segment, char* out, std::size_t& size) noex
     size = written;
     if (parameters != std::string_view::npos) {
         size = parameters;
-        if (size == 0 || is_dots(decoded.substr(0, size))) return false;
+        if (size == 0 || is_dots(slice(decoded, 0, size))) return false;
     }
     return true;
 }
@@ -165,7 +167,7 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
         if (end == std::string_view::npos) end = target.size();
         char* const text = out.data() + length + 1;
         std::size_t text_size = 0;
-        if (!decode_segment(target.substr(at + 1, end - at - 1), text, text_size))
+        if (!decode_segment(slice(target, at + 1, end - at - 1), text, text_size))
             return PathStatus::malformed;
         at = end;
 

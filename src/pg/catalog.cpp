@@ -18,15 +18,20 @@ namespace {
 
 Catalog known;
 bool valid = false;
+std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
 
 // DROP EXTENSION drops the schema, and with it everything named here; creating it anew makes a schema anew. The relcache
 // callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
-void forget(Datum, int, uint32) { valid = false; }
+void forget(Datum, int, uint32) {
+    valid = false;
+    invalidations++;
+}
 void forget_relation(Datum, Oid relation) {
-    if (!valid) return;
-    if (relation == InvalidOid || relation == known.token_secret || relation == known.session ||
-        relation == known.account || relation == known.token)
-        valid = false;
+    if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
+        relation != known.account && relation != known.token)
+        return;
+    valid = false;
+    invalidations++;
 }
 
 Oid type_named(const char* name, Oid schema) {
@@ -53,6 +58,8 @@ bool load(Catalog& out) {
         {&out.permission_group, "permission_group"},
         {&out.permission_group_pkey, "permission_group_pkey"},
         {&out.audit_log, "audit_log"},
+        {&out.endpoint, "endpoint"},
+        {&out.endpoint_pkey, "endpoint_pkey"},
     };
     for (const Named& relation : relations) {
         *relation.at = get_relname_relid(relation.name, out.schema);
@@ -61,7 +68,8 @@ bool load(Catalog& out) {
     out.digest_type = type_named("digest", out.schema);
     out.scopes_type = type_named("scopes", out.schema);
     out.secret_type = type_named("secret", out.schema);
-    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type)) return false;
+    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type))
+        return false;
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(out.token_secret));
     if (!HeapTupleIsValid(tuple)) return false;
     out.owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
@@ -70,16 +78,14 @@ bool load(Catalog& out) {
 }
 
 bool refresh() {
-    // The callback may fire while we read: then `valid` is false again at the end, and the next call reads anew.
+    // Kept only when it was read whole, with no error and no invalidation in between.
+    const std::uint64_t before = invalidations;
     Catalog fresh = {};
-    valid = true;
-    if (!load(fresh)) {
-        valid = false;
-        return false;
-    }
+    if (!load(fresh)) return false;
     fresh.epoch = known.epoch;
     if (memcmp(&fresh, &known, sizeof(Catalog)) != 0) fresh.epoch++;
     known = fresh;
+    valid = invalidations == before;
     return true;
 }
 
@@ -88,14 +94,18 @@ bool refresh() {
 const Catalog& catalog() {
     if (!valid && !refresh())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("the extension mirox_tokens is not in this database"),
-                errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
+                    errmsg("the extension mirox_tokens is not in this database"),
+                    errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
     return known;
 }
 
-const Catalog& catalog_known() { return known; }
+const Catalog& catalog_known() {
+    return known;
+}
 
-bool catalog_present() { return valid || refresh(); }
+bool catalog_present() {
+    return valid || refresh();
+}
 
 void watch_catalog() {
     CacheRegisterSyscacheCallback(NAMESPACEOID, forget, 0);

@@ -17,6 +17,7 @@ struct Catalog {
     Oid token_secret, token_secret_digest;
     Oid permission_group, permission_group_pkey;
     Oid audit_log;
+    Oid endpoint, endpoint_pkey;
 };
 
 // ERROR 55000 when the extension is not in this database.

@@ -13,6 +13,7 @@ extern "C" {
 
 extern "C" {
 #include "common/jsonapi.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
@@ -55,5 +56,14 @@ using JsonAction = JsonParseErrorType;
 using JsonAction = void;
 #define MIROX_JSON_DONE return
 #endif
+
+// Names the transaction that runs, for as long as the backend lives.
+inline LocalTransactionId my_transaction() {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
+#endif
+}
 
 }  // namespace mirox::pg

@@ -27,16 +27,23 @@ Datum write(const core::Address& address, unsigned bits) {
 
 }  // namespace
 
-core::Address address_of(Datum value) { return read(DatumGetInetPP(value)); }
+core::Address address_of(Datum value) {
+    return read(DatumGetInetPP(value));
+}
 
 Datum inet_datum(const core::Address& address) {
     return write(address, address.family == core::AddressFamily::ipv4 ? 32 : 128);
 }
 
-Datum cidr_datum(const core::Address& network) { return write(network, network.bits); }
+Datum cidr_datum(const core::Address& network) {
+    return write(network, network.bits);
+}
 
-bool array_contains(Datum cidr_array, const core::Address& address) {
-    if (address.family == core::AddressFamily::none) return false;
+namespace {
+
+// Calls `each` with every network of a cidr[] but NULLs, until it answers true.
+template <typename Each>
+bool any_network(Datum cidr_array, Each&& each) {
     ArrayType* array = DatumGetArrayTypeP(cidr_array);
     // Ours holds no NULL (issue_token refuses one); a direct UPDATE could bring one in, which then matches nothing.
     const bits8* nulls = ARR_NULLBITMAP(array);
@@ -44,11 +51,31 @@ bool array_contains(Datum cidr_array, const core::Address& address) {
     const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
     for (int i = 0; i < count; i++) {
         if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
-        if (core::contains(address_of(PointerGetDatum(at)), address)) return true;
+        if (each(address_of(PointerGetDatum(at)))) return true;
         at = reinterpret_cast<const char*>(att_align_nominal(
-            reinterpret_cast<std::uintptr_t>(att_addlength_pointer(0, -1, at)), TYPALIGN_INT));
+            att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
     }
     return false;
+}
+
+}  // namespace
+
+std::span<const core::Address> addresses_of(Datum cidr_array) {
+    ArrayType* array = DatumGetArrayTypeP(cidr_array);
+    const int room = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+    auto* out = static_cast<core::Address*>(palloc(sizeof(core::Address) * Max(room, 1)));
+    std::size_t count = 0;
+    any_network(PointerGetDatum(array), [&](const core::Address& network) {
+        out[count++] = network;
+        return false;
+    });
+    return {out, count};
+}
+
+bool array_contains(Datum cidr_array, const core::Address& address) {
+    if (address.family == core::AddressFamily::none) return false;
+    return any_network(cidr_array,
+                       [&](const core::Address& network) { return core::contains(network, address); });
 }
 
 }  // namespace mirox::pg

@@ -18,7 +18,12 @@ Datum inet_datum(const core::Address& address);
 Datum cidr_datum(const core::Address& network);
 
 // A network with IPv4-mapped IPv6 turned into IPv4.
-inline Datum plain_network(Datum cidr) { return cidr_datum(address_of(cidr)); }
+inline Datum plain_network(Datum cidr) {
+    return cidr_datum(address_of(cidr));
+}
+
+// The networks of a cidr[], NULLs left out; palloc'd.
+std::span<const core::Address> addresses_of(Datum cidr_array);
 
 // True when one of the networks of a cidr[] holds the address. No allocation but detoasting.
 bool array_contains(Datum cidr_array, const core::Address& address);

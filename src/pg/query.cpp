@@ -15,25 +15,44 @@ namespace {
 
 Oid type_oid(Type type) {
     switch (type) {
-        case Type::none: return InvalidOid;
-        case Type::boolean: return BOOLOID;
-        case Type::int2: return INT2OID;
-        case Type::int4: return INT4OID;
-        case Type::int8: return INT8OID;
-        case Type::text: return TEXTOID;
-        case Type::timestamptz: return TIMESTAMPTZOID;
-        case Type::interval: return INTERVALOID;
-        case Type::inet: return INETOID;
-        case Type::cidr_array: return CIDRARRAYOID;
-        case Type::jsonb: return JSONBOID;
-        case Type::text_array: return TEXTARRAYOID;
-        case Type::digest: return catalog().digest_type;
-        case Type::scopes: return catalog().scopes_type;
-        case Type::character: return CHAROID;
-        case Type::name: return NAMEOID;
-        case Type::oid: return OIDOID;
-        case Type::bytea: return BYTEAOID;
-        case Type::int8_array: return INT8ARRAYOID;
+        case Type::none:
+            return InvalidOid;
+        case Type::boolean:
+            return BOOLOID;
+        case Type::int2:
+            return INT2OID;
+        case Type::int4:
+            return INT4OID;
+        case Type::int8:
+            return INT8OID;
+        case Type::text:
+            return TEXTOID;
+        case Type::timestamptz:
+            return TIMESTAMPTZOID;
+        case Type::interval:
+            return INTERVALOID;
+        case Type::inet:
+            return INETOID;
+        case Type::cidr_array:
+            return CIDRARRAYOID;
+        case Type::jsonb:
+            return JSONBOID;
+        case Type::text_array:
+            return TEXTARRAYOID;
+        case Type::digest:
+            return catalog().digest_type;
+        case Type::scopes:
+            return catalog().scopes_type;
+        case Type::character:
+            return CHAROID;
+        case Type::name:
+            return NAMEOID;
+        case Type::oid:
+            return OIDOID;
+        case Type::bytea:
+            return BYTEAOID;
+        case Type::int8_array:
+            return INT8ARRAYOID;
     }
     return InvalidOid;
 }
@@ -46,8 +65,8 @@ OwnerScope enter_owner() {
     const Oid owner = catalog().owner;
     scope.guc_level = NewGUCNestLevel();
     // Every name is qualified as it is; this is the second lock on the same door.
-    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                            false);
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                            true, 0, false);
     SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE);
     return scope;
 }
@@ -61,7 +80,9 @@ Args& Args::text(std::string_view value) {
     return add(PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))));
 }
 
-Args& Args::text_or_null(std::string_view value, bool given) { return given ? text(value) : null(); }
+Args& Args::text_or_null(std::string_view value, bool given) {
+    return given ? text(value) : null();
+}
 
 void spi_open() {
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
@@ -85,8 +106,7 @@ std::uint64_t run(Query& query, Args& args, bool fresh) {
             count++;
         }
         SPIPlanPtr plan = SPI_prepare(query.sql, count, types);
-        if (plan == nullptr)
-            elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+        if (plan == nullptr) elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
         if (SPI_keepplan(plan) != 0) elog(ERROR, "SPI_keepplan failed");
         query.plan = plan;
         query.epoch = epoch;
@@ -97,8 +117,8 @@ std::uint64_t run(Query& query, Args& args, bool fresh) {
         CommandCounterIncrement();
         snapshot = GetLatestSnapshot();
     }
-    const int code = fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot, InvalidSnapshot, false,
-                                                  true, 0)
+    const int code = fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot,
+                                                  InvalidSnapshot, false, true, 0)
                            : SPI_execute_plan(query.plan, args.values(), args.nulls(), false, 0);
     if (code < 0) elog(ERROR, "statement failed: %s", SPI_result_code_string(code));
     return SPI_processed;
@@ -117,7 +137,8 @@ Datum result_value(std::uint64_t row, int column) {
 
 void return_rows(FunctionCallInfo fcinfo) {
     auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-    for (std::uint64_t i = 0; i < SPI_processed; i++) tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
+    for (std::uint64_t i = 0; i < SPI_processed; i++)
+        tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
 }
 
 }  // namespace mirox::pg

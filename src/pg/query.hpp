@@ -27,8 +27,25 @@ inline constexpr int kMaxArgs = 20;
 
 // Types of parameters: the server's own by OID, ours by mark, since their OIDs are known at run time alone.
 enum class Type : std::uint8_t {
-    none, boolean, int2, int4, int8, text, timestamptz, interval, inet, cidr_array, jsonb, text_array, digest, scopes, character,
-    name, oid, bytea, int8_array,
+    none,
+    boolean,
+    int2,
+    int4,
+    int8,
+    text,
+    timestamptz,
+    interval,
+    inet,
+    cidr_array,
+    jsonb,
+    text_array,
+    digest,
+    scopes,
+    character,
+    name,
+    oid,
+    bytea,
+    int8_array,
 };
 
 class Args {

@@ -56,15 +56,20 @@ bool check_span(char** value, void** extra, bool bounded) {
         GUC_check_errdetail("A token lives at most 5 years.");
         return false;
     }
-    auto* copy = static_cast<Interval*>(malloc(sizeof(Interval)));  // the server frees a hook's extra by free()
+    auto* copy =
+        static_cast<Interval*>(malloc(sizeof(Interval)));  // the server frees a hook's extra by free()
     if (copy == nullptr) return false;
     *copy = span;
     *extra = copy;
     return true;
 }
 
-extern "C" bool check_lifetime(char** value, void** extra, GucSource) { return check_span(value, extra, true); }
-extern "C" bool check_notice(char** value, void** extra, GucSource) { return check_span(value, extra, false); }
+extern "C" bool check_lifetime(char** value, void** extra, GucSource) {
+    return check_span(value, extra, true);
+}
+extern "C" bool check_notice(char** value, void** extra, GucSource) {
+    return check_span(value, extra, false);
+}
 extern "C" void assign_default_lifetime(const char*, void* extra) {
     current.default_lifetime = *static_cast<Interval*>(extra);
 }
@@ -79,8 +84,10 @@ extern "C" bool check_prefix(char** value, void** extra, GucSource) {
     core::PrefixList list;
     if (!core::parse_prefix_list(*value, list)) {
         GUC_check_errdetail(
-            "It must be a list of up to %d stems, each of up to %d lower-case letters and digits and beginning with a "
-            "letter; none may be another one with \"s\" added, since that is the prefix of its session secrets.",
+            "It must be a list of up to %d stems, each of up to %d lower-case letters and digits and "
+            "beginning with a "
+            "letter; none may be another one with \"s\" added, since that is the prefix of its session "
+            "secrets.",
             static_cast<int>(core::kMaxStems), static_cast<int>(core::kMaxStemChars));
         return false;
     }
@@ -94,9 +101,19 @@ extern "C" void assign_prefix(const char*, void* extra) {
     current.prefixes = *static_cast<core::PrefixList*>(extra);
 }
 
+extern "C" bool check_issuer(char** value, void**, GucSource) {
+    const std::size_t size = strlen(*value);
+    bool plain = size > 0 && size <= 255;
+    for (const char* c = *value; *c != '\0'; c++) plain = plain && *c >= ' ' && *c <= '~';
+    if (!plain) GUC_check_errdetail("It must be 1 to 255 printable ASCII characters, such as a URL.");
+    return plain;
+}
+
 }  // namespace
 
-const Settings& settings() { return current; }
+const Settings& settings() {
+    return current;
+}
 
 TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
     // A timestamptz is a timestamp in UTC; the sum of timestamp and interval knows no time zone.
@@ -108,46 +125,70 @@ const char* utc_text(TimestampTz instant) {
     struct pg_tm tm;
     fsec_t fraction;
     if (timestamp2tm(instant, nullptr, &tm, &fraction, nullptr, nullptr) != 0) return "-";
-    return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                    tm.tm_sec);
+}
+
+// Sizes of shared memory, which only a server that starts with us can be asked for; elsewhere a setting of this level would be
+// a FATAL error, and the types must load anywhere.
+static void define_sizes() {
+    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts",
+                            "Sets for how many accounts at a time the rate limit is kept.",
+                            "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
+                            "none; beyond the number, accounts "
+                            "share a limit, never the looser for it.",
+                            &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
+        "It is a file in pg_stat_tmp of this size, allocated when the server starts; about 400 uses fit into "
+        "64 kB.",
+        &current.ring_size, 32, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 void define_settings() {
+    if (process_shared_preload_libraries_in_progress) define_sizes();
+    DefineCustomStringVariable("mirox_tokens.default_lifetime",
+                               "Sets how long a token lives when issued without an expiration.", nullptr,
+                               &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
+                               assign_default_lifetime, nullptr);
     DefineCustomStringVariable(
-        "mirox_tokens.default_lifetime", "Sets how long a token lives when issued without an expiration.", nullptr,
-        &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime, assign_default_lifetime, nullptr);
+        "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
+        nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);
+    DefineCustomStringVariable("mirox_tokens.jwt_issuer",
+                               "Sets the claim iss of tokens that are issued in the form of a JWT.", nullptr,
+                               &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
     DefineCustomStringVariable(
-        "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.", nullptr,
-        &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);
+        "mirox_tokens.jwt_key_file", "Sets the file of the keys that sign tokens in the form of a JWT.",
+        "A key a line, \"kid: key in hex or base64\"; the first signs, all verify. A change of the file "
+        "works at once.",
+        &current.jwt_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets how long a token may live at most.",
                                "It may be lowered from 5 years, not raised.", &max_lifetime_text, "5 years",
                                PGC_SUSET, 0, check_lifetime, assign_max_lifetime, nullptr);
-    DefineCustomIntVariable("mirox_tokens.max_tokens_per_account",
-                            "Sets how many unrevoked tokens an account may hold.",
-                            "It may be lowered from 64, not raised.", &current.max_tokens_per_account,
-                            kMaxTokensPerAccount, 1, kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
-        "mirox_tokens.max_tracked_accounts", "Sets for how many accounts at a time the rate limit is kept.",
-        "Each takes 64 bytes of shared memory. An account that has its whole burst needs none; beyond the number, accounts "
-        "share a limit, never the looser for it.",
-        &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts, PGC_POSTMASTER, 0, nullptr,
-        nullptr, nullptr);
-    DefineCustomIntVariable("mirox_tokens.node_id",
-                            "Sets the number of this node, part of the key of each row of the audit log.",
-                            "Give each node that writes (after logical replication, say) a number of its own.",
-                            &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.prefix",
-                               "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
-                               "A token's prefix is the stem, a session's the stem and \"s\".", &prefix_text, "mirox",
-                               PGC_SUSET, GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
-    DefineCustomIntVariable("mirox_tokens.rate_burst",
-                            "Sets how many requests an account may make at once after a pause, unless it has its own.",
-                            nullptr, &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, nullptr,
-                            nullptr, nullptr);
+        "mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
+        "It may be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
+        kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
+        "Give each node that writes (after logical replication, say) a number of its own.", &current.node_id,
+        0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.prefix",
+        "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
+        "A token's prefix is the stem, a session's the stem and \"s\".", &prefix_text, "mirox", PGC_SUSET,
+        GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.rate_burst",
+        "Sets how many requests an account may make at once after a pause, unless it has its own.", nullptr,
+        &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, nullptr, nullptr,
+        nullptr);
     DefineCustomIntVariable("mirox_tokens.rate_limit",
                             "Sets how many requests a minute an account may make, unless it has its own.",
                             "All of an account's tokens and web sessions share it; 0 lets nobody through.",
-                            &current.rate_limit, 600, 0, static_cast<int>(core::kMaxLimitPerMinute), PGC_SUSET, 0, nullptr,
-                            nullptr, nullptr);
+                            &current.rate_limit, 600, 0, static_cast<int>(core::kMaxLimitPerMinute),
+                            PGC_SUSET, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace mirox::pg

@@ -19,6 +19,9 @@ struct Settings {
     int rate_burst;  // requests at once from idle
     int max_tracked_accounts;
     int node_id;
+    int ring_size;  // MB
+    char* jwt_issuer;
+    char* jwt_key_file;  // empty: none
     core::PrefixList prefixes;
     Interval default_lifetime;
     Interval max_lifetime;

@@ -2,6 +2,7 @@
 #include "pg/values.hpp"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -25,13 +26,18 @@ Datum digest_datum(const core::Digest& digest) {
 
 const char* scope_status_text(core::ScopeStatus status) {
     switch (status) {
-        case core::ScopeStatus::ok: return "";
-        case core::ScopeStatus::empty: return "A resource, a segment or an action is empty.";
+        case core::ScopeStatus::ok:
+            return "";
+        case core::ScopeStatus::empty:
+            return "A resource, a segment or an action is empty.";
         case core::ScopeStatus::bad_character:
             return "Only a-z, 0-9, '_' and '-' may stand in a segment or an action.";
-        case core::ScopeStatus::segment_too_long: return "A segment or action is longer than 63 characters.";
-        case core::ScopeStatus::too_many_segments: return "A resource has more than 16 segments.";
-        case core::ScopeStatus::too_many_scopes: return "A set holds at most 256 scopes.";
+        case core::ScopeStatus::segment_too_long:
+            return "A segment or action is longer than 63 characters.";
+        case core::ScopeStatus::too_many_segments:
+            return "A resource has more than 16 segments.";
+        case core::ScopeStatus::too_many_scopes:
+            return "A set holds at most 256 scopes.";
     }
     return "";
 }
@@ -45,24 +51,28 @@ Datum scopes_from_text_array(Datum array) {
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
     if (ARR_NDIM(value) > 1)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("scopes must be a one-dimensional array"),
-                errhint("Write the scopes as one list, like {parks:read,reports}."));
+                    errhint("Write the scopes as one list, like {parks:read,reports}."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a scope must not be NULL"),
-                    errhint("Leave the element out, or name a scope such as parks:read."));
+                        errhint("Leave the element out, or name a scope such as parks:read."));
         const std::string_view text = text_view(items[i]);
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
+        // Not repeated: what is no scope may be a secret in the wrong place.
         if (status != core::ScopeStatus::ok)
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
-                    errmsg("invalid scope \"%s\"", pnstrdup(text.data(), Min(text.size(), std::size_t{200}))),
-                    errdetail("%s", scope_status_text(status)),
-                    errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+            MIROX_RAISE(
+                ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+                errdetail("Element %d: %s", i + 1, scope_status_text(status)),
+                errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
-                errdetail("A set holds at most %d scopes; these are %zu.", static_cast<int>(core::kMaxScopes), kept),
-                errhint("Name broader scopes: a resource covers all below it, and every action when none is given."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+            errdetail("A set holds at most %d scopes; these are %zu.", static_cast<int>(core::kMaxScopes),
+                      kept),
+            errhint(
+                "Name broader scopes: a resource covers all below it, and every action when none is given."));
     return scopes_datum({scopes, kept});
 }
 
@@ -74,9 +84,9 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
     if (count > core::kMaxScopes) {
         if (!cut)
             MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many scopes in an intersection"),
-                    errdetail("A set holds at most %d scopes; this one would hold %zu.",
-                              static_cast<int>(core::kMaxScopes), count),
-                    errhint("Name broader scopes in one of the two sets."));
+                        errdetail("A set holds at most %d scopes; this one would hold %zu.",
+                                  static_cast<int>(core::kMaxScopes), count),
+                        errhint("Name broader scopes in one of the two sets."));
         count = core::kMaxScopes;
         if (was_cut != nullptr) *was_cut = true;
     }
@@ -92,6 +102,80 @@ std::string_view to_utf8(std::string_view text) {
     auto* converted =
         reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, GetDatabaseEncoding(), PG_UTF8));
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
+}
+
+bool try_to_utf8(std::string_view text, std::string_view& out) {
+    const int encoding = GetDatabaseEncoding();
+    bool plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
+    if (!plain) {
+        plain = true;
+        for (const char c : text) plain = plain && !IS_HIGHBIT_SET(c);
+    }
+    out = text;
+    if (plain) return true;
+    const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+    if (!OidIsValid(conversion)) return false;
+    const int size = static_cast<int>(text.size());
+    const int room = size * MAX_CONVERSION_GROWTH + 1;
+    auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));
+    auto* converted = static_cast<unsigned char*>(palloc(room));
+    if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, source, size, converted, room, true) !=
+        size)
+        return false;
+    out = reinterpret_cast<const char*>(converted);
+    return true;
+}
+
+namespace {
+
+// Whatever has a counterpart is converted, and `lacking` stands for each character that has none.
+std::string_view convert_all(std::string_view text, int from, int to,
+                             std::string_view (*lacking)(std::string_view)) {
+    bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
+    if (!plain) {
+        plain = true;
+        for (const char c : text) plain = plain && !IS_HIGHBIT_SET(c);
+    }
+    if (plain) return text;
+    const Oid conversion = FindDefaultConversionProc(from, to);
+    const int room = static_cast<int>(text.size()) * MAX_CONVERSION_GROWTH + 1;
+    auto* out = static_cast<unsigned char*>(palloc(room));
+    int written = 0;
+    while (!text.empty()) {
+        const int size = static_cast<int>(text.size());
+        auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));
+        if (OidIsValid(conversion)) {
+            const int read = pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written,
+                                                           room - written, true);
+            written += static_cast<int>(strlen(reinterpret_cast<char*>(out + written)));
+            text.remove_prefix(read);
+            if (text.empty()) break;
+        } else if (!IS_HIGHBIT_SET(*source)) {
+            out[written++] = *source;
+            text.remove_prefix(1);
+            continue;
+        }
+        const auto length = static_cast<std::size_t>(pg_encoding_mblen(from, text.data()));
+        const std::string_view character = text.substr(0, length);
+        const std::string_view instead = lacking(character);
+        memcpy(out + written, instead.data(), instead.size());
+        written += static_cast<int>(instead.size());
+        text.remove_prefix(character.size());
+    }
+    return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(written)};
+}
+
+}  // namespace
+
+std::string_view to_utf8_lossy(std::string_view text) {
+    return convert_all(text, GetDatabaseEncoding(), PG_UTF8,
+                       [](std::string_view) { return std::string_view("\xEF\xBF\xBD"); });
+}
+
+std::string_view from_utf8_lossy(std::string_view utf8) {
+    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(), [](std::string_view character) {
+        return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?");
+    });
 }
 
 std::string_view from_utf8(std::string_view utf8) {

@@ -14,7 +14,9 @@ inline std::string_view view_of(const struct varlena* value) {
 }
 
 // A text (or bytea) Datum, detoasted.
-inline std::string_view text_view(Datum value) { return view_of(PG_DETOAST_DATUM_PACKED(value)); }
+inline std::string_view text_view(Datum value) {
+    return view_of(PG_DETOAST_DATUM_PACKED(value));
+}
 
 inline Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
@@ -59,6 +61,12 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
 // Text in the database's encoding from and to UTF-8, as the rules in core take it. In SQL_ASCII the bytes are taken as
 // they are.
 std::string_view to_utf8(std::string_view server_text);
+// False, with no ERROR, where the text has no counterpart.
+bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
+// For what is only ever shown, and must not fail for what a client sent: a character without counterpart becomes U+FFFD,
+// or, in an encoding other than UTF-8, `?` (an ellipsis: three dots).
+std::string_view to_utf8_lossy(std::string_view server_text);
+std::string_view from_utf8_lossy(std::string_view utf8);
 
 }  // namespace mirox::pg

@@ -23,6 +23,7 @@ GRANT USAGE ON SCHEMA mirox TO PUBLIC;
 
 -- Which level of access may use what: read by mirox.grant_access, filled beside each object. Text, not regprocedure:
 -- object identifiers do not survive pg_upgrade.
+-- Not dumped: each version's script fills it.
 CREATE TABLE mirox.access_rule (
     object text COLLATE "C" NOT NULL,
     kind text COLLATE "C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['function', 'relation'])),

@@ -54,11 +54,10 @@ void note_use(CounterEntry& e, const Event& event) noexcept {
     if ((lock & 1) == 0 &&
         e.last_lock.compare_exchange_strong(lock, lock + 1, memory_order_acq_rel, memory_order_relaxed)) {
         if (event.at > e.last_used.load(memory_order_relaxed)) {
-            std::atomic_thread_fence(memory_order_release);
-            e.address_high.store(event.address.high(), memory_order_relaxed);
-            e.address_low.store(event.address.low(), memory_order_relaxed);
-            e.family.store(event.address.family, memory_order_relaxed);
-            e.agent.store(text_key(event.agent), memory_order_relaxed);
+            e.address_high.store(event.address.high(), memory_order_release);
+            e.address_low.store(event.address.low(), memory_order_release);
+            e.family.store(event.address.family, memory_order_release);
+            e.agent.store(text_key(event.agent), memory_order_release);
             raise_to(e.last_used, event.at);
         }
         e.last_lock.store(lock + 2, memory_order_release);
@@ -226,14 +225,13 @@ bool Counters::post(const TokenKey& key, std::uint64_t from, std::uint64_t to, s
     CounterEntry& e = entries_[at];
     const std::uint32_t lock = e.post_lock.load(memory_order_relaxed) & ~1U;
     e.post_lock.store(lock + 1, memory_order_relaxed);
-    std::atomic_thread_fence(memory_order_release);
     // A pair past the stored position is of a batch that was rolled back: the one before it holds.
     if (e.posted_at.load(memory_order_relaxed) <= from) {
-        e.before_uses.store(e.posted_uses.load(memory_order_relaxed), memory_order_relaxed);
-        e.before_refusals.store(e.posted_refusals.load(memory_order_relaxed), memory_order_relaxed);
+        e.before_uses.store(e.posted_uses.load(memory_order_relaxed), memory_order_release);
+        e.before_refusals.store(e.posted_refusals.load(memory_order_relaxed), memory_order_release);
     }
     // Released, so that take(), which reads these without the lock, never sees a new D with an old position.
-    e.posted_at.store(to, memory_order_relaxed);
+    e.posted_at.store(to, memory_order_release);
     e.posted_uses.store(e.before_uses.load(memory_order_relaxed) + uses, memory_order_release);
     e.posted_refusals.store(e.before_refusals.load(memory_order_relaxed) + refusals, memory_order_release);
     e.post_lock.store(lock + 2, memory_order_release);
@@ -252,10 +250,9 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
         std::uint64_t uses = 0;
         std::uint64_t refusals = 0;
         const std::uint32_t post = e.post_lock.load(memory_order_acquire);
-        const bool newest = stored >= e.posted_at.load(memory_order_relaxed);
-        uses = (newest ? e.posted_uses : e.before_uses).load(memory_order_relaxed);
-        refusals = (newest ? e.posted_refusals : e.before_refusals).load(memory_order_relaxed);
-        std::atomic_thread_fence(memory_order_acquire);
+        const bool newest = stored >= e.posted_at.load(memory_order_acquire);
+        uses = (newest ? e.posted_uses : e.before_uses).load(memory_order_acquire);
+        refusals = (newest ? e.posted_refusals : e.before_refusals).load(memory_order_acquire);
         if ((post & 1) != 0 || e.post_lock.load(memory_order_relaxed) != post) {
             pause();
             continue;
@@ -264,17 +261,16 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
         const std::uint64_t all_refusals = e.refusals.load(memory_order_acquire);
         out.uses = all_uses > uses ? all_uses - uses : 0;
         out.refusals = all_refusals > refusals ? all_refusals - refusals : 0;
-        out.last_refused = e.last_refused.load(memory_order_relaxed);
+        out.last_refused = e.last_refused.load(memory_order_acquire);
         out.last_address = {};
         out.last_agent = 0;
         for (unsigned again = 0; again < kReadTries; again++) {
             const std::uint32_t lock = e.last_lock.load(memory_order_acquire);
-            out.last_used = e.last_used.load(memory_order_relaxed);
-            const std::uint64_t high = e.address_high.load(memory_order_relaxed);
-            const std::uint64_t low = e.address_low.load(memory_order_relaxed);
-            const auto family = static_cast<std::uint8_t>(e.family.load(memory_order_relaxed));
-            const std::uint64_t agent = e.agent.load(memory_order_relaxed);
-            std::atomic_thread_fence(memory_order_acquire);
+            out.last_used = e.last_used.load(memory_order_acquire);
+            const std::uint64_t high = e.address_high.load(memory_order_acquire);
+            const std::uint64_t low = e.address_low.load(memory_order_acquire);
+            const auto family = static_cast<std::uint8_t>(e.family.load(memory_order_acquire));
+            const std::uint64_t agent = e.agent.load(memory_order_acquire);
             if ((lock & 1) == 0 && e.last_lock.load(memory_order_relaxed) == lock) {
                 if (family != 0) out.last_address = Address::from_words(high, low, family);
                 out.last_agent = agent;

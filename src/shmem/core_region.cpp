@@ -210,6 +210,13 @@ void Region::recount() noexcept {
     }
 }
 
+LaneRef Region::open_lane(std::uint32_t database) noexcept {
+    if (const LaneRef lane = ring_.find_lane(database)) return lane;
+    // A producer that was counting as the database's last lane closed may have left an entry, with its times.
+    counters_.forget(database);
+    return ring_.open_lane(database);
+}
+
 bool Region::close_lane(std::uint32_t database) noexcept {
     if (!ring_.close_lane(database)) return false;
     counters_.forget(database);
@@ -219,6 +226,7 @@ bool Region::close_lane(std::uint32_t database) noexcept {
 
 Published Region::record(LaneRef lane, const Event& event) noexcept {
     Counters::Counted counted;
+    if (!ring_.holds(lane)) return {PublishStatus::no_lane, false, 0};
     if (event.token != 0 && (event.kind == EventKind::use || event.kind == EventKind::refusal) && lane)
         counted = counters_.count({lane.database(), event.generation, event.token}, event, ring_);
     const Published published = ring_.publish(lane, event, static_cast<bool>(counted));

@@ -108,7 +108,7 @@ class Region {
     std::size_t ring_ids(std::span<std::uint64_t> out) const noexcept;
 
     // Exclusive.
-    LaneRef open_lane(std::uint32_t database) noexcept { return ring_.open_lane(database); }
+    LaneRef open_lane(std::uint32_t database) noexcept;
     // Exclusive. Gives up all of a database that is gone. False: a publish is under way, call again.
     bool close_lane(std::uint32_t database) noexcept;
 

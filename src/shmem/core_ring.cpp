@@ -55,6 +55,7 @@ constexpr std::uint32_t span_of(std::uint32_t state) noexcept {
     return state >> 3;
 }
 
+constexpr std::size_t kLanesAt = round_up(sizeof(RingHead), alignof(Lane));
 constexpr std::uint64_t kMaxPosition = 1ULL << 62;
 
 // A lane that is being closed keeps its database and loses its serial, so that no reference matches it.
@@ -171,16 +172,16 @@ std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept {
 // ------------------------------------------------------------------------------------------------------
 
 std::size_t Ring::bytes(std::uint32_t segments, std::uint32_t lanes) noexcept {
-    return round_up(sizeof(RingHead) + std::size_t{lanes} * sizeof(Lane), alignof(Segment)) +
+    return round_up(kLanesAt + std::size_t{lanes} * sizeof(Lane), alignof(Segment)) +
            std::size_t{segments} * sizeof(Segment);
 }
 
 Ring Ring::view(std::byte* at, std::uint32_t lanes) noexcept {
     Ring ring;
     ring.head_ = reinterpret_cast<RingHead*>(at);
-    ring.lanes_ = reinterpret_cast<Lane*>(at + sizeof(RingHead));
+    ring.lanes_ = reinterpret_cast<Lane*>(at + kLanesAt);
     ring.segments_ = reinterpret_cast<Segment*>(
-        at + round_up(sizeof(RingHead) + std::size_t{lanes} * sizeof(Lane), alignof(Segment)));
+        at + round_up(kLanesAt + std::size_t{lanes} * sizeof(Lane), alignof(Segment)));
     return ring;
 }
 

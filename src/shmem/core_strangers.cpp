@@ -104,15 +104,15 @@ bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t
             !s.word.compare_exchange_strong(word, version_of(word) + kVersionStep + kBusy,
                                             memory_order_acq_rel, memory_order_relaxed))
             continue;
-        s.serial.store(head_->serial.fetch_add(1, memory_order_relaxed) + 1, memory_order_relaxed);
-        s.ring_id.store(key.ring_id, memory_order_relaxed);
-        s.minute.store(key.minute, memory_order_relaxed);
-        s.first_at.store(key.first_at, memory_order_relaxed);
-        s.last_at.store(key.last_at, memory_order_relaxed);
-        s.address_high.store(key.network.high(), memory_order_relaxed);
-        s.address_low.store(key.network.low(), memory_order_relaxed);
-        s.kind.store(kind, memory_order_relaxed);
-        s.database.store(key.database, memory_order_relaxed);
+        s.serial.store(head_->serial.fetch_add(1, memory_order_release) + 1, memory_order_release);
+        s.ring_id.store(key.ring_id, memory_order_release);
+        s.minute.store(key.minute, memory_order_release);
+        s.first_at.store(key.first_at, memory_order_release);
+        s.last_at.store(key.last_at, memory_order_release);
+        s.address_high.store(key.network.high(), memory_order_release);
+        s.address_low.store(key.network.low(), memory_order_release);
+        s.kind.store(kind, memory_order_release);
+        s.database.store(key.database, memory_order_release);
         s.word.store(version_of(word) + kVersionStep + kLive + 1, memory_order_release);
         if (from == 0) head_->used.fetch_add(1, memory_order_relaxed);
         return true;
@@ -156,18 +156,18 @@ bool Strangers::read(std::uint32_t index, std::uint32_t database, StrangerCount&
     for (;;) {
         const std::uint64_t word = s.word.load(memory_order_acquire);
         const std::uint64_t state = word & kStateMask;
-        if ((state != kLive && state != kClosed) || s.database.load(memory_order_relaxed) != database)
+        if ((state != kLive && state != kClosed) || s.database.load(memory_order_acquire) != database)
             return false;
-        const std::uint64_t kind = s.kind.load(memory_order_relaxed);
-        out.ring_id = s.ring_id.load(memory_order_relaxed);
-        out.serial = s.serial.load(memory_order_relaxed);
+        const std::uint64_t kind = s.kind.load(memory_order_acquire);
+        out.ring_id = s.ring_id.load(memory_order_acquire);
+        out.serial = s.serial.load(memory_order_acquire);
         out.database = database;
-        out.minute = s.minute.load(memory_order_relaxed);
-        out.first_at = s.first_at.load(memory_order_relaxed);
-        out.last_at = s.last_at.load(memory_order_relaxed);
+        out.minute = s.minute.load(memory_order_acquire);
+        out.first_at = s.first_at.load(memory_order_acquire);
+        out.last_at = s.last_at.load(memory_order_acquire);
         out.network =
-            Address::from_words(s.address_high.load(memory_order_relaxed),
-                                s.address_low.load(memory_order_relaxed), static_cast<std::uint8_t>(kind));
+            Address::from_words(s.address_high.load(memory_order_acquire),
+                                s.address_low.load(memory_order_acquire), static_cast<std::uint8_t>(kind));
         out.bits = static_cast<std::uint8_t>(kind >> 8);
         out.reason = static_cast<std::uint8_t>(kind >> 16);
         out.status = static_cast<std::uint16_t>(kind >> 24);
@@ -179,7 +179,6 @@ bool Strangers::read(std::uint32_t index, std::uint32_t database, StrangerCount&
         out.first_at = out.first_at < out.minute    ? out.minute
                        : out.first_at > out.last_at ? out.last_at
                                                     : out.first_at;
-        std::atomic_thread_fence(memory_order_acquire);
         if (s.word.load(memory_order_relaxed) == word) return true;
     }
 }

@@ -3,6 +3,7 @@
 
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
+#include "shmem/events.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -21,13 +22,18 @@ shmem_request_hook_type next_request = nullptr;
 shmem_startup_hook_type next_startup = nullptr;
 
 // A power of two, as the table of words wants it; never fewer than asked for.
-std::uint32_t limit_entries() { return pg_nextpower2_32(static_cast<std::uint32_t>(pg::settings().max_tracked_accounts)); }
+std::uint32_t limit_entries() {
+    return pg_nextpower2_32(static_cast<std::uint32_t>(pg::settings().max_tracked_accounts));
+}
 
-std::size_t limits_bytes() { return add_size(Limits::bytes(limit_entries()), kCacheLine); }
+std::size_t limits_bytes() {
+    return add_size(Limits::bytes(limit_entries()), kCacheLine);
+}
 
 void request() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(region_size());
+    request_events();
 }
 
 void start_up() {
@@ -35,8 +41,11 @@ void start_up() {
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     bool found;
     void* const at = ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found);
-    auto* const aligned = reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
-    limits_view = found ? Limits::view(aligned, limit_entries()) : Limits::initialise(aligned, limit_entries());
+    auto* const aligned =
+        reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
+    limits_view =
+        found ? Limits::view(aligned, limit_entries()) : Limits::initialise(aligned, limit_entries());
+    start_events();
     present = true;
     LWLockRelease(AddinShmemInitLock);
 }
@@ -50,14 +59,18 @@ void request_region() {
     shmem_startup_hook = pg::guarded<start_up>;
 }
 
-std::size_t region_size() { return limits_bytes(); }
+std::size_t region_size() {
+    return limits_bytes();
+}
 
 Limits& limits() {
     if (!present)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("mirox_tokens must be loaded when the server starts"),
-                    errdetail("It keeps rate limits in shared memory."),
-                    errhint("Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+        MIROX_RAISE(
+            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            errmsg("mirox_tokens must be loaded when the server starts"),
+            errdetail("It keeps rate limits in shared memory."),
+            errhint(
+                "Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
     return limits_view;
 }
 

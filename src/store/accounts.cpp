@@ -82,7 +82,7 @@ bool find_account_of(std::string_view user_id, Account& out) {
 void require_account(std::string_view user_id, Account& out) {
     if (!lock_account_of(user_id, out))
         MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
-                errhint("Register the account with mirox.put_account first."));
+                    errhint("Register the account with mirox.put_account first."));
 }
 
 void check_user_id(std::string_view user_id) {
@@ -92,9 +92,9 @@ void check_user_id(std::string_view user_id) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) control = true;
     if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) || control)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid user id"),
-                errdetail("A user id has 1 to %d characters, none of them a control character.",
-                          static_cast<int>(kMaxUserIdChars)),
-                errhint("Use the key of the platform's own users table, as text."));
+                    errdetail("A user id has 1 to %d characters, none of them a control character.",
+                              static_cast<int>(kMaxUserIdChars)),
+                    errhint("Use the key of the platform's own users table, as text."));
 }
 
 }  // namespace mirox::store

@@ -18,7 +18,7 @@ inline constexpr std::size_t kMaxUserIdChars = 255;
 struct Account {
     std::int64_t account_id;  // 0: none
     struct varlena* user_id;
-    Datum permissions;  // mirox.scopes
+    Datum permissions;        // mirox.scopes
     std::int32_t rate_limit;  // -1: the configured default
     std::int32_t burst;
     bool locked;
@@ -28,8 +28,8 @@ struct Account {
 // What a check needs of the account that a scan stands on; the Datums point into the scan's row.
 struct RowScan;
 struct AccountState {
-    Datum user_id;      // text
-    Datum permissions;  // mirox.scopes
+    Datum user_id;            // text
+    Datum permissions;        // mirox.scopes
     std::int32_t rate_limit;  // -1: the configured default
     std::int32_t burst;
     bool locked;

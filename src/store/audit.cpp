@@ -23,23 +23,34 @@ namespace {
 using pg::Type;
 
 pg::Query insert_row = {
-    "INSERT INTO mirox.audit_log (node, audit_id, at, event, account_id, user_id, token_id, session_id, db_role, ip, "
-    "user_agent, detail) VALUES ($1, pg_catalog.nextval('mirox.audit_id_seq'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+    "INSERT INTO mirox.audit_log (node, audit_id, at, event, account_id, user_id, token_id, session_id, "
+    "db_role, ip, "
+    "user_agent, detail) VALUES ($1, pg_catalog.nextval('mirox.audit_id_seq'), $2, $3, $4, $5, $6, $7, $8, "
+    "$9, $10, $11) "
     "RETURNING audit_id",
-    {Type::int4, Type::timestamptz, Type::text, Type::int8, Type::text, Type::int8, Type::int8, Type::text, Type::inet,
-     Type::text, Type::jsonb}};
+    {Type::int4, Type::timestamptz, Type::text, Type::int8, Type::text, Type::int8, Type::int8, Type::text,
+     Type::inet, Type::text, Type::jsonb}};
 
 // Columns that say nothing to a reader of the log, or must not be in it.
 bool left_out(const char* name, Oid type) {
-    return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 || strcmp(name, "audit_id") == 0;
+    return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 ||
+           strcmp(name, "audit_id") == 0;
 }
 
 void append_value(StringInfo out, Datum value, Oid type) {
     switch (type) {
-        case BOOLOID: appendStringInfoString(out, DatumGetBool(value) ? "true" : "false"); return;
-        case INT2OID: appendStringInfo(out, "%d", DatumGetInt16(value)); return;
-        case INT4OID: appendStringInfo(out, "%d", DatumGetInt32(value)); return;
-        case INT8OID: appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value)); return;
+        case BOOLOID:
+            appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
+            return;
+        case INT2OID:
+            appendStringInfo(out, "%d", DatumGetInt16(value));
+            return;
+        case INT4OID:
+            appendStringInfo(out, "%d", DatumGetInt32(value));
+            return;
+        case INT8OID:
+            appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value));
+            return;
         case TIMESTAMPTZOID: {
             // ISO 8601 in UTC, whatever the session's DateStyle and TimeZone.
             char iso[MAXDATELEN + 1];

@@ -34,10 +34,10 @@ class Detail {
 };
 
 struct Subject {
-    std::int64_t account_id;    // 0: none
-    struct varlena* user_id;    // null: none
-    std::int64_t token_id;      // 0: none
-    std::int64_t session_id;    // 0: the actor's
+    std::int64_t account_id;  // 0: none
+    struct varlena* user_id;  // null: none
+    std::int64_t token_id;    // 0: none
+    std::int64_t session_id;  // 0: the actor's
 };
 
 // Writes the row for the current actor (which must stand) and returns its key.

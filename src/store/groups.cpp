@@ -1,7 +1,7 @@
 // The backend's cache of permission groups (see groups.hpp). Filling it takes AccessShareLock on the table.
 #include "store/groups.hpp"
 
-#include "pg/catalog.hpp"
+#include "pg/cache_validity.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
 
@@ -21,29 +21,21 @@ constexpr int kId = 1, kName = 2, kPermissions = 3;
 MemoryContext memory = nullptr;
 Group* groups = nullptr;
 int count = 0;
-bool valid = false;
-std::uint64_t filled_for = 0;  // the catalog's epoch
+constinit pg::CacheValidity validity;
 
 void forget(Datum, Oid relation) {
-    // Any invalidation will do when we no longer know which table is ours.
-    if (relation == InvalidOid || !valid) {
-        valid = false;
-        return;
-    }
-    if (relation == pg::catalog_known().permission_group) valid = false;
+    validity.hear(relation, pg::catalog_known().permission_group);
 }
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr)
         memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
-    // True before reading: an invalidation that arrives meanwhile makes it false, and the next look-up reads again.
-    valid = true;
-    filled_for = catalog.epoch;
     groups = nullptr;
     count = 0;
     MemoryContextReset(memory);
     const Relation table = table_open(catalog.permission_group, AccessShareLock);
+    const std::uint64_t begun = validity.begin();
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -61,8 +53,8 @@ void fill() {
         group.id = DatumGetInt32(column(slot, columns::kId, &is_null));
         group.name_text = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kName, &is_null)));
         group.name = pg::text_view(group.name_text);
-        group.permissions =
-            pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
+        group.permissions = pg::scope_set(
+            PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
         group.everything = group.permissions.covers_everything();
         count++;
     }
@@ -71,13 +63,11 @@ void fill() {
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
     table_close(table, NoLock);
+    validity.keep(begun);
 }
 
 void refresh() {
-    if (!valid || filled_for != pg::catalog().epoch) {
-        valid = false;
-        fill();
-    }
+    if (!validity.usable()) fill();
 }
 
 }  // namespace
@@ -107,9 +97,12 @@ const Group& require_group(std::string_view name) {
         appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()),
                          groups[i].name.data());
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"),
-                errdetail("There are: %s.", names.data), errhint("Choose one of these, or add one with mirox.put_group."));
+                errdetail("There are: %s.", names.data),
+                errhint("Choose one of these, or add one with mirox.put_group."));
 }
 
-void watch_groups() { CacheRegisterRelcacheCallback(forget, 0); }
+void watch_groups() {
+    CacheRegisterRelcacheCallback(forget, 0);
+}
 
 }  // namespace mirox::store

@@ -33,7 +33,8 @@ void on_transaction(XactEvent event, void*) {
             state = State::none;
             identity = {};
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -67,7 +68,9 @@ std::span<core::Scope> work_space(std::size_t count) {
 
 }  // namespace
 
-const Identity* current_identity() { return state == State::set ? &identity : nullptr; }
+const Identity* current_identity() {
+    return state == State::set ? &identity : nullptr;
+}
 
 void require_no_identity() {
     if (state != State::set) return;
@@ -91,7 +94,8 @@ void become(const Checked& checked) {
     next.session_id = checked.session_id;
     next.user_id = pg::text_datum(pg::text_view(checked.user_id));
     next.permissions = copy_of(pg::scope_set(checked.permissions));
-    next.any_group = checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
+    next.any_group =
+        checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
     // A token whose group is gone has nothing.
     if (!next.any_group && checked.group != nullptr) next.group = copy_of(checked.group->permissions);
     MemoryContextSwitchTo(before);

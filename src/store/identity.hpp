@@ -14,9 +14,9 @@ namespace mirox::store {
 // What it may is what both sets cover: kept apart, since that may be more scopes than a set may hold.
 struct Identity {
     std::int64_t account_id;
-    std::int64_t token_id;    // 0: a session's
-    std::int64_t session_id;  // 0: a token's
-    Datum user_id;            // text
+    std::int64_t token_id;       // 0: a session's
+    std::int64_t session_id;     // 0: a token's
+    Datum user_id;               // text
     core::ScopeSet permissions;  // the owner's, and the token's own
     core::ScopeSet group;        // the group's
     bool any_group;              // no group, or one that holds `*`: it takes nothing away

@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/sessions.hpp"
+#include "store/tokens.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -42,7 +43,8 @@ Query insert_session = {
     "VALUES ($1, $2, $3, $4, $5, $6)",
     {Type::digest, Type::int8, Type::timestamptz, Type::timestamptz, Type::inet, Type::text}};
 Query close_row = {
-    "UPDATE mirox.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id OPERATOR(pg_catalog.=) $1",
+    "UPDATE mirox.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id "
+    "OPERATOR(pg_catalog.=) $1",
     {Type::int8}};
 
 void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
@@ -53,9 +55,10 @@ void check_limit(const char* name, bool given, std::int32_t value, std::int32_t 
 
 // Held until the transaction's end, by whoever registers a user id.
 void lock_registration(std::string_view user_id) {
-    LockDatabaseObject(pg::catalog().account,
-                       hash_bytes(reinterpret_cast<const unsigned char*>(user_id.data()), static_cast<int>(user_id.size())), 0,
-                       ExclusiveLock);
+    LockDatabaseObject(
+        pg::catalog().account,
+        hash_bytes(reinterpret_cast<const unsigned char*>(user_id.data()), static_cast<int>(user_id.size())),
+        0, ExclusiveLock);
 }
 
 }  // namespace
@@ -82,6 +85,7 @@ void put_account(Actor& actor, const AccountRequest& request) {
 }
 
 TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
+    check_reason(reason);
     require_account(user_id, actor.account);
     if (actor.account.locked) return actor.account.locked_at;
     const TimestampTz now = GetCurrentTimestamp();
@@ -119,9 +123,10 @@ std::string_view stored_user_agent(std::string_view raw) {
     char clean[core::kMaxUserAgentBytes];
     // The cut comes before the conversion, so that a header of megabytes costs nothing; a character is four bytes at most.
     if (raw.size() > 4 * core::kMaxUserAgentBytes)
-        raw = raw.substr(0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
-    const std::size_t size = core::clean_user_agent(pg::to_utf8(raw), clean);
-    return pg::text_view(pg::text_datum(pg::from_utf8({clean, size})));
+        raw = raw.substr(
+            0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
+    const std::size_t size = core::clean_user_agent(pg::to_utf8_lossy(raw), clean);
+    return pg::text_view(pg::text_datum(pg::from_utf8_lossy({clean, size})));
 }
 
 void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
@@ -159,7 +164,8 @@ bool close_session(Actor& actor, std::string_view secret) {
     const core::Digest digest = digest_of(secret);
     Session session;
     if (!find_session(digest, session) || !lock_account(session.account_id, actor.account)) return false;
-    if (!find_session(digest, session) || session.closed || session.expires_at <= GetCurrentTimestamp()) return false;
+    if (!find_session(digest, session) || session.closed || session.expires_at <= GetCurrentTimestamp())
+        return false;
     actor.session_id = session.session_id;
     actor.session_ip = session.client_ip;
     actor.session_agent = session.user_agent;

@@ -27,6 +27,7 @@ struct RowScan {
     IndexScanDesc scan;
     TupleTableSlot* slot;
     Snapshot snapshot;
+    void* kept;  // rows.cpp's own
 };
 
 struct Key {
@@ -60,14 +61,24 @@ struct SecretFixed {
     bool locked;
 };
 namespace secret_column {
-inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6, kGroupId = 7,
-                     kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12, kLocked = 13, kUserId = 14,
-                     kPermissions = 15, kAllowedIps = 16, kAuditNode = 17, kAuditId = 18;
+inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6,
+                     kGroupId = 7, kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12,
+                     kLocked = 13, kUserId = 14, kPermissions = 15, kAllowedIps = 16, kAuditNode = 17,
+                     kAuditId = 18;
 }
 inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
 
 // The fixed part of the row in a slot of token_secret.
 const SecretFixed& secret_fixed(TupleTableSlot* slot);
+
+// The columns of token_secret that a check needs beyond the fixed part.
+struct SecretRest {
+    Datum user_id;
+    Datum permissions;
+    Datum allowed_ips;
+    bool has_allowed_ips;
+};
+SecretRest secret_rest(TupleTableSlot* slot);
 
 Datum column(TupleTableSlot* slot, int number, bool* is_null);
 

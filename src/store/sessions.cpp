@@ -19,8 +19,8 @@ constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kCl
 }
 
 [[noreturn]] void refuse_session(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
-                errhint("Log in again and open a session with mirox.open_session."));
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
+                errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ void require_session(Actor& actor, bool given, std::string_view secret, bool loc
     // Whatever secret it holds: who acts for a token acts for no session.
     refuse_token_identity();
     const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
-    if (kind == core::SecretKind::token)
+    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret)))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
                     errdetail("The argument is a token's secret where a web session's is needed."),
                     errhint("Log in and pass the secret that mirox.open_session returned."));

@@ -19,7 +19,7 @@ struct Session {
     std::int64_t account_id;
     TimestampTz expires_at;
     bool closed;
-    Datum client_ip;            // inet copy, 0: none
+    Datum client_ip;             // inet copy, 0: none
     struct varlena* user_agent;  // copy, null: none
 };
 

@@ -23,9 +23,9 @@ using pg::Type;
 
 constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
+constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
-constexpr int kMaxReasonChars = 500;
 
 pg::Query select_places = {
     "SELECT place, expires_at OPERATOR(pg_catalog.<=) $2 FROM mirox.token "
@@ -34,15 +34,18 @@ pg::Query select_places = {
 
 pg::Query insert_token = {
     "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
-    "created_at, expires_at, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING token_id",
-    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text, Type::interval,
-     Type::timestamptz, Type::timestamptz, Type::jsonb}};
+    "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+    "RETURNING token_id",
+    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text,
+     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb, Type::text}};
 
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 pg::Query insert_secret = {
-    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, "
+    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, "
+    "rate_limit, burst, "
     "key_id, scheme, locked, user_id, permissions, allowed_ips) "
-    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, -1), "
+    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, "
+    "-1), "
     "COALESCE(a.burst, -1), $3, $4, a.locked_at IS NOT NULL, a.user_id, "
     "mirox.compile_permissions(a.permissions, t.permissions), t.allowed_ips "
     "FROM mirox.token t JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
@@ -65,7 +68,8 @@ pg::Query retire_current = {
     {Type::int8, Type::timestamptz, Type::character}};
 
 pg::Query rotate_row = {
-    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = $3, "
+    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = "
+    "$3, "
     "hint = $4 WHERE token_id OPERATOR(pg_catalog.=) $1",
     {Type::int8, Type::timestamptz, Type::timestamptz, Type::text}};
 
@@ -80,25 +84,26 @@ pg::Query revoke_rows = {
     "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
     {Type::int8, Type::timestamptz, Type::text, Type::boolean}};
 
-pg::Query rename_row = {
-    "UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::text}};
+pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
+                        {Type::int8, Type::text}};
 
-pg::Query select_account_of = {
-    "SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1",
+                               {Type::int8}};
 
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
 }
 
-void check_reason(std::string_view reason) {
-    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars), errhint("Shorten it."));
+[[noreturn]] void too_far_away(TimestampTz now) {
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+                errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
+                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
 }
 
 // The expiration and its length; the length is what rotation restarts.
-void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
+void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at,
+                   Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
                     errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
@@ -117,6 +122,8 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
         if (compare_spans(lifetime, kNoTime) <= 0)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
                         errhint("Give an interval such as '90 days'."));
+        // Before it is added: what no calendar holds must be refused in the same words.
+        if (compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
@@ -132,7 +139,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", …");
+            appendStringInfoString(&missing, ", ...");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -147,13 +154,15 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     const Datum asked = pg::scopes_from_text_array(asked_array);
     const core::ScopeSet set = pg::scope_set(asked);
     if (set.count() == 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
-                    errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
+            errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
     const char* missing = beyond(set, pg::scope_set(owner.permissions));
     if (missing != nullptr)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
-                    errdetail("The owner does not have: %s.", missing),
-                    errhint("Ask for what the owner has, or let an administrator give the owner more first."));
+        MIROX_RAISE(
+            ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
+            errdetail("The owner does not have: %s.", missing),
+            errhint("Ask for what the owner has, or let an administrator give the owner more first."));
     missing = beyond(set, group.permissions);
     if (missing != nullptr)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
@@ -173,7 +182,8 @@ Datum check_allowed_ips(Datum given) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must not be empty"),
                     errhint("Leave it NULL for no limit, or name at least one network."));
     if (count > kMaxAllowedIps || ARR_NDIM(array) > 1)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
                     errhint("Join neighbouring networks into larger ones."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
@@ -187,7 +197,8 @@ Datum check_allowed_ips(Datum given) {
 void check_metadata(Datum metadata) {
     Jsonb* json = DatumGetJsonbP(metadata);
     if (!JB_ROOT_IS_OBJECT(json) || VARSIZE(json) > kMaxMetadataBytes)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
 
@@ -197,28 +208,48 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
         .add(PointerGetDatum(secret.digest.data()))
         .add(Int16GetDatum(secret.key_id))
         .add(CharGetDatum(secret.scheme));
-    if (pg::run(insert_secret, args) != 1) elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
+    if (pg::run(insert_secret, args) != 1)
+        elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
 }
 
 }  // namespace
+
+void check_reason(std::string_view reason) {
+    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
+                    errhint("Shorten it."));
+}
 
 void normalise_name(std::string_view given, Name& out) {
     char utf8[core::kMaxNameBytes];
     std::size_t size = 0;
     const char* why = nullptr;
     switch (core::normalise_name(pg::to_utf8(given), utf8, size)) {
-        case core::NameStatus::ok: break;
-        case core::NameStatus::invalid_utf8: why = "It is not valid UTF-8."; break;
-        case core::NameStatus::empty: why = "It is empty, or spaces only."; break;
-        case core::NameStatus::too_long: why = "It has more than 100 characters."; break;
-        case core::NameStatus::control_character:
-            why = "It has a control character, a line separator or a mark that overrides the direction of text.";
+        case core::NameStatus::ok:
             break;
-        case core::NameStatus::nothing_visible: why = "It has no visible character."; break;
+        case core::NameStatus::invalid_utf8:
+            why = "It is not valid UTF-8.";
+            break;
+        case core::NameStatus::empty:
+            why = "It is empty, or spaces only.";
+            break;
+        case core::NameStatus::too_long:
+            why = "It has more than 100 characters.";
+            break;
+        case core::NameStatus::control_character:
+            why =
+                "It has a control character, a line separator or a mark that overrides the direction of "
+                "text.";
+            break;
+        case core::NameStatus::nothing_visible:
+            why = "It has no visible character.";
+            break;
     }
     if (why != nullptr)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
-                    errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
+            errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
     const std::string_view text = pg::from_utf8({utf8, size});
     if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
     memcpy(out.text, text.data(), text.size());
@@ -232,11 +263,7 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
     if (expires_at <= now)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
                     errhint("Give a date in the future."));
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    if (expires_at > latest)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
-                    errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                    errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
 }
 
 Places places_of(std::int64_t account_id) {
@@ -260,7 +287,8 @@ int free_place(const Places& places, const Account& owner) {
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
                               static_cast<int>(user.size()), user.data(), places.held, cap, places.expired),
                     places.expired > 0
-                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate one back to life.")
+                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
+                                  "one back to life.")
                         : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
     }
     int place = 1;
@@ -269,8 +297,9 @@ int free_place(const Places& places, const Account& owner) {
 }
 
 void no_such_token() {
-    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
-                errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
+    MIROX_RAISE(
+        ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
+        errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
 }
 
 void issue(Actor& actor, const IssueRequest& request, Issued& out) {
@@ -278,7 +307,10 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     normalise_name(request.name, out.name);
     const Group& group = require_group(request.group);
     out.group_id = group.id;
-    const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
+    // A copy: the cache may be filled anew before we are done.
+    const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
+    const Datum permissions =
+        request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
     check_metadata(request.metadata);
     Interval lifetime;
@@ -286,7 +318,9 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     choose_expiry(request, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
-    out.secret = make_secret(core::SecretKind::token);
+    out.secret = request.jwt
+                     ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                     : make_secret(core::SecretKind::token);
     pg::Args args;
     args.int8(owner.account_id)
         .add(Int16GetDatum(out.place))
@@ -294,11 +328,12 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
-        .add(request.metadata);
+        .add(request.metadata)
+        .text(request.jwt ? "jwt" : "opaque");
     pg::run(insert_token, args);
     out.token_id = DatumGetInt64(pg::result_value(0, 1));
     store_secret(out.token_id, out.secret);
@@ -322,6 +357,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     out.place = DatumGetInt16(pg::result_value(0, 3));
     const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
     out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
+    const bool jwt = pg::text_view(pg::result_value(0, 8)) == "jwt";
 
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
@@ -329,8 +365,21 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest) out.expires_at = latest;
     out.token_id = token_id;
-    out.secret = make_secret(core::SecretKind::token);
+    if (jwt) {
+        const Group* group = group_by_id(out.group_id);
+        if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
+        out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
+    } else {
+        out.secret = make_secret(core::SecretKind::token);
+    }
 
+    // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
+    pg::Args row;
+    row.int8(token_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
+    pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
     pg::run(end_overlap, end);
@@ -340,12 +389,6 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
         .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
     pg::run(retire_current, retire);
-    pg::Args row;
-    row.int8(token_id)
-        .add(TimestampTzGetDatum(now))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
-    pg::run(rotate_row, row);
     store_secret(token_id, out.secret);
 }
 

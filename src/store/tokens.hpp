@@ -17,9 +17,10 @@ extern "C" {
 namespace mirox::store {
 
 namespace token_column {
-inline constexpr int kTokenId = 1, kAccountId = 2, kPlace = 3, kGeneration = 4, kName = 5, kGroupId = 6, kPermissions = 7,
-                     kAllowedIps = 8, kFormat = 9, kHint = 10, kLifetime = 11, kCreatedAt = 12, kRotatedAt = 13,
-                     kExpiresAt = 14, kRevokedAt = 15, kRevokeReason = 16, kMetadata = 17, kAuditNode = 18, kAuditId = 19;
+inline constexpr int kTokenId = 1, kAccountId = 2, kPlace = 3, kGeneration = 4, kName = 5, kGroupId = 6,
+                     kPermissions = 7, kAllowedIps = 8, kFormat = 9, kHint = 10, kLifetime = 11,
+                     kCreatedAt = 12, kRotatedAt = 13, kExpiresAt = 14, kRevokedAt = 15, kRevokeReason = 16,
+                     kMetadata = 17, kAuditNode = 18, kAuditId = 19;
 }
 
 // ---- rules -------------------------------------------------------------------------------------------------------
@@ -34,6 +35,10 @@ void normalise_name(std::string_view given, Name& out);
 
 // 22023 unless the instant is finite, after `now` and within mirox_tokens.max_lifetime of it (in UTC).
 void check_expiry(TimestampTz expires_at, TimestampTz now);
+
+// 22023 for a reason (of a revocation, of a lock) that is too long.
+inline constexpr int kMaxReasonChars = 500;
+void check_reason(std::string_view reason);
 
 // The places that an account's unrevoked tokens hold (bit 0: place 1), and how many of them have expired. Call with the
 // account locked, inside SPI.
@@ -57,6 +62,7 @@ struct IssueRequest {
     const Interval* expires_in;
     Datum permissions;  // text[], 0: none
     Datum allowed_ips;  // cidr[], 0: none
+    bool jwt;           // else opaque
     Datum metadata;     // jsonb
 };
 

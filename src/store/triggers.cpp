@@ -11,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
+#include "store/endpoints.hpp"
 #include "store/manage.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.hpp"
@@ -84,10 +85,13 @@ bool differs(const Change& change, int column) {
 }
 
 // The result of a BEFORE trigger on `row`, which a DELETE returns as it is.
-HeapTuple proceed(const Change& change) { return change.deleted ? change.before : change.after; }
+HeapTuple proceed(const Change& change) {
+    return change.deleted ? change.before : change.after;
+}
 
-HeapTuple with_values(const Change& change, int count, int* columns, Datum* values, bool* nulls) {
-    return heap_modify_tuple_by_cols(change.after, change.columns, count, columns, values, nulls);
+HeapTuple with_values(const Change& change, HeapTuple row, int count, int* columns, Datum* values,
+                      bool* nulls) {
+    return heap_modify_tuple_by_cols(row, change.columns, count, columns, values, nulls);
 }
 
 // An INSERT that brings the key of an audit row is a replay: a restore, or a subscriber's copy.
@@ -145,15 +149,15 @@ void refuse_move(const Change& change, int column) {
                 errmsg("column \"%s\" of %s cannot be changed",
                        NameStr(TupleDescAttr(change.columns, column - 1)->attname),
                        RelationGetRelationName(change.data->tg_relation)),
-                errhint("Issue, rotate or open a new one by the functions of schema mirox."));
+                errhint("Leave it as it is, since others go by it, and make a new one instead."));
 }
 
 // Puts the key of the audit row on the row.
-HeapTuple stamp(const Change& change, int node_column, AuditKey key) {
+HeapTuple stamp(const Change& change, HeapTuple row, int node_column, AuditKey key) {
     int columns[] = {node_column, node_column + 1};
     Datum values[] = {Int32GetDatum(key.node), Int64GetDatum(key.id)};
     bool nulls[] = {false, false};
-    return with_values(change, 2, columns, values, nulls);
+    return with_values(change, row, 2, columns, values, nulls);
 }
 
 }  // namespace
@@ -162,8 +166,8 @@ HeapTuple stamp(const Change& change, int node_column, AuditKey key) {
 
 namespace {
 namespace account_column {
-constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6, kAuditNode = 9,
-              kAuditId = 10;
+constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6,
+              kAuditNode = 9, kAuditId = 10;
 }
 
 Query revoke_tokens_of = {
@@ -175,7 +179,8 @@ Query close_sessions_of = {
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND closed_at IS NULL",
     {Type::int8}};
 Query delete_tokens_of = {"DELETE FROM mirox.token WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
-Query delete_sessions_of = {"DELETE FROM mirox.session WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+Query delete_sessions_of = {"DELETE FROM mirox.session WHERE account_id OPERATOR(pg_catalog.=) $1",
+                            {Type::int8}};
 
 // What a secret's row repeats of its account.
 Query update_secrets_of = {
@@ -183,20 +188,24 @@ Query update_secrets_of = {
     "rate_limit = COALESCE(a.rate_limit, -1), burst = COALESCE(a.burst, -1), "
     "permissions = mirox.compile_permissions(a.permissions, t.permissions) "
     "FROM mirox.token t, mirox.account a "
-    "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL "
+    "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND "
+    "t.revoked_at IS NULL "
     "AND s.token_id OPERATOR(pg_catalog.=) t.token_id "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 
 std::int64_t account_id_of(const Change& change) {
-    return get_int8(change.before != nullptr ? change.before : change.after, change, account_column::kAccountId);
+    return get_int8(change.before != nullptr ? change.before : change.after, change,
+                    account_column::kAccountId);
 }
 
 Account account_of(HeapTuple row, const Change& change) {
     Account account = {};
     account.account_id = get_int8(row, change, account_column::kAccountId);
     account.user_id = PG_DETOAST_DATUM_COPY(get(row, change, account_column::kUserId).datum);
-    account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(get(row, change, account_column::kPermissions).datum));
+    // NULL is left to the column's constraint, which is checked after us.
+    const Value permissions = get(row, change, account_column::kPermissions);
+    if (!permissions.is_null) account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(permissions.datum));
     return account;
 }
 }  // namespace
@@ -214,7 +223,8 @@ MIROX_FUNCTION(account_guard) {
     Detail detail;
     const char* event;
     Subject subject = {};
-    const Account before_or_after = account_of(change.before != nullptr ? change.before : change.after, change);
+    const Account before_or_after =
+        account_of(change.before != nullptr ? change.before : change.after, change);
     subject.account_id = before_or_after.account_id;
     subject.user_id = before_or_after.user_id;
     if (change.inserted) {
@@ -236,7 +246,8 @@ MIROX_FUNCTION(account_guard) {
     }
     const AuditKey key = audit(event, subject, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, account_column::kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before
+                                          : stamp(change, change.after, account_column::kAuditNode, key));
 }
 
 MIROX_FUNCTION(account_follow) {
@@ -283,7 +294,8 @@ MIROX_FUNCTION(session_guard) {
     refuse_move(change, kSessionId);
     refuse_move(change, kAccountId);
     if (change.updated && !get(change.before, change, kClosedAt).is_null && differs(change, kClosedAt))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a closed session cannot be opened again"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("a closed session cannot be opened again"),
                     errhint("Open a new one with mirox.open_session."));
     HeapTuple row = change.before != nullptr ? change.before : change.after;
     const std::int64_t account_id = get_int8(row, change, kAccountId);
@@ -305,7 +317,7 @@ MIROX_FUNCTION(session_guard) {
     }
     const AuditKey key = audit(event, subject, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
 }
 
 // ---- token -----------------------------------------------------------------------------------------------------------
@@ -316,7 +328,8 @@ Query revoke_secrets = {
     "UPDATE mirox.token_secret SET state = 'v' "
     "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.<>) 'v'",
     {Type::int8}};
-Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
+Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1",
+                        {Type::int8}};
 Query update_secrets = {
     "UPDATE mirox.token_secret s SET group_id = t.group_id, allowed_ips = t.allowed_ips, "
     "expires_at = CASE WHEN s.state OPERATOR(pg_catalog.=) 'c' THEN t.expires_at ELSE s.expires_at END, "
@@ -369,7 +382,8 @@ MIROX_FUNCTION(token_guard) {
     int place = 0;
     if (change.updated) {
         if (!get(change.before, change, kRevokedAt).is_null && differs(change, kRevokedAt))
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        errmsg("a revoked token cannot be brought back"),
                         errhint("Issue a new token with mirox.issue_token."));
         if (act.direct) refuse_move(change, kGeneration);
     }
@@ -397,29 +411,35 @@ MIROX_FUNCTION(token_guard) {
                         errhint("Leave the place NULL for the lowest free one."));
     }
 
+    // The row as it will be stored, which is also what the log tells. Made to outlive the act.
+    HeapTuple stored = change.after;
+    if (name.size > 0 || place > 0) {
+        const MemoryContext inner = MemoryContextSwitchTo(act.caller);
+        int columns[2];
+        Datum values[2];
+        bool nulls[2] = {};
+        int count = 0;
+        if (name.size > 0) {
+            columns[count] = kName;
+            values[count++] = pg::text_datum(name.view());
+        }
+        if (place > 0) {
+            columns[count] = kPlace;
+            values[count++] = Int16GetDatum(place);
+        }
+        stored = with_values(change, change.after, count, columns, values, nulls);
+        MemoryContextSwitchTo(inner);
+    }
+
     Detail detail;
     Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
     if (change.updated)
-        detail.add_changes(change.before, change.after, change.columns);
+        detail.add_changes(change.before, stored, change.columns);
     else if (change.inserted)
-        detail.add_row(change.after, change.columns);
+        detail.add_row(stored, change.columns);
     const AuditKey key = audit(token_event(change), subject, detail);
     end(act);
-    if (change.deleted) return PointerGetDatum(change.before);
-
-    int columns[4] = {kAuditNode, kAuditId};
-    Datum values[4] = {Int32GetDatum(key.node), Int64GetDatum(key.id)};
-    bool nulls[4] = {};
-    int count = 2;
-    if (name.size > 0) {
-        columns[count] = kName;
-        values[count++] = pg::text_datum(name.view());
-    }
-    if (place > 0) {
-        columns[count] = kPlace;
-        values[count++] = Int16GetDatum(place);
-    }
-    return PointerGetDatum(with_values(change, count, columns, values, nulls));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, stored, kAuditNode, key));
 }
 
 MIROX_FUNCTION(token_follow) {
@@ -447,6 +467,13 @@ MIROX_FUNCTION(token_follow) {
     return PointerGetDatum(nullptr);
 }
 
+namespace {
+Query select_revoked = {
+    "SELECT revoked_at IS NOT NULL FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1 "
+    "AND account_id OPERATOR(pg_catalog.=) $2",
+    {Type::int8, Type::int8}};
+}  // namespace
+
 MIROX_FUNCTION(token_secret_guard) {
     using namespace secret_column;
     const Change change = read_change(fcinfo);
@@ -455,18 +482,37 @@ MIROX_FUNCTION(token_secret_guard) {
     begin(act);
     AuditKey key = act.actor->last;
     if (act.direct) {
+        refuse_move(change, kTokenId);
+        refuse_move(change, kAccountId);
         HeapTuple row = change.before != nullptr ? change.before : change.after;
         const std::int64_t account_id = get_int8(row, change, kAccountId);
         Account account;
         if (!with_account(act, account_id, account) && !change.deleted) no_such_account(account_id);
+        if (!change.deleted) {
+            // A direct UPDATE or INSERT must not bring a revoked token back, nor lend its owner a 65th.
+            pg::Args args;
+            args.int8(get_int8(row, change, kTokenId)).int8(account_id);
+            if (pg::run(select_revoked, args) == 0)
+                MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such token"),
+                            errdetail("The account has no token of this token_id."),
+                            errhint("Issue a token with mirox.issue_token."));
+            const Value state = get(change.after, change, kState);
+            if (DatumGetBool(pg::result_value(0, 1)) && !state.is_null &&
+                DatumGetChar(state.datum) != kRevoked)
+                MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                            errmsg("a revoked token cannot be brought back"),
+                            errhint("Issue a new token with mirox.issue_token."));
+        }
         Detail detail;
         const Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
         if (change.updated) detail.add_changes(change.before, change.after, change.columns);
-        key = audit(change.inserted ? "secret_inserted" : change.updated ? "secret_changed" : "secret_deleted", subject,
-                    detail);
+        key = audit(change.inserted  ? "secret_inserted"
+                    : change.updated ? "secret_changed"
+                                     : "secret_deleted",
+                    subject, detail);
     }
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
 }
 
 // ---- permission_group ------------------------------------------------------------------------------------------------
@@ -475,8 +521,8 @@ namespace {
 namespace group_column {
 constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
-Query select_group_use = {
-    "SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1", {Type::int4}};
+Query select_group_use = {"SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+                          {Type::int4}};
 }  // namespace
 
 MIROX_FUNCTION(group_guard) {
@@ -503,15 +549,76 @@ MIROX_FUNCTION(group_guard) {
     }
     Detail detail;
     if (change.updated) {
-        detail.add_value("name", get(row, change, kName).datum, TupleDescAttr(change.columns, kName - 1)->atttypid);
+        detail.add_value("name", get(row, change, kName).datum,
+                         TupleDescAttr(change.columns, kName - 1)->atttypid);
         detail.add_changes(change.before, change.after, change.columns);
     } else {
         detail.add_row(row, change.columns);
     }
-    const AuditKey key =
-        audit(change.inserted ? "group_added" : change.updated ? "group_changed" : "group_dropped", {}, detail);
+    const AuditKey key = audit(change.inserted  ? "group_added"
+                               : change.updated ? "group_changed"
+                                                : "group_dropped",
+                               {}, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
+}
+
+// ---- endpoint --------------------------------------------------------------------------------------------------------
+
+namespace {
+namespace endpoint_column {
+constexpr int kMethod = 1, kPath = 2, kScope = 3, kAuditNode = 4, kAuditId = 5;
+}
+Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox.endpoint", {}};
+}  // namespace
+
+MIROX_FUNCTION(endpoint_guard) {
+    using namespace endpoint_column;
+    const Change change = read_change(fcinfo);
+    if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
+    refuse_move(change, kMethod);
+    refuse_move(change, kPath);
+    HeapTuple row = change.before != nullptr ? change.before : change.after;
+    core::EndpointText rule;
+    if (change.after != nullptr) {
+        const auto text_of = [&](int column) {
+            const Value value = get(change.after, change, column);
+            return value.is_null ? std::string_view{} : pg::text_view(value.datum);
+        };
+        normalise_rule(text_of(kMethod), text_of(kPath), text_of(kScope), rule);
+    }
+    Act act;
+    begin(act);
+    if (change.inserted) {
+        pg::Args none;
+        pg::run(count_endpoints, none);
+        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
+            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many endpoint rules"),
+                        errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
+                        errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+    }
+    Detail detail;
+    if (change.updated) {
+        for (const int column : {kMethod, kPath})
+            detail.add_value(NameStr(TupleDescAttr(change.columns, column - 1)->attname),
+                             get(row, change, column).datum,
+                             TupleDescAttr(change.columns, column - 1)->atttypid);
+        detail.add_changes(change.before, change.after, change.columns);
+    } else {
+        detail.add_row(row, change.columns);
+    }
+    const AuditKey key = audit(change.inserted  ? "endpoint_added"
+                               : change.updated ? "endpoint_changed"
+                                                : "endpoint_dropped",
+                               {}, detail);
+    end(act);
+    if (change.deleted) return PointerGetDatum(change.before);
+    int columns[] = {kMethod, kPath, kAuditNode, kAuditId};
+    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())),
+                      pg::text_datum(pg::from_utf8(rule.path())), Int32GetDatum(key.node),
+                      Int64GetDatum(key.id)};
+    bool nulls[4] = {};
+    return PointerGetDatum(with_values(change, change.after, 4, columns, values, nulls));
 }
 
 // ---- all -------------------------------------------------------------------------------------------------------------
@@ -548,11 +655,13 @@ MIROX_FUNCTION(account_bound) {
     const Change change = read_change(fcinfo);
     const Trigger* trigger = change.data->tg_trigger;
     if (TRIGGER_FIRED_BY_TRUNCATE(change.data->tg_event))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a users table that accounts are bound to cannot be truncated"),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    errmsg("a users table that accounts are bound to cannot be truncated"),
                     errdetail("A truncated row's account would stay."),
                     errhint("Use DELETE, which deletes the accounts too."));
     if (trigger->tgnargs != 1 || change.before == nullptr)
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as mirox.bind_accounts sets it up"),
+        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                    errmsg("not called as mirox.bind_accounts sets it up"),
                     errhint("Use mirox.bind_accounts."));
     const int column = SPI_fnumber(change.columns, trigger->tgargs[0]);
     if (column <= 0)

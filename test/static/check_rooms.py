@@ -22,7 +22,8 @@ def includes(path):
 
 
 def prelude_first(path, seen=()):
-    first = next((name for _, quoted, name in includes(path)), None)
+    # Headers of src/core know no server and may come before.
+    first = next((name for _, quoted, name in includes(path) if not name.startswith("core/")), None)
     if first == "pg/prelude.hpp":
         return True
     inner = ROOT / "src" / str(first)

@@ -60,10 +60,11 @@ TEST(RowScope, GrantsBelow) {
 }
 
 TEST(RowScope, ValuesThatAScopeCanName) {
-    for (const char* good : {"berlin", "berlin.turbine_7", "0", "a-b.c_d.9", "b2f5ff47-4365-4c6e-8b3d-3a5a4c2b1e10"})
+    for (const char* good :
+         {"berlin", "berlin.turbine_7", "0", "a-b.c_d.9", "b2f5ff47-4365-4c6e-8b3d-3a5a4c2b1e10"})
         EXPECT_TRUE(is_row_value(good)) << good;
-    for (const char* bad : {"", ".", "berlin.", ".berlin", "berlin..x", "Berlin", "ber lin", "berlin:read", "*", "berlin.*",
-                            "br\xC3\xBC", "a/b", "a\n"})
+    for (const char* bad : {"", ".", "berlin.", ".berlin", "berlin..x", "Berlin", "ber lin", "berlin:read",
+                            "*", "berlin.*", "br\xC3\xBC", "a/b", "a\n"})
         EXPECT_FALSE(is_row_value(bad)) << bad;
     EXPECT_TRUE(is_row_value(std::string(63, 'a')));
     EXPECT_FALSE(is_row_value(std::string(64, 'a')));
@@ -74,12 +75,13 @@ TEST(RowScope, ReachesRow) {
     const Set berlin = below({"parks.berlin"}, "parks");
     EXPECT_TRUE(reaches_row(berlin.view(), "berlin"));
     EXPECT_TRUE(reaches_row(berlin.view(), "berlin.turbine_7"));
-    for (const char* other : {"berlin-x", "berlin_x", "berlinx", "berli", "", "berlin.", "berlin..x", "berlin.X", "munich",
-                              "berlin:read", "*"})
+    for (const char* other : {"berlin-x", "berlin_x", "berlinx", "berli", "", "berlin.", "berlin..x",
+                              "berlin.X", "munich", "berlin:read", "*"})
         EXPECT_FALSE(reaches_row(berlin.view(), other)) << other;
     EXPECT_FALSE(reaches_row(berlin.view(), "berlin." + std::string(64, 'a')));
     const Set all = below({"parks"}, "parks");
-    for (const char* any : {"berlin", "", "berlin..x", "BERLIN", "*"}) EXPECT_TRUE(reaches_row(all.view(), any)) << any;
+    for (const char* any : {"berlin", "", "berlin..x", "BERLIN", "*"})
+        EXPECT_TRUE(reaches_row(all.view(), any)) << any;
     const Set none = below({"reports"}, "parks");
     for (const char* any : {"berlin", "", "*"}) EXPECT_FALSE(reaches_row(none.view(), any)) << any;
 }

@@ -1,0 +1,69 @@
+#!/bin/bash
+# Measures this build beside limits and peers on a server of its own with durable settings (see docs/performance.md):
+#
+#   scripts/bench.sh [quick] [OPTION…]    options of test/bench/run.py
+#   SIZE=large                            10,000,000 tokens instead of 1,000,000
+#   KEEP=1                                leaves the server up
+#
+# Results go to bench/ (not in git): results.json. scripts/bench_docs.sh makes docs/performance.md of them.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+command="make bench" options=()
+if [ "${1:-}" = quick ]; then
+    shift
+    command="make bench-quick"
+    options+=(--quick)
+fi
+case "${SIZE:-}" in
+    '') ;;
+    large) options+=(--size 10000000) command="$command SIZE=large" ;;
+    *[!0-9]*) fail "SIZE is a number of tokens, or large" ;;
+    *) options+=(--size "$SIZE") command="$command SIZE=$SIZE" ;;
+esac
+
+scripts/setup.sh
+choose_server
+make_work bench
+build
+stage_server
+socket=$WORK/socket
+as_user mkdir -p "$socket" "$WORK/out"
+mkdir -p "$WORK/programs"
+cp test/bench/*.py test/bench/*.sql "$WORK/programs/"
+if is_root; then chown -R postgres: "$WORK/programs"; fi
+revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
+top=$PWD
+
+# Shared buffers fit the data when the machine has the memory: what is compared is the work, not the disk's reads.
+memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+buffers=$((memory / 3 > 3072 ? 3072 : memory / 3))
+cd "$WORK"
+as_user initdb -D "$WORK/data" -A trust -U postgres --encoding=UTF8 --no-locale ${CHECKSUMS:+--data-checksums} \
+    >"$WORK/initdb.log" 2>&1 || { cat "$WORK/initdb.log"; fail 'initdb failed'; }
+# Autovacuum is off while measuring: a run of it would meet one contender and not another.
+as_user tee -a "$WORK/data/postgresql.conf" >/dev/null <<CONF
+shared_preload_libraries = 'mirox_tokens'
+listen_addresses = ''
+unix_socket_directories = '$socket'
+max_connections = 100
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+shared_buffers = ${buffers}MB
+max_wal_size = 8GB
+checkpoint_timeout = 30min
+autovacuum = off
+jit = off
+log_statement = none
+CONF
+as_user pg_ctl -s -w -D "$WORK/data" -l "$WORK/server.log" start || { tail -20 "$WORK/server.log"; fail 'no server'; }
+as_user env PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$WORK/programs/run.py" "$socket" "$WORK/out" \
+    "${options[@]}" --command "$command" --revision "$revision" "$@" || { tail -5 "$WORK/server.log"; fail 'the bench failed'; }
+mkdir -p "$top/bench"
+cp "$WORK/out/results.json" "$top/bench/"
+say "kept as bench/results.json"
+if [ -n "${KEEP:-}" ]; then
+    KEEP_WORK=1
+    say '' "The server is still up: psql -h $socket -U postgres bench" "End it by pg_ctl -D $WORK/data stop; rm -rf $WORK"
+fi

@@ -1,0 +1,39 @@
+// rate_limit_status: how an account's rate limit stands, without a request.
+#include "shmem/limits.hpp"
+#include "core/rate_limit.hpp"
+#include "pg/entry.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/accounts.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "utils/inval.h"
+}
+
+namespace mirox::api {
+
+MIROX_FUNCTION(rate_limit_status) {
+    const pg::OptionalText user = pg::text_arg(fcinfo, 0);
+    AcceptInvalidationMessages();
+    store::Account account;
+    if (!user.given || !store::find_account_of(user.text, account))
+        MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
+                    errhint("Register the account with mirox.put_account first."));
+    const std::int32_t limit = account.rate_limit < 0 ? pg::settings().rate_limit : account.rate_limit;
+    const std::int32_t burst = account.burst < 0 ? pg::settings().rate_burst : account.burst;
+    const core::Decision now = shmem::peek_at_limit(account.account_id, limit, burst);
+    const auto milliseconds = [](std::int64_t us) {
+        return Int32GetDatum(static_cast<std::int32_t>(Min((us + 999) / 1000, std::int64_t{PG_INT32_MAX})));
+    };
+    TupleDesc columns;
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "unexpected result type");
+    Datum values[] = {Int32GetDatum(limit), Int32GetDatum(burst),
+                      Int32GetDatum(static_cast<std::int32_t>(now.remaining)),
+                      milliseconds(now.retry_after_us), milliseconds(now.reset_us)};
+    bool nulls[5] = {};
+    return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
+}
+
+}  // namespace mirox::api

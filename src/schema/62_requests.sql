@@ -1,0 +1,90 @@
+-- Requests as a gateway has them: endpoint rules, the check of a whole request, the client's address behind proxies.
+
+CREATE FUNCTION mirox.valid_endpoint(method text, path text, scope text) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION mirox.valid_endpoint(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
+
+CREATE TABLE mirox.endpoint (
+    method text COLLATE "C" NOT NULL,
+    path text COLLATE "C" NOT NULL,
+    scope text COLLATE "C" NOT NULL,
+    audit_node integer,
+    audit_id bigint,
+    PRIMARY KEY (method, path),
+    CHECK (mirox.valid_endpoint(method, path, scope))
+);
+REVOKE ALL ON TABLE mirox.endpoint FROM PUBLIC;
+COMMENT ON TABLE mirox.endpoint IS
+    'What scope each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
+    'specific rule wins; a path that no rule names needs the scope *';
+SELECT pg_catalog.pg_extension_config_dump('mirox.endpoint', '');
+
+CREATE FUNCTION mirox.endpoint_guard() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_endpoint_guard' LANGUAGE C;
+REVOKE ALL ON FUNCTION mirox.endpoint_guard() FROM PUBLIC;
+COMMENT ON FUNCTION mirox.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
+
+CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox.endpoint_guard();
+CREATE TRIGGER endpoint_no_truncate BEFORE TRUNCATE ON mirox.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox.cache_changed();
+-- As for groups: a subscriber's apply worker fires row triggers alone.
+CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox.cache_changed();
+ALTER TABLE mirox.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE mirox.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
+
+CREATE FUNCTION mirox.put_endpoint(method text, path text, scope text) RETURNS void
+    AS 'MODULE_PATHNAME', 'mirox_put_endpoint' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.put_endpoint(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.put_endpoint(text, text, text) IS
+    'Says what scope a method and path need, or changes it. * as a method: every method; in a path: * one segment, ** the '
+    'rest. The most specific rule wins, the path before the method. 22023: a malformed rule';
+
+CREATE FUNCTION mirox.drop_endpoint(method text, path text) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_drop_endpoint' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.drop_endpoint(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.drop_endpoint(text, text) IS 'Takes an endpoint rule away; false when there was none';
+
+CREATE TYPE mirox.http_verdict AS (
+    status integer, reason text, token_id bigint, user_id text, permission_group text, permissions mirox.scopes,
+    expires_at timestamptz, retry_after_ms integer, www_authenticate text, retry_after integer, ratelimit_limit integer,
+    ratelimit_remaining integer, ratelimit_reset integer, required_scope text
+);
+COMMENT ON TYPE mirox.http_verdict IS
+    'A verdict with what HTTP wants: the header fields WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining and '
+    'RateLimit-Reset (NULL: leave it out), and the scope that the request needs. status may also be 400';
+
+CREATE FUNCTION mirox.check_request("authorization" text, method text, path text, client_ip inet DEFAULT NULL,
+                                    user_agent text DEFAULT NULL) RETURNS mirox.http_verdict
+    AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION mirox.check_request(text, text, text, inet, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
+    'Checks a request by its Authorization header, method and target, as they came; takes tokens and web sessions. Judged in '
+    'the order 401, 429, 403; each authenticated request draws once on its owner''s rate limit. Never an error for what a '
+    'client sent. Call it as SELECT ... FROM mirox.check_request(...)';
+
+CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, path text DEFAULT NULL,
+                                    client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
+                                    required_scope text DEFAULT NULL) RETURNS mirox.http_verdict
+    AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) IS
+    'What a check would answer, with the exact reason, whose secret it is and the scope needed; records nothing and draws '
+    'nothing. credential: an Authorization header or a secret; then method and path, or required_scope';
+
+-- To PUBLIC: policies and types call it as the querying role, and it tells a caller nothing but what it was given.
+CREATE FUNCTION mirox.client_ip(forwarded text, peer inet, trusted cidr[]) RETURNS inet
+    AS 'MODULE_PATHNAME', 'mirox_client_ip' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION mirox.client_ip(text, inet, cidr[]) IS
+    'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not one of our trusted proxies; the '
+    'peer when it is not one itself. NULL without a peer';
+
+INSERT INTO mirox.access_rule (object, kind, level) VALUES
+    ('mirox.put_endpoint(text,text,text)', 'function', 'admin'),
+    ('mirox.drop_endpoint(text,text)', 'function', 'admin'),
+    ('mirox.check_request(text,text,text,inet,text)', 'function', 'gateway'),
+    ('mirox.explain_check(text,text,text,inet,text,text)', 'function', 'admin');

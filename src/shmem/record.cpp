@@ -1,0 +1,98 @@
+// Recording the outcome of a check (see record.hpp): into shared memory alone, no lock, no allocation, no write.
+#include "shmem/record.hpp"
+
+#include "core/text.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "shmem/events.hpp"
+
+extern "C" {
+#include "mb/pg_wchar.h"
+#include "pgstat.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+namespace mirox::shmem {
+namespace {
+
+// How long a check waits for room in a full ring, and how often it looks.
+constexpr int kWaits = 5;
+constexpr long kWaitUs = 1000;
+
+// The last user agent as it came and as it is stored: clients repeat theirs, and cleaning costs more than comparing.
+constinit char raw_agent[core::kMaxUserAgentBytes * 2];
+constinit std::size_t raw_agent_size = 0;
+constinit char clean_agent[core::kMaxUserAgentBytes];
+constinit std::size_t clean_agent_size = 0;
+
+std::string_view stored_agent(std::string_view given) {
+    if (given.empty()) return {};
+    if (given.size() == raw_agent_size && memcmp(given.data(), raw_agent, raw_agent_size) == 0)
+        return {clean_agent, clean_agent_size};
+    const std::string_view whole = given;
+    // Cut before anything else, so that a header of megabytes costs nothing; a character is four bytes at most.
+    if (given.size() > 4 * core::kMaxUserAgentBytes)
+        given = given.substr(
+            0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), 4 * core::kMaxUserAgentBytes));
+    clean_agent_size = core::clean_user_agent(pg::to_utf8_lossy(given), clean_agent);
+    raw_agent_size = 0;
+    if (whole.size() <= sizeof(raw_agent)) {
+        memcpy(raw_agent, whole.data(), whole.size());
+        raw_agent_size = whole.size();
+    }
+    return {clean_agent, clean_agent_size};
+}
+
+Address stored_address(const core::Address& client) {
+    Address out;
+    if (client.family == core::AddressFamily::none) return out;
+    memcpy(out.bytes, client.bytes.data(), sizeof(out.bytes));
+    out.family = client.family == core::AddressFamily::ipv4 ? 4 : 6;
+    return out;
+}
+
+}  // namespace
+
+void record_use(const Use& use) {
+    Region& shared = region();
+    if (!shared) return;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (use.kind == UseKind::stranger) {
+        shared.stranger(MyDatabaseId, now, stored_address(use.client), static_cast<std::uint16_t>(use.status),
+                        use.reason);
+        return;
+    }
+    Event event;
+    event.kind = use.kind == UseKind::session ? EventKind::session
+                 : use.status < 300           ? EventKind::use
+                                              : EventKind::refusal;
+    event.reason = use.reason;
+    event.status = static_cast<std::uint16_t>(use.status);
+    event.generation = use.generation;
+    event.token = use.token_id;
+    event.session = use.session_id;
+    event.account = use.account_id;
+    event.at = now;
+    event.address = stored_address(use.client);
+    event.scope = use.scope.substr(0, Min(use.scope.size(), kMaxScopeText));
+    event.agent = stored_agent(use.agent);
+    LaneRef lane = my_lane();
+    Published published;
+    for (int tries = 0;; tries++) {
+        if (!lane) break;
+        published = shared.record(lane, event);
+        if (published.wake) wake_worker(MyDatabaseId);
+        if (published.status == PublishStatus::ok) return;
+        if (published.status == PublishStatus::no_lane) {
+            forget_lane();
+            lane = my_lane();
+        } else {
+            pg_usleep(kWaitUs);
+        }
+        if (tries == kWaits) break;
+    }
+    shared.count_drop(lane);
+}
+
+}  // namespace mirox::shmem

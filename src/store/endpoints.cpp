@@ -1,0 +1,154 @@
+// The backend's compiled endpoint rules (see endpoints.hpp, also for the locks).
+#include "store/endpoints.hpp"
+
+#include "core/path.hpp"
+#include "pg/cache_validity.hpp"
+#include "pg/values.hpp"
+#include "store/rows.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+}
+
+namespace mirox::store {
+namespace {
+
+namespace columns {
+constexpr int kMethod = 1, kPath = 2, kScope = 3;
+}
+
+MemoryContext memory = nullptr;
+constinit core::EndpointMatcher matcher;
+bool closed = false;  // the rules could not be compiled: every request needs `*`
+constinit pg::CacheValidity validity;
+
+void forget(Datum, Oid relation) {
+    validity.hear(relation, pg::catalog_known().endpoint);
+}
+
+std::string_view utf8_column(TupleTableSlot* slot, int number) {
+    bool is_null;
+    const std::string_view text = pg::text_view(column(slot, number, &is_null));
+    // A copy: what the slot holds goes with the next row.
+    return pg::to_utf8({pnstrdup(text.data(), text.size()), text.size()});
+}
+
+void fill() {
+    const pg::Catalog& catalog = pg::catalog();
+    if (memory == nullptr)
+        memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
+    // Until the new rules stand, nothing is open.
+    closed = true;
+    matcher = {};
+    MemoryContextReset(memory);
+    const MemoryContext work =
+        AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext before = MemoryContextSwitchTo(work);
+    const Relation table = table_open(catalog.endpoint, AccessShareLock);
+    const std::uint64_t begun = validity.begin();
+    TupleTableSlot* slot = table_slot_create(table, nullptr);
+    const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    std::size_t count = 0, room = 256;
+    auto* rules = static_cast<core::Endpoint*>(palloc(sizeof(core::Endpoint) * room));
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        if (count == room) {
+            room *= 2;
+            rules = static_cast<core::Endpoint*>(repalloc_huge(rules, sizeof(core::Endpoint) * room));
+        }
+        rules[count++] = {utf8_column(slot, columns::kMethod), utf8_column(slot, columns::kPath),
+                          utf8_column(slot, columns::kScope)};
+    }
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(table, NoLock);
+
+    const std::size_t size = core::EndpointMatcher::compiled_size({rules, count});
+    auto* at = static_cast<std::byte*>(MemoryContextAllocHuge(memory, size));
+    const core::EndpointStatus status = core::EndpointMatcher::compile({rules, count}, {at, size}, matcher);
+    closed = status != core::EndpointStatus::ok;
+    if (closed) {
+        matcher = {};
+        ereport(
+            LOG,
+            (errmsg("mirox.endpoint holds rules that cannot be used; every request needs the scope \"*\""),
+             errdetail("Status %d of %zu rules.", static_cast<int>(status), count),
+             errhint("Delete the rules that were written past mirox.put_endpoint.")));
+    }
+    validity.keep(begun);
+    MemoryContextSwitchTo(before);
+    MemoryContextDelete(work);
+}
+
+const char* status_text(core::EndpointStatus status) {
+    switch (status) {
+        case core::EndpointStatus::bad_method:
+            return "The method is none, or longer than 32 characters; * stands for every method.";
+        case core::EndpointStatus::not_absolute:
+            return "The path does not begin with a slash.";
+        case core::EndpointStatus::path_too_long:
+            return "The path is longer than 1024 bytes.";
+        case core::EndpointStatus::too_many_segments:
+            return "The path has more than 32 segments.";
+        case core::EndpointStatus::empty_segment:
+            return "The path has two slashes beside each other.";
+        case core::EndpointStatus::dot_segment:
+            return "The path has a segment \".\" or \"..\".";
+        case core::EndpointStatus::bad_character:
+            return "The path has a character that cannot stand in one: paths are written decoded, without "
+                   "query.";
+        case core::EndpointStatus::partial_wildcard:
+            return "A wildcard stands for a whole segment.";
+        case core::EndpointStatus::rest_not_last:
+            return "After ** nothing may follow.";
+        case core::EndpointStatus::bad_scope:
+            return "The scope is malformed.";
+        default:
+            return "The rule is malformed.";
+    }
+}
+
+}  // namespace
+
+RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
+    char method[core::kMaxMethodChars];
+    char path[core::kMaxPathBytes];
+    std::size_t method_size, path_size;
+    std::string_view target;
+    if (!core::normalise_method(method_given, method, method_size) || !pg::try_to_utf8(path_given, target) ||
+        core::normalise_path(target, path, path_size) != core::PathStatus::ok)
+        return {false, {}};
+    if (!validity.usable()) fill();
+    const core::EndpointMatch match =
+        closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
+    return {true, match.found ? match.scope : std::string_view("*")};
+}
+
+void normalise_rule(std::string_view method, std::string_view path, std::string_view scope,
+                    core::EndpointText& out) {
+    const core::EndpointStatus status =
+        core::normalise_endpoint({pg::to_utf8(method), pg::to_utf8(path), pg::to_utf8(scope)}, out);
+    if (status != core::EndpointStatus::ok)
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"),
+            errdetail("%s", status_text(status)),
+            errhint(
+                "Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest."));
+}
+
+bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope) {
+    core::EndpointText normal;
+    const std::string_view utf8_method = pg::to_utf8(method), utf8_path = pg::to_utf8(path);
+    return core::normalise_endpoint({utf8_method, utf8_path, pg::to_utf8(scope)}, normal) ==
+               core::EndpointStatus::ok &&
+           normal.method() == utf8_method && normal.path() == utf8_path;
+}
+
+void watch_endpoints() {
+    CacheRegisterRelcacheCallback(forget, 0);
+}
+
+}  // namespace mirox::store

@@ -1,0 +1,32 @@
+// Endpoint rules, method and path to scope, compiled in each backend: there are few. Filled and forgotten as groups are
+// (groups.hpp), so that standbys and subscribers obey too.
+//
+// Locks: AccessShareLock on the table while it is read.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "core/endpoint.hpp"
+
+namespace mirox::store {
+
+struct RequestScope {
+    bool valid;  // false: method or path is none, or could be read as two different ones
+    std::string_view
+        scope;  // what the request needs, `*` when no rule names it; valid until the next look-up
+};
+
+// Call AcceptInvalidationMessages() first.
+RequestScope scope_of_request(std::string_view method, std::string_view path);
+
+// A rule in its normal form; 22023 when it is none.
+void normalise_rule(std::string_view method, std::string_view path, std::string_view scope,
+                    core::EndpointText& out);
+
+// True for a rule that is in its normal form.
+bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope);
+
+// Called once from _PG_init.
+void watch_endpoints();
+
+}  // namespace mirox::store

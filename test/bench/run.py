@@ -1,0 +1,456 @@
+"""Measures mirox_tokens beside the limits and the peers, in turns, and says what was reached.
+
+    run.py SOCKET OUT [--size N] [--accounts N] [--rounds N] [--seconds N] [--quick] [--only GROUP,…] [--clients N,…]
+
+Needs the staged server's programs in PATH and an empty server behind SOCKET. Everything that a client does goes through
+pgbench; what a call costs inside the backend is the processor time of a loop over 100,000 calls (the server process's own
+/proc/self/schedstat) without the bare loop's. Results: OUT/results.json.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import data  # noqa: E402
+
+BATCH = data.BATCH
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+class Server:
+    def __init__(self, socket):
+        self.socket = socket
+
+    def command(self, program, database, *more):
+        return [program, "-h", self.socket, "-U", "postgres", "-d", database, *more]
+
+    def script(self, database, text, quiet=True):
+        """Runs psql on a text; its output, or the end of the run with psql's error."""
+        done = subprocess.run(self.command("psql", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-"), input=text,
+                              text=True, capture_output=quiet)
+        if done.returncode:
+            sys.exit(f"psql failed on: {text[:300]}\n{done.stderr}")
+        return done.stdout or ""
+
+    def value(self, database, sql):
+        return self.script(database, sql).strip()
+
+    def rows(self, database, sql):
+        return [line.split("|") for line in self.script(database, sql).splitlines()]
+
+    def has(self, database, signature):
+        return self.value(database, f"SELECT to_regprocedure('{signature}') IS NOT NULL") == "t"
+
+
+class Contender:
+    """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
+
+    def __init__(self, key, label, sql, batch=None, hot=None, setup=""):
+        self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
+
+
+CHECK = "SELECT (mirox.verify_token(:S)).status;"
+ROW = "SELECT status, reason, token_id, user_id, permissions FROM mirox.verify_token(:S);"
+FAST = [
+    Contender("select1", "SELECT 1", "SELECT 1;"),
+    Contender("pk", "pk: SELECT by a unique 32-byte key", "SELECT id FROM bench.pk WHERE k = :S;", "key_batch"),
+    Contender("verify", "verify_token, status", CHECK, "batch"),
+    Contender("verify_hot", "verify_token, status, one hot token", CHECK, hot="batch"),
+    Contender("verify_row", "verify_token, five columns", ROW, "batch"),
+    Contender("malformed", "verify_token, a malformed secret", CHECK, hot="malformed"),
+    Contender("a", "(a) look-up by sha256, nothing recorded",
+              "SELECT user_id, scopes FROM bench.api_key WHERE key_hash = sha256(:S::text::bytea) AND revoked_at IS NULL "
+              "AND expires_at > now();", "batch"),
+]
+PEERS = [
+    Contender("verify", "verify_token, status", CHECK, "batch"),
+    Contender("verify_hot", "verify_token, status, one hot token", CHECK, hot="batch"),
+    Contender("b", "(b) look-up, UPDATE of last use and count", "SELECT * FROM bench.check_b(:S);", "batch"),
+    Contender("b_hot", "(b) on one hot token", "SELECT * FROM bench.check_b(:S);", hot="batch"),
+    Contender("c", "(c) as (b), and a row in a log", "SELECT * FROM bench.check_c(:S, '203.0.113.9', 'curl/8.4');", "batch"),
+    Contender("d", "(d) as (b), a write a minute at most", "SELECT * FROM bench.check_d(:S);", "batch"),
+    Contender("e", "(e) bcrypt by pgcrypto, cost 10", "SELECT * FROM bench.check_e(:S);", "slow_batch"),
+    Contender("f", "(f) JWT by pgcrypto's hmac, no look-up", "SELECT * FROM bench.check_f(:S);", "jwt_batch"),
+]
+MANAGE = [
+    Contender("insert", "bare INSERT and its audit row",
+              "WITH i AS (INSERT INTO bench.bare (account_id, name, key_hash, expires_at) VALUES (:T, 'script', "
+              "sha256(gen_random_uuid()::text::bytea), now() + interval '1 year') RETURNING id) INSERT INTO bench.bare_audit "
+              "(event, row_id) SELECT 'issued', id FROM i;", "manage_batch"),
+    Contender("issue", "issue_token", "SELECT secret FROM mirox.issue_token(:S, 'script', 'full_access');", "manage_batch"),
+    Contender("update", "bare UPDATE and its audit row",
+              "WITH u AS (UPDATE bench.bare SET revoked_at = now() WHERE id = :T RETURNING id) INSERT INTO bench.bare_audit "
+              "(event, row_id) SELECT 'revoked', id FROM u;", "manage_batch"),
+    Contender("rotate", "rotate_token", "SELECT secret FROM mirox.rotate_token(:S, :T);", "manage_batch"),
+    Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch"),
+]
+
+
+class Bench:
+    def __init__(self, server, options):
+        self.server, self.options = server, options
+        self.big = "bench"
+        self.small = "bench_small"
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mirox-pgbench-"))
+        self.samples = {}  # (group, key, clients, protocol) -> [{tps, p50, p99, wal}, …]
+        self.results = {"runs": [], "loops": [], "must": []}
+
+    # ---- data --------------------------------------------------------------------------------------------------
+    def load(self, database, tokens, peers):
+        say(f"== loading {tokens:,} tokens over {self.options.accounts:,} accounts into {database}")
+        subprocess.run(["createdb", "-h", self.server.socket, "-U", "postgres", database], check=True)
+        self.server.script(database, "SET client_min_messages = warning; CREATE EXTENSION mirox_tokens CASCADE;\n"
+                           + (HERE / "before.sql").read_text())
+        source = subprocess.Popen([sys.executable, str(HERE / "data.py"), str(tokens), str(self.options.accounts)],
+                                  stdout=subprocess.PIPE)
+        done = subprocess.run(self.server.command("psql", database, "-Xq", "-v", "ON_ERROR_STOP=1", "-f", "-"),
+                              stdin=source.stdout)
+        if source.wait() or done.returncode:
+            sys.exit("loading failed")
+        if peers:
+            self.server.script(database, (HERE / "peers.sql").read_text())
+        else:
+            self.server.script(database, "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
+        if self.server.has(database, "mirox.put_endpoint(text,text,text)"):
+            self.server.script(database, "SELECT mirox.put_endpoint('GET', '/api/v1/park/*', 'parks:read');"
+                               "SELECT mirox.put_endpoint('GET', '/api/v1/reports/**', 'reports:read');"
+                               "SELECT mirox.put_endpoint('POST', '/api/v1/timeseries/query', 'timeseries:query');")
+        # A population that is not what it should be would make every figure worthless.
+        good = self.server.value(database, "SELECT count(*) FILTER (WHERE (mirox.verify_token(secret)).status = 200) FROM bench.sample")
+        if int(good) != data.SAMPLE:
+            sys.exit(f"only {good} of {data.SAMPLE} loaded secrets verify")
+        self.server.script(database, "CHECKPOINT;")
+
+    # ---- pgbench -----------------------------------------------------------------------------------------------
+    def values(self, table, quoted):
+        """The first batch of a table, for the variables' first values."""
+        names = self.columns(table)
+        row = self.server.rows(self.big, f"SELECT {', '.join(names)} FROM bench.{table} WHERE n = 1")[0]
+        return {name: f"'{v}'" if quoted and name.startswith("s") else v for name, v in zip(names, row)}
+
+    @staticmethod
+    def columns(table):
+        names = [f"s{i}" for i in range(BATCH)]
+        return names + [f"t{i}" for i in range(BATCH)] if table == "manage_batch" else names
+
+    def pgbench(self, contender, clients, protocol, seconds, database=None):
+        """One run. A client fetches a batch of values, then sends each once in a transaction of its own; the fetches are
+        taken out of the time."""
+        quoted = protocol == "simple"
+        files, variables = [], {}
+        table = contender.batch or (contender.hot if contender.hot != "malformed" else None)
+        if contender.hot == "malformed":
+            variables["s0"] = "mirox_0123456789012345678901234567890123456789012wrong1"
+            if quoted:
+                variables["s0"] = f"'{variables['s0']}'"
+        elif table:
+            variables = self.values(table, quoted)
+        for i in range(BATCH if contender.batch else 1):
+            path = self.folder / f"{contender.key}{i}.sql"
+            path.write_text(contender.setup + contender.sql.replace(":S", f":s{i}").replace(":T", f":t{i}") + "\n")
+            files.append(str(path))
+        if contender.batch:
+            count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{contender.batch}"))
+            wanted = ", ".join(f"quote_literal({n}) AS {n}" if quoted and n[0] == "s" else n for n in self.columns(table))
+            fetch = self.folder / "fetch.sql"
+            fetch.write_text(f"\\set n random(1, {count})\nSELECT {wanted} FROM bench.{contender.batch} WHERE n = :n \\gset\n")
+            files.append(str(fetch))
+        log = self.folder / "log"
+        for old in self.folder.glob("log*"):
+            old.unlink()
+        command = self.server.command("pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients), "-j",
+                                      str(min(clients, 2)), "-T", str(seconds), "-l", "--log-prefix", str(log),
+                                      "--sampling-rate", "0.2")
+        for name, value in variables.items():
+            command += ["-D", f"{name}={value}"]
+        for path in files:
+            command += ["-f", path]
+        before = self.lsn()
+        done = subprocess.run(command, text=True, capture_output=True)
+        if done.returncode or "aborted" in done.stderr:
+            sys.exit(f"pgbench failed: {contender.label}\n{done.stderr[-2000:]}")
+        wal = self.lsn() - before
+        latencies, fetched, fetch_time, seen = [], 0, 0, 0
+        for path in self.folder.glob("log*"):
+            for line in path.read_text().splitlines():
+                fields = line.split()
+                if contender.batch and fields[3] == str(BATCH):
+                    fetched += 1
+                    fetch_time += int(fields[2])
+                else:
+                    latencies.append(int(fields[2]))
+        tps = float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.M).group(1))
+        calls = int(re.search(r"number of transactions actually processed: (\d+)", done.stdout).group(1))
+        share = len(latencies) / max(1, len(latencies) + fetched)
+        elapsed = calls / tps
+        if fetched:  # sampled: scale to all
+            elapsed -= calls * (1 - share) * (fetch_time / fetched) / 1e6 / clients
+        calls = calls * share
+        latencies.sort()
+
+        def at(part):
+            return latencies[min(len(latencies) - 1, int(len(latencies) * part))] if latencies else None
+
+        return {"tps": calls / elapsed, "p50_us": at(0.50), "p99_us": at(0.99), "wal_bytes": wal / max(1, calls), "calls": calls}
+
+    def lsn(self):
+        return int(self.server.value("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+    def group(self, name, contenders, clients_list, protocol, rounds, seconds):
+        """Every contender once a round, in turns, so that what the machine does meanwhile meets all of them."""
+        say(f"\n== {name}, {protocol} protocol: {rounds} rounds of {seconds} s each, in turns")
+        for clients in clients_list:
+            for turn in range(rounds):
+                for contender in contenders:
+                    progress(f"   {clients} clients, round {turn + 1} of {rounds}: {contender.label}")
+                    sample = self.pgbench(contender, clients, protocol, seconds)
+                    self.samples.setdefault((name, contender.key, clients, protocol), []).append(sample)
+            progress("")
+            say(f"   {clients} client{'s' if clients > 1 else '':1}                                           "
+                "tps (spread)                 p50 us  p99 us  WAL B")
+            for contender in contenders:
+                taken = self.samples[name, contender.key, clients, protocol]
+                tps = [s["tps"] for s in taken]
+                middle = {k: statistics.median(s[k] for s in taken if s[k] is not None) for k in ("p50_us", "p99_us", "wal_bytes")}
+                say(f"     {contender.label:45} {statistics.median(tps):9,.0f} ({min(tps):,.0f}-{max(tps):,.0f})".ljust(78)
+                    + f"{middle['p50_us']:8.0f}{middle['p99_us']:8.0f}{middle['wal_bytes']:8.1f}")
+                self.results["runs"].append({
+                    "group": name, "key": contender.key, "label": contender.label, "clients": clients, "protocol": protocol,
+                    "tps": statistics.median(tps), "tps_rounds": tps, **middle})
+
+    def ratio(self, a, b, clients, group="checks", protocol="prepared", group_b=None):
+        """Ratio of the medians, with the smallest and largest ratio of a round; None when either was not measured."""
+        x = self.samples.get((group, a, clients, protocol))
+        y = self.samples.get((group_b or group, b, clients, protocol))
+        if not x or not y:
+            return None
+        x, y = [s["tps"] for s in x], [s["tps"] for s in y]
+        each = [p / q for p, q in zip(x, y)]
+        return statistics.median(x) / statistics.median(y), min(each), max(each)
+
+    # ---- inside the backend ------------------------------------------------------------------------------------
+    def loops(self, database, wanted, rounds, tokens):
+        """Nanoseconds of processor time a call, of a loop over the sample, without the bare loop's."""
+        cpu = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
+        text = ["SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on;"]
+        for _, sql, _ in wanted:
+            text.append(sql + ";" if "\\" not in sql else sql)
+        marks = []
+        for turn in range(rounds):
+            for key, sql, count in wanted:
+                text.append(f"SELECT {cpu} AS before \\gset\n{sql} \\g /dev/null\nSELECT '{key}|' || {cpu} - :before;")
+                marks.append(key)
+        times = {}
+        for line in self.server.script(database, "\n".join(text)).splitlines():
+            key, _, value = line.partition("|")
+            if key in {k for k, _, _ in wanted} and value:
+                times.setdefault(key, []).append(int(value))
+        out = {}
+        for key, _, count in wanted:
+            bare = "bare_key" if key == "pk" else "bare"
+            if key.startswith("bare"):
+                continue
+            each = [(t - b) / count for t, b in zip(times[key], [x * count / self.sample_size for x in times[bare]])]
+            out[key] = (statistics.median(each), min(each), max(each))
+            say(f"   {tokens:>10,} tokens  {key:12} {out[key][0]:9,.0f} ns a call ({out[key][1]:,.0f}-{out[key][2]:,.0f})")
+            self.results["loops"].append({"tokens": tokens, "key": key, "ns": out[key][0], "ns_rounds": each})
+        return out
+
+    def wal_in_backend(self, database):
+        """WAL that the calls of a loop write in the calling backend."""
+        text = self.server.script(database, "EXPLAIN (ANALYZE, WAL, TIMING OFF, COSTS OFF) "
+                                  "SELECT count((mirox.verify_token(secret)).status) FROM bench.sample;")
+        found = re.search(r"WAL:.*bytes=(\d+)", text)
+        return int(found.group(1)) / self.sample_size if found else 0.0
+
+    def verify_loops(self):
+        wanted = [
+            ("bare", "SELECT count(length(secret)) FROM bench.sample", self.sample_size),
+            ("verify", "SELECT count((mirox.verify_token(secret)).status) FROM bench.sample", self.sample_size),
+            ("malformed", "SELECT count((mirox.verify_token('x' || secret)).status) FROM bench.sample", self.sample_size),
+            ("digest", "SELECT count(sha256(secret::bytea)) FROM bench.sample", self.sample_size),
+        ]
+        if self.server.has(self.big, "mirox.check_request(text,text,text,inet,text)"):
+            wanted.append(("check_request", "SELECT count((mirox.check_request('Bearer ' || secret, 'GET', '/api/v1/park/7')).status)"
+                           " FROM bench.sample", self.sample_size))
+        return wanted
+
+
+def machine():
+    def first(path, pattern):
+        try:
+            found = re.search(pattern, pathlib.Path(path).read_text(), re.M)
+            return found.group(1).strip() if found else "?"
+        except OSError:
+            return "?"
+
+    return {"processor": first("/proc/cpuinfo", r"^model name\s*:\s*(.*)$"), "cores": os.cpu_count(),
+            "memory_gb": round(int(first("/proc/meminfo", r"^MemTotal:\s*(\d+)") or 0) / 1e6),
+            "kernel": os.uname().release, "load_before": os.getloadavg()[0]}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("socket")
+    parser.add_argument("out")
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--small", type=int, default=10_000)
+    parser.add_argument("--accounts", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--clients", default="1,4,16")
+    parser.add_argument("--only", default=EVERYTHING)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--loaded", action="store_true", help="the data is there already")
+    parser.add_argument("--command", default="make bench")
+    parser.add_argument("--revision", default="?")
+    options = parser.parse_args()
+    clients = [int(c) for c in options.clients.split(",")]
+    only = set(options.only.split(","))
+    if options.quick:
+        options.size, options.accounts, options.seconds = 20_000, 5_000, 1
+        clients, only = [4], only - {"simple"}
+        options.rounds = 1
+    server = Server(options.socket)
+    bench = Bench(server, options)
+    bench.sample_size = data.SAMPLE
+    here = machine()
+    if not options.loaded:
+        bench.load(bench.small, options.small, False)
+        bench.load(bench.big, options.size, True)
+    recorded = server.has(bench.big, "mirox.flush()")
+    version = server.value(bench.big, "SHOW server_version")
+    settings = dict(server.rows(bench.big, "SELECT name, current_setting(name) FROM unnest(ARRAY['fsync', 'synchronous_commit', "
+                                "'full_page_writes', 'shared_buffers', 'data_checksums', 'max_wal_size']) name"))
+    bench.results.update(machine=here, server=version, settings=settings, command=options.command, revision=options.revision,
+                         date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), size=options.size,
+                         small=options.small, accounts=options.accounts, usage_recorded=recorded)
+    say(f"\n{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB; PostgreSQL {version}; "
+        + ", ".join(f"{k} {v}" for k, v in settings.items()) + f"; uses {'are' if recorded else 'are NOT yet'} recorded")
+
+    fast = list(FAST)
+    if server.has(bench.big, "mirox.check_request(text,text,text,inet,text)"):
+        fast.append(Contender("check_request", "check_request: header, method, path",
+                              "SELECT (mirox.check_request(:S, 'GET', '/api/v1/park/7')).status;", "header_batch"))
+        names = ", ".join(f"'Bearer ' || s{i} AS s{i}" for i in range(BATCH))
+        if not options.loaded:
+            server.script(bench.big, f"CREATE UNLOGGED TABLE bench.header_batch AS SELECT n, {names} FROM bench.batch;"
+                          "ALTER TABLE bench.header_batch ADD PRIMARY KEY (n); VACUUM ANALYZE bench.header_batch;")
+    if "checks" in only:
+        bench.group("checks", fast, clients, "prepared", options.rounds, options.seconds)
+    if "simple" in only:
+        bench.group("checks", [c for c in fast if c.key in ("select1", "pk", "verify", "verify_row")], clients, "simple",
+                    options.rounds, 1)
+    loops = {}
+    wal = None
+    if "loops" in only:
+        say("\n== inside the backend: processor time of a loop over 100,000 calls, without the bare loop's")
+        wanted = bench.verify_loops()
+        for database, tokens in ((bench.small, options.small), (bench.big, options.size)):
+            more = []
+            if database == bench.big:
+                more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
+                        ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
+            loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else max(3, options.rounds), tokens)
+        wal = bench.wal_in_backend(bench.big)
+        say(f"   WAL written by the checking backend: {wal:.3f} bytes a check")
+        bench.results["wal_in_backend"] = wal
+    if "peers" in only:
+        before = sizes(server, bench.big)
+        bench.group("peers", PEERS, clients, "prepared", options.rounds, options.seconds)
+        after = sizes(server, bench.big)
+        say("   what they left behind (all rounds):                    row versions   dead rows      growth")
+        for table, (written, dead, size) in after.items():
+            w0, d0, s0 = before[table]
+            calls = sum(s["calls"] for (g, k, _, _), taken in bench.samples.items() if g == "peers"
+                        and k.split("_")[0] == PEER_TABLES[table] for s in taken)
+            row = {"table": table, "peer": PEER_TABLES[table], "calls": calls, "written": written - w0, "dead": dead - d0,
+                   "growth": size - s0}
+            bench.results.setdefault("left", []).append(row)
+            say(f"     {table:40} {row['calls']:10,.0f} calls {row['written']:13,} {row['dead']:11,} {row['growth'] / 1e6:9.1f} MB")
+    if "manage" in only:
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds)
+
+    verdicts(bench, clients, loops, wal, options)
+    out = pathlib.Path(options.out)
+    (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
+    shutil.rmtree(bench.folder)
+    say(f"\nresults: {out / 'results.json'}")
+
+
+EVERYTHING = "checks,simple,peers,manage,loops,worker,protected"
+PEER_TABLES = {"mirox.token_secret": "verify", "mirox.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
+               "bench.api_log": "c", "bench.api_key_d": "d"}
+
+
+def sizes(server, database):
+    server.script(database, "SELECT pg_stat_force_next_flush();")
+    rows = server.rows(database, "SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del, n_dead_tup, "
+                       "pg_total_relation_size(relid) FROM pg_stat_user_tables WHERE schemaname || '.' || relname IN ("
+                       + ", ".join(f"'{t}'" for t in PEER_TABLES) + ") ORDER BY 1")
+    return {r[0]: tuple(int(v) for v in r[1:]) for r in rows}
+
+
+def verdicts(bench, clients, loops, wal, options):
+    """The figures that the project has set itself, and whether this run reached them."""
+    rows = []
+
+    def at_least(what, got, target):
+        rows.append((what, got, target, got is not None and got[0] >= target, "x"))
+
+    def at_most(what, got, target, unit):
+        rows.append((what, None if got is None else (got, got, got), target, got is not None and got <= target, unit))
+
+    for c in clients:
+        at_least(f"verify_token, status, against pk; {c} clients", bench.ratio("verify", "pk", c), 1.0)
+    for c in clients:
+        at_least(f"verify_token, five columns, against pk; {c} clients", bench.ratio("verify_row", "pk", c), 0.90)
+    for c in clients:
+        at_least(f"verify_token against SELECT 1, random tokens; {c} clients", bench.ratio("verify", "select1", c), 0.60)
+        at_least(f"verify_token against SELECT 1, one hot token; {c} clients", bench.ratio("verify_hot", "select1", c), 0.80)
+        at_least(f"verify_token against (a), which records nothing; {c} clients", bench.ratio("verify", "a", c), 1.0)
+        at_least(f"a malformed secret against SELECT 1; {c} clients", bench.ratio("malformed", "select1", c), 0.95)
+        at_least(f"check_request against verify_token; {c} clients", bench.ratio("check_request", "verify", c), 0.80)
+    for c in clients:
+        at_least(f"against (b), random tokens; {c} clients", bench.ratio("verify", "b", c, "peers"), 6)
+        at_least(f"against (c), random tokens; {c} clients", bench.ratio("verify", "c", c, "peers"), 6)
+        at_least(f"against (e), bcrypt; {c} clients", bench.ratio("verify", "e", c, "peers"), 300)
+    at_least(f"against (b), one hot token; {max(clients)} clients", bench.ratio("verify_hot", "b_hot", max(clients), "peers"), 20)
+    big, small = loops.get(options.size), loops.get(options.small)
+    at_most("in-backend cost of a verify, a use recorded, microseconds", big and big["verify"][0] / 1000, 4, "us")
+    at_most(f"growth of that from {options.small:,} to {options.size:,} tokens", big and small and big["verify"][0] / small["verify"][0], 1.3, "x")
+    at_most("WAL bytes a check in the request", wal, 0, "B")
+    for c in [c for c in clients if c != 4] or clients:
+        at_least(f"issue_token against a bare INSERT with its audit row; {c} clients", bench.ratio("issue", "insert", c, "manage"), 0.5)
+        at_least(f"rotate_token against a bare UPDATE with its audit row; {c} clients", bench.ratio("rotate", "update", c, "manage"), 0.5)
+        at_least(f"revoke_token against a bare UPDATE with its audit row; {c} clients", bench.ratio("revoke", "update", c, "manage"), 0.5)
+    say("\n== must reach")
+    for what, got, target, good, unit in rows:
+        if got is None and options.only != EVERYTHING:
+            continue
+        figure = "not measured" if got is None else f"{got[0]:8.2f}" + (f" ({got[1]:.2f}-{got[2]:.2f})" if unit == "x" and got[1] != got[2] else "")
+        sign = "<=" if unit in ("us", "B") or what.startswith("growth") else ">="
+        say(f"   {'not measured' if got is None else 'reached     ' if good else 'NOT REACHED ':13} {what:68} {sign} {target:<6} {figure if got else ''}")
+        bench.results["must"].append({"what": what, "target": target, "at_most": sign == "<=", "unit": unit,
+                                      "got": None if got is None else got[0], "spread": None if got is None else got[1:], "reached": good})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,426 @@
+// The ring: what is published is read, once, whole and in order; full rings, lanes, ring ids, recovery of
+// torn records.
+#include <set>
+#include <thread>
+
+#include "shmem_support.hpp"
+
+namespace mirox::test {
+namespace {
+
+std::uint64_t drain(Ring& ring, LaneRef lane) {
+    std::uint64_t n = 0;
+    RingReader reader(ring, lane);
+    StoredEvent e;
+    for (;;) {
+        const ReadStatus s = reader.next(e);
+        if (s == ReadStatus::event) n++;
+        if (s == ReadStatus::empty || s == ReadStatus::in_progress) break;
+    }
+    ring.free_to(lane, reader.position());
+    return n;
+}
+
+TEST(ShmemRing, EventsComeBackWholeAndInOrder) {
+    TestRegion t;
+    Ring& ring = t.region.ring();
+    const LaneRef lane = t.region.open_lane(16384);
+    ASSERT_TRUE(lane);
+    std::uint64_t end = 0;
+    const std::uint64_t n = 1500;
+    for (std::uint64_t i = 0; i < n; i++) {
+        const Made m(i);
+        const Published p = ring.publish(lane, m.event, i % 2 == 0);
+        ASSERT_EQ(p.status, PublishStatus::ok);
+        ASSERT_GT(p.end, end);
+        end = p.end;
+    }
+    EXPECT_EQ(ring.waiting(lane), n);
+    EXPECT_EQ(ring.claimed(lane), end);
+    RingReader reader(ring, lane);
+    StoredEvent e;
+    std::uint64_t last = 0;
+    for (std::uint64_t i = 0; i < n; i++) {
+        ASSERT_EQ(reader.next(e), ReadStatus::event);
+        ASSERT_TRUE(same(e.event, Made(i).event)) << i;
+        ASSERT_EQ(e.counted, i % 2 == 0);
+        ASSERT_EQ(e.ring_id, 77U);
+        ASSERT_GE(e.begin, last);
+        last = e.end;
+        ASSERT_EQ(reader.position(), e.end);
+        if (i == 700) {
+            ring.free_to(lane, e.end);
+            EXPECT_EQ(ring.waiting(lane), n - 701);
+        }
+    }
+    EXPECT_EQ(reader.next(e), ReadStatus::empty);
+    EXPECT_EQ(last, end);
+    ring.free_to(lane, last);
+    EXPECT_EQ(ring.waiting(lane), 0U);
+    EXPECT_TRUE(ring.empty());
+    EXPECT_EQ(ring.free_segments(), ring.segments() - 1);  // a lane keeps the one it writes to
+}
+
+TEST(ShmemRing, TextsAreKeptInFullToTheirBoundsAndCutThere) {
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(1);
+    Event e;
+    const std::string scope(kMaxScopeText + 9, 's');
+    const std::string agent(kMaxAgentText + 9, 'a');
+    e.scope = scope;
+    e.agent = agent;
+    ASSERT_EQ(t.region.ring().publish(lane, e).status, PublishStatus::ok);
+    RingReader reader(t.region.ring(), lane);
+    StoredEvent out;
+    ASSERT_EQ(reader.next(out), ReadStatus::event);
+    EXPECT_EQ(out.event.scope, scope.substr(0, kMaxScopeText));
+    EXPECT_EQ(out.event.agent, agent.substr(0, kMaxAgentText));
+}
+
+TEST(ShmemRing, AFullRingSaysSoAndCountsExactly) {
+    TestRegion t(small_config(8));
+    Ring& ring = t.region.ring();
+    const LaneRef lane = t.region.open_lane(1);
+    std::uint64_t recorded = 0;
+    std::uint64_t woken = 0;
+    const std::uint64_t answered = 20'000;
+    for (std::uint64_t i = 0; i < answered; i++) {
+        const Published p = t.region.record(lane, Made(i).event);
+        woken += p.wake ? 1 : 0;
+        if (p.status == PublishStatus::ok)
+            recorded++;
+        else {
+            ASSERT_EQ(p.status, PublishStatus::full);
+            t.region.count_drop(lane);
+        }
+    }
+    EXPECT_GT(woken, 0U);
+    EXPECT_EQ(ring.dropped(lane) + recorded, answered);
+    EXPECT_GT(recorded, 6U * 960 / 30);
+    EXPECT_EQ(ring.waiting(lane), recorded);
+    // What was refused is not shown either: counters hold exactly what is recorded.
+    std::uint64_t shown = 0;
+    for (std::int32_t g = 0; g < 3; g++) {
+        PendingCounts c;
+        if (t.region.counters().pending({1, g, 5}, 0, c)) shown += c.uses + c.refusals;
+    }
+    EXPECT_EQ(shown, recorded);
+    EXPECT_EQ(drain(ring, lane), recorded);
+    EXPECT_EQ(t.region.record(lane, Made(1).event).status, PublishStatus::ok);
+}
+
+TEST(ShmemRing, OneThatNobodyDrainsDoesNotStopAnother) {
+    TestRegion t(small_config(16));
+    Ring& ring = t.region.ring();
+    const LaneRef a = t.region.open_lane(1);
+    while (ring.publish(a, Made(3).event).status == PublishStatus::ok) {
+    }
+    EXPECT_EQ(ring.free_segments(), 2U);
+    const LaneRef b = t.region.open_lane(2);
+    ASSERT_TRUE(b);
+    const LaneRef c = t.region.open_lane(3);
+    ASSERT_TRUE(c);
+    // The last two lanes share what is kept back, and live on it for ever.
+    std::uint64_t n = 0;
+    for (std::uint64_t i = 0; i < 50'000; i++) {
+        if (ring.publish(b, Made(i).event).status == PublishStatus::ok) {
+            n++;
+            continue;
+        }
+        ASSERT_GT(drain(ring, b) + drain(ring, c), 0U) << i;
+        ASSERT_EQ(ring.publish(b, Made(i).event).status, PublishStatus::full);
+        break;
+    }
+    EXPECT_GT(n, 100U);
+    ASSERT_TRUE(ring.close_lane(3));
+    for (std::uint64_t i = 0; i < 50'000; i++) {
+        Published p = ring.publish(b, Made(i).event);
+        if (p.status == PublishStatus::full) {
+            drain(ring, b);
+            p = ring.publish(b, Made(i).event);
+        }
+        ASSERT_EQ(p.status, PublishStatus::ok) << i;
+    }
+    EXPECT_EQ(ring.publish(a, Made(3).event).status, PublishStatus::full);
+}
+
+TEST(ShmemRing, StrangersGetAQuarter) {
+    TestRegion t(small_config(16));
+    Ring& ring = t.region.ring();
+    const LaneRef lane = t.region.open_lane(1);
+    Made m(4);
+    m.event.kind = EventKind::stranger;
+    while (ring.publish(lane, m.event).status == PublishStatus::ok) {
+    }
+    EXPECT_GE(ring.free_segments(), 11U);
+    for (int i = 0; i < 500; i++) ASSERT_EQ(ring.publish(lane, Made(5).event).status, PublishStatus::ok);
+    EXPECT_EQ(ring.publish(lane, m.event).status, PublishStatus::full);
+}
+
+TEST(ShmemRing, PositionsNeverComeBackWhenALaneIsReopened) {
+    TestRegion t;
+    Ring& ring = t.region.ring();
+    const LaneRef first = t.region.open_lane(9);
+    std::uint64_t end = 0;
+    for (std::uint64_t i = 0; i < 700; i++) end = t.region.record(first, Made(i).event).end;
+    ring.count_drop(first);
+    ASSERT_TRUE(t.region.close_lane(9));
+    EXPECT_EQ(ring.lost_discarded(), 700U);
+    EXPECT_EQ(ring.lost_drops(), 1U);
+    EXPECT_EQ(ring.free_segments(), ring.segments());
+    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_lane);
+    EXPECT_EQ(t.region.counters().used(), 0U);
+    EXPECT_FALSE(ring.find_lane(9));
+    const LaneRef again = t.region.open_lane(9);
+    ASSERT_TRUE(again);
+    EXPECT_NE(again.key, first.key);
+    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_lane);
+    const Published p = t.region.record(again, Made(1).event);
+    ASSERT_EQ(p.status, PublishStatus::ok);
+    EXPECT_GT(p.end, end);
+    EXPECT_TRUE(t.region.close_lane(12345));  // one that was never opened
+}
+
+TEST(ShmemRing, EveryLaneTaken) {
+    TestRegion t;
+    for (std::uint32_t d = 1; d <= 8; d++) ASSERT_TRUE(t.region.open_lane(d));
+    EXPECT_FALSE(t.region.open_lane(9));
+    EXPECT_EQ(t.region.open_lane(3).key, t.region.ring().find_lane(3).key);
+    EXPECT_EQ(t.region.record({}, Made(1).event).status, PublishStatus::no_lane);
+    t.region.count_drop({});
+    EXPECT_EQ(t.region.ring().lost_drops(), 1U);
+}
+
+TEST(ShmemRing, EventsOfAnEarlierStartKeepTheirRingId) {
+    TestRegion t;
+    const LaneRef old = t.region.open_lane(7);
+    for (std::uint64_t i = 0; i < 100; i++) t.region.record(old, Made(i).event);
+    const Recovered found = t.restart(78);
+    EXPECT_EQ(found.events, 100U);
+    EXPECT_EQ(found.torn, 0U);
+    Ring& ring = t.region.ring();
+    const LaneRef lane = ring.find_lane(7);
+    ASSERT_TRUE(lane);
+    for (std::uint64_t i = 100; i < 150; i++) t.region.record(lane, Made(i).event);
+    RingReader reader(ring, lane);
+    StoredEvent e;
+    for (std::uint64_t i = 0; i < 100; i++) {
+        ASSERT_EQ(reader.next(e), ReadStatus::event);
+        ASSERT_EQ(e.ring_id, 77U);
+    }
+    EXPECT_EQ(reader.next(e), ReadStatus::new_ring_id);
+    EXPECT_EQ(reader.ring_id(), 78U);
+    ring.free_to(lane, reader.position());
+    for (std::uint64_t i = 100; i < 150; i++) {
+        ASSERT_EQ(reader.next(e), ReadStatus::event);
+        ASSERT_EQ(e.ring_id, 78U);
+        ASSERT_TRUE(same(e.event, Made(i).event));
+    }
+    EXPECT_EQ(reader.next(e), ReadStatus::empty);
+    std::uint64_t ids[4];
+    ASSERT_EQ(t.region.ring_ids(ids), 2U);
+    EXPECT_EQ(ids[0], 78U);
+    EXPECT_EQ(ids[1], 77U);
+}
+
+TEST(ShmemRing, AnotherAddressAnotherProcess) {
+    const Config config = small_config();
+    TestRegion t(config);
+    const LaneRef lane = t.region.open_lane(7);
+    for (std::uint64_t i = 0; i < 400; i++) t.region.record(lane, Made(i).event);
+    Mapping copy(t.mapping.size());
+    std::memcpy(copy.at(), t.mapping.at(), copy.size());
+    Region region;
+    Recovered found;
+    ASSERT_EQ(Region::attach(copy.at(), copy.size(), 99, region, found), AttachStatus::ok);
+    EXPECT_EQ(found.events, 400U);
+    EXPECT_EQ(sessions_of(region.ring(), region.ring().find_lane(7)).size(), 400U);
+    Config read;
+    ASSERT_TRUE(Region::read_config({copy.at(), kHeaderBytes}, read));
+    EXPECT_EQ(read, config);
+}
+
+TEST(ShmemRing, ForeignFilesAreRefused) {
+    TestRegion t;
+    Region region;
+    Recovered found;
+    std::byte* const at = t.mapping.at();
+    EXPECT_EQ(Region::attach(at, t.mapping.size() - 4096, 1, region, found), AttachStatus::other_size);
+    EXPECT_EQ(Region::attach(at, 100, 1, region, found), AttachStatus::foreign);
+    std::uint32_t version;
+    std::memcpy(&version, at + 8, 4);
+    version++;
+    std::memcpy(at + 8, &version, 4);
+    EXPECT_EQ(Region::attach(at, t.mapping.size(), 1, region, found), AttachStatus::other_version);
+    version--;
+    std::memcpy(at + 8, &version, 4);
+    at[16] ^= std::byte{1};  // the number of segments
+    EXPECT_EQ(Region::attach(at, t.mapping.size(), 1, region, found), AttachStatus::foreign);
+    at[16] ^= std::byte{1};
+    EXPECT_EQ(Region::attach(at, t.mapping.size(), 1, region, found), AttachStatus::ok);
+    Mapping zero(t.mapping.size());
+    EXPECT_EQ(Region::attach(zero.at(), zero.size(), 1, region, found), AttachStatus::foreign);
+}
+
+// Any byte of a record that is not as it was written: that record is torn, and no other.
+TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
+    const std::uint64_t n = 60;
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(7);
+    for (std::uint64_t i = 0; i < n; i++) {
+        Made m(i * 2 + 1);
+        m.event.session = static_cast<std::int64_t>(i);
+        ASSERT_EQ(t.region.record(lane, m.event).status, PublishStatus::ok);
+    }
+    std::vector<StoredEvent> where;
+    RingReader reader(t.region.ring(), lane);
+    for (StoredEvent e; reader.next(e) == ReadStatus::event;) where.push_back(e);
+    ASSERT_EQ(where.size(), n);
+    const std::vector<std::byte> image(t.mapping.at(), t.mapping.at() + t.mapping.size());
+    std::uint64_t tried = 0;
+    for (std::size_t victim = 0; victim < n; victim += 7) {
+        // The texts follow the fixed part of 80 bytes; every byte of it that carries something, then some
+        // text.
+        auto* const record =
+            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.scope.data())) - 80;
+        for (std::size_t byte = 0; byte < 80 + where[victim].event.scope.size(); byte += 3) {
+            std::memcpy(t.mapping.at(), image.data(), image.size());
+            record[byte] ^= std::byte{0x10};
+            const Recovered found = t.restart(78);
+            tried++;
+            ASSERT_EQ(found.torn, 1U) << victim << " " << byte;
+            ASSERT_EQ(found.events, n - 1);
+            const LaneRef l = t.region.ring().find_lane(7);
+            EXPECT_EQ(t.region.ring().torn(l), 1U);
+            const std::vector<std::uint64_t> got = sessions_of(t.region.ring(), l);
+            ASSERT_EQ(got.size(), n - 1);
+            EXPECT_EQ(std::set<std::uint64_t>(got.begin(), got.end()).count(victim), 0U);
+            // Once more: it is not counted twice.
+            ASSERT_EQ(t.restart(79).torn, 0U);
+        }
+    }
+    EXPECT_GT(tried, 100U);
+}
+
+// What a producer leaves that was killed between claim and commit: its state word says claimed, or nothing
+// yet.
+TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(7);
+    for (std::uint64_t i = 0; i < 10; i++) t.region.record(lane, Made(i + 1).event);
+    RingReader reader(t.region.ring(), lane);
+    unsigned at = 0;
+    for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
+        if (at != 4 && at != 6 && at != 7) continue;
+        // The lane's first segment begins at position 0: 128 bytes, the state words, the cells.
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - 80;
+        std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
+        auto& state = reinterpret_cast<Segment*>(segment)->states[e.begin];
+        ASSERT_EQ(state.load() >> 3, e.end - e.begin);
+        state.store(at == 4 ? (state.load() & ~7U) | 1U : 0U);
+    }
+    ASSERT_EQ(at, 10U);
+    bool in_progress = false;
+    EXPECT_EQ(sessions_of(t.region.ring(), lane, &in_progress).size(), 4U);
+    EXPECT_TRUE(in_progress);
+    EXPECT_FALSE(t.region.close_lane(7));  // its producer might still write
+    EXPECT_FALSE(t.region.open_lane(7));
+    EXPECT_EQ(t.region.record(lane, Made(1).event).status, PublishStatus::no_lane);
+
+    TestRegion u;
+    std::memcpy(u.mapping.at(), t.mapping.at(), t.mapping.size());
+    const Recovered closing = u.restart(80);
+    EXPECT_EQ(closing.events, 0U);  // the closing was brought to its end
+    EXPECT_EQ(closing.torn, 3U);
+    EXPECT_EQ(u.region.ring().lost_discarded(), 7U);
+    EXPECT_EQ(u.region.ring().free_segments(), u.region.ring().segments());
+    EXPECT_TRUE(u.region.open_lane(7));
+}
+
+TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(7);
+    for (std::uint64_t i = 0; i < 10; i++) t.region.record(lane, Made(i + 1).event);
+    RingReader reader(t.region.ring(), lane);
+    unsigned at = 0;
+    for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
+        if (at != 0 && at != 6 && at != 7 && at != 9) continue;
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - 80;
+        std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
+        reinterpret_cast<Segment*>(segment)->states[e.begin].store(0);
+    }
+    const Recovered found = t.restart(80);
+    EXPECT_EQ(found.events, 6U);
+    EXPECT_EQ(found.torn, 4U);
+    const LaneRef now = t.region.ring().find_lane(7);
+    EXPECT_EQ(sessions_of(t.region.ring(), now), (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 9}));
+    EXPECT_EQ(t.region.ring().waiting(now), 6U);
+    EXPECT_EQ(t.region.ring().torn(now), 4U);
+    ASSERT_EQ(t.region.record(now, Made(50).event).status, PublishStatus::ok);
+    EXPECT_EQ(sessions_of(t.region.ring(), now).size(), 7U);
+}
+
+// Threads, for ThreadSanitizer: what the processes of shmem_crash_test do, in one address space.
+TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
+    TestRegion t(small_config(12));
+    Ring& ring = t.region.ring();
+    const std::uint32_t kDatabases = 2;
+    for (std::uint32_t d = 1; d <= kDatabases; d++) ASSERT_TRUE(t.region.open_lane(d));
+    const std::uint64_t each = 20'000;
+    const unsigned kThreads = 4;
+    std::atomic<unsigned> running{kThreads};
+    std::atomic<std::uint64_t> dropped{0};
+    std::vector<std::thread> threads;
+    for (unsigned p = 0; p < kThreads; p++) {
+        threads.emplace_back([&, p] {
+            const LaneRef lane = ring.find_lane(1 + p % kDatabases);
+            for (std::uint64_t i = 0; i < each; i++) {
+                Made m(i, static_cast<std::int64_t>(1 + i % 50));
+                m.event.session = static_cast<std::int64_t>(p * each + i);
+                Published got;
+                for (int tries = 0; tries < 200; tries++) {
+                    got = t.region.record(lane, m.event);
+                    if (got.status == PublishStatus::ok) break;
+                    std::this_thread::yield();
+                }
+                if (got.status != PublishStatus::ok) {
+                    t.region.count_drop(lane);
+                    dropped++;
+                }
+            }
+            running--;
+        });
+    }
+    std::vector<std::uint8_t> seen(kThreads * each, 0);
+    std::uint64_t total = 0;
+    for (bool last = false;;) {
+        std::uint64_t batch = 0;
+        for (std::uint32_t d = 1; d <= kDatabases; d++) {
+            const LaneRef lane = ring.find_lane(d);
+            RingReader reader(ring, lane);
+            StoredEvent e;
+            while (reader.next(e) == ReadStatus::event) {
+                const auto who = static_cast<std::uint64_t>(e.event.session);
+                Made m(who % each, static_cast<std::int64_t>(1 + who % each % 50));
+                m.event.session = e.event.session;
+                ASSERT_TRUE(same(e.event, m.event));
+                seen[who]++;
+                batch++;
+                PendingCounts c;
+                if (batch % 64 == 0)
+                    t.region.counters().pending({d, e.event.generation, e.event.token}, reader.position(), c);
+            }
+            ring.free_to(lane, reader.position());
+        }
+        total += batch;
+        if (last && batch == 0) break;
+        last = running == 0;
+    }
+    for (std::thread& th : threads) th.join();
+    EXPECT_EQ(total + dropped, kThreads * each);
+    for (std::uint8_t s : seen) ASSERT_LE(s, 1);
+    EXPECT_EQ(ring.dropped(ring.find_lane(1)) + ring.dropped(ring.find_lane(2)), dropped);
+}
+
+}  // namespace
+}  // namespace mirox::test

@@ -1,0 +1,107 @@
+// What the shmem tests share: a mapping that children inherit, and events that tell whether they came through
+// whole.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shmem/core_region.hpp"
+
+namespace mirox::test {
+
+using namespace mirox::shmem;
+
+class Mapping {
+  public:
+    explicit Mapping(std::size_t size) : size_(size) {
+        at_ = static_cast<std::byte*>(
+            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        if (at_ == MAP_FAILED) abort();
+    }
+    ~Mapping() { munmap(at_, size_); }
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    std::byte* at() const { return at_; }
+    std::size_t size() const { return size_; }
+
+  private:
+    std::byte* at_;
+    std::size_t size_;
+};
+
+inline Config small_config(std::uint32_t segments = 16) {
+    return Config::fit(std::uint64_t{segments} * kSegmentBytes, 8, 256, 256, 64);
+}
+
+// A region in memory of its own.
+struct TestRegion {
+    explicit TestRegion(const Config& config = small_config(), std::uint64_t ring_id = 77)
+        : mapping(region_bytes(config)), region(Region::initialise(mapping.at(), config, ring_id)) {}
+    // As after a restart of the server.
+    Recovered restart(std::uint64_t ring_id) {
+        Recovered found;
+        EXPECT_EQ(Region::attach(mapping.at(), mapping.size(), ring_id, region, found), AttachStatus::ok);
+        return found;
+    }
+    Mapping mapping;
+    Region region;
+};
+
+inline std::string text_of(std::uint64_t n, std::size_t size) {
+    std::string s;
+    for (std::size_t i = 0; i < size; i++) s += static_cast<char>('a' + (n * 31 + i * 7 + (n >> 8)) % 26);
+    return s;
+}
+
+// An event all of whose fields follow from n.
+struct Made {
+    explicit Made(std::uint64_t n, std::int64_t token = 5) {
+        scope = text_of(n, n % 97 == 0 ? kMaxScopeText : n % 23);
+        agent = text_of(n + 1, n % 89 == 0 ? kMaxAgentText : n % 150);
+        event.kind = n % 5 == 0 ? EventKind::refusal : EventKind::use;
+        event.reason = static_cast<std::uint8_t>(n % 11);
+        event.status = n % 5 == 0 ? 403 : 200;
+        event.generation = static_cast<std::int32_t>(n % 3);
+        event.token = token;
+        event.session = static_cast<std::int64_t>(n);
+        event.account = static_cast<std::int64_t>(n * 3);
+        event.at = static_cast<Micros>(1'000'000 + n);
+        const std::uint8_t v4[4] = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
+                                    static_cast<std::uint8_t>(n)};
+        event.address = Address::ipv4(v4);
+        event.scope = scope;
+        event.agent = agent;
+    }
+    std::string scope, agent;
+    Event event;
+};
+
+inline bool same(const Event& a, const Event& b) {
+    return a.kind == b.kind && a.reason == b.reason && a.status == b.status && a.generation == b.generation &&
+           a.token == b.token && a.session == b.session && a.account == b.account && a.at == b.at &&
+           a.address == b.address && a.scope == b.scope && a.agent == b.agent;
+}
+
+// Everything a lane holds, read but not freed.
+inline std::vector<std::uint64_t> sessions_of(const Ring& ring, LaneRef lane, bool* in_progress = nullptr) {
+    std::vector<std::uint64_t> out;
+    RingReader reader(ring, lane);
+    StoredEvent e;
+    for (;;) {
+        const ReadStatus s = reader.next(e);
+        if (s == ReadStatus::event)
+            out.push_back(static_cast<std::uint64_t>(e.event.session));
+        else if (s != ReadStatus::new_ring_id) {
+            if (in_progress != nullptr) *in_progress = s == ReadStatus::in_progress;
+            return out;
+        }
+    }
+}
+
+}  // namespace mirox::test
