@@ -275,6 +275,16 @@ SELECT set_config('response.headers', ' [ ] ', true);
 SELECT mirox.postgrest_pre_request();
 SELECT jsonb_array_length(current_setting('response.headers')::jsonb);
 COMMIT;
+-- PostgREST takes a Bearer for its own: the proxy moves it to another field. Two credentials are none.
+BEGIN;
+SELECT set_config('request.headers', jsonb_build_object('x-mirox-authorization', :'ann')::text, true) IS NOT NULL AS given;
+SELECT mirox.postgrest_pre_request();
+SELECT mirox.current_user_id();
+COMMIT;
+BEGIN;
+SELECT set_config('request.headers', jsonb_build_object('x-mirox-authorization', :'ann', 'authorization', :'ann')::text, true) IS NOT NULL AS given;
+SELECT mirox.postgrest_pre_request();
+ROLLBACK;
 -- No headers, none that can be read, no credential, two of them.
 SELECT mirox.postgrest_pre_request();
 \set VERBOSITY sqlstate
