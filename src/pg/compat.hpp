@@ -12,8 +12,9 @@ extern "C" {
 #endif
 
 extern "C" {
-#include "common/jsonapi.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #endif
@@ -30,20 +31,13 @@ inline bool owns_relation(Oid relation, Oid role) {
 #endif
 }
 
-// A JSON lexer that unescapes strings, and what the parser's callbacks return.
-inline JsonLexContext* make_json_lexer(char* json, int size, int encoding) {
+// Names the transaction that runs, for as long as the backend lives.
+inline LocalTransactionId my_transaction() {
 #if PG_VERSION_NUM >= 170000
-    return makeJsonLexContextCstringLen(nullptr, json, size, encoding, true);
+    return MyProc->vxid.lxid;
 #else
-    return makeJsonLexContextCstringLen(json, size, encoding, true);
+    return MyProc->lxid;
 #endif
 }
-#if PG_VERSION_NUM >= 160000
-using JsonAction = JsonParseErrorType;
-#define MIROX_JSON_DONE return JSON_SUCCESS
-#else
-using JsonAction = void;
-#define MIROX_JSON_DONE return
-#endif
 
 }  // namespace mirox::pg

@@ -23,7 +23,7 @@ struct Stored {
     std::uint8_t bytes[kMaxKeyBytes] = {};
 };
 
-constinit Stored stored[kMaxKeys];
+constinit Stored stored[kMaxKeys] = {};
 constinit core::JwtKey keys[kMaxKeys];
 std::size_t count = 0;
 

@@ -125,8 +125,8 @@ std::string_view stored_user_agent(std::string_view raw) {
     if (raw.size() > 4 * core::kMaxUserAgentBytes)
         raw = raw.substr(
             0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
-    const std::size_t size = core::clean_user_agent(pg::to_utf8(raw), clean);
-    return pg::text_view(pg::text_datum(pg::from_utf8({clean, size})));
+    const std::size_t size = core::clean_user_agent(pg::to_utf8_lossy(raw), clean);
+    return pg::text_view(pg::text_datum(pg::from_utf8_lossy({clean, size})));
 }
 
 void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {

@@ -27,6 +27,7 @@ struct RowScan {
     IndexScanDesc scan;
     TupleTableSlot* slot;
     Snapshot snapshot;
+    void* kept;  // rows.cpp's own
 };
 
 struct Key {
@@ -69,6 +70,15 @@ inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevok
 
 // The fixed part of the row in a slot of token_secret.
 const SecretFixed& secret_fixed(TupleTableSlot* slot);
+
+// The columns of token_secret that a check needs beyond the fixed part.
+struct SecretRest {
+    Datum user_id;
+    Datum permissions;
+    Datum allowed_ips;
+    bool has_allowed_ips;
+};
+SecretRest secret_rest(TupleTableSlot* slot);
 
 Datum column(TupleTableSlot* slot, int number, bool* is_null);
 

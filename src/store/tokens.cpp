@@ -23,6 +23,7 @@ using pg::Type;
 
 constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
+constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
@@ -93,6 +94,13 @@ int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
 }
 
+[[noreturn]] void too_far_away(TimestampTz now) {
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+                errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
+                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+}
+
 // The expiration and its length; the length is what rotation restarts.
 void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at,
                    Interval& lifetime) {
@@ -114,6 +122,8 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
         if (compare_spans(lifetime, kNoTime) <= 0)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
                         errhint("Give an interval such as '90 days'."));
+        // Before it is added: what no calendar holds must be refused in the same words.
+        if (compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
@@ -129,7 +139,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", …");
+            appendStringInfoString(&missing, ", ...");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -253,11 +263,7 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
     if (expires_at <= now)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
                     errhint("Give a date in the future."));
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    if (expires_at > latest)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
-                    errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                    errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
 }
 
 Places places_of(std::int64_t account_id) {
@@ -322,7 +328,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
@@ -372,7 +378,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     row.int8(token_id)
         .add(TimestampTzGetDatum(now))
         .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
     pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
