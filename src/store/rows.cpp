@@ -197,10 +197,11 @@ void close_scan(RowScan& scan) {
 }
 
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {
-    // Whatever locks a row is about to write; the server's own words for it come late and without a SQLSTATE.
-    if (RecoveryInProgress())
-        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION, errmsg("a standby server can only check tokens"),
-                    errhint("Connect to the primary to manage them."));
+    // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
+    if (XactReadOnly)
+        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                    errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
+                    errhint("Call it on the primary, in a read-write transaction."));
     if (!scan_for(scan, heap, index, key, RowExclusiveLock)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;

@@ -411,10 +411,10 @@ MIROX_FUNCTION(token_guard) {
                         errhint("Leave the place NULL for the lowest free one."));
     }
 
-    // What is stored is what the log tells. It outlives SPI's memory.
-    Change stored = change;
+    // The row as it will be stored, which is also what the log tells. Made to outlive the act.
+    HeapTuple stored = change.after;
     if (name.size > 0 || place > 0) {
-        const MemoryContext here = MemoryContextSwitchTo(act.caller);
+        const MemoryContext inner = MemoryContextSwitchTo(act.caller);
         int columns[2];
         Datum values[2];
         bool nulls[2] = {};
@@ -427,19 +427,19 @@ MIROX_FUNCTION(token_guard) {
             columns[count] = kPlace;
             values[count++] = Int16GetDatum(place);
         }
-        stored.after = with_values(change, count, columns, values, nulls);
-        MemoryContextSwitchTo(here);
+        stored = with_values(change, change.after, count, columns, values, nulls);
+        MemoryContextSwitchTo(inner);
     }
 
     Detail detail;
     Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
     if (change.updated)
-        detail.add_changes(stored.before, stored.after, change.columns);
+        detail.add_changes(change.before, stored, change.columns);
     else if (change.inserted)
-        detail.add_row(stored.after, change.columns);
-    const AuditKey key = audit(token_event(stored), subject, detail);
+        detail.add_row(stored, change.columns);
+    const AuditKey key = audit(token_event(change), subject, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(stored, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, stored, kAuditNode, key));
 }
 
 MIROX_FUNCTION(token_follow) {

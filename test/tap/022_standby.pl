@@ -51,7 +51,7 @@ foreach my $act ("SELECT mirox.revoke_token('$session', $id)", "SELECT mirox.rev
 {
 	my ($status, $out, $err) = ask($act);
 	my ($name) = $act =~ /mirox\.(\w+)/;
-	like($err, qr/a standby server can only check tokens\nHINT:  Connect to the primary/, "$name says where to go");
+	like($err, qr/read-only transaction\nHINT:  Call it on the primary/, "$name says where to go");
 	unlike($err, qr/\Q$session\E|\Q$grouped\E/, "$name repeats no secret");
 }
 
