@@ -135,4 +135,38 @@ std::string_view from_utf8(std::string_view utf8) {
     return converted == utf8.data() ? utf8 : std::string_view(converted, strlen(converted));
 }
 
+std::string_view from_utf8_lossy(std::string_view utf8) {
+    const int encoding = GetDatabaseEncoding();
+    if (utf8.empty()) return utf8;
+    auto* const copy = static_cast<char*>(palloc(utf8.size() + 1));
+    memcpy(copy, utf8.data(), utf8.size());
+    copy[utf8.size()] = '\0';
+    for (std::size_t at = 0; at < utf8.size();) {
+        const int rest = static_cast<int>(utf8.size() - at);
+        const int good = pg_encoding_verifymbstr(PG_UTF8, copy + at, rest);
+        at += static_cast<std::size_t>(good);
+        if (good < rest) copy[at++] = '?';
+    }
+    if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII) return {copy, utf8.size()};
+    const Oid conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+    const std::size_t room = utf8.size() * MAX_CONVERSION_GROWTH + 1;
+    auto* const out = static_cast<char*>(palloc(room));
+    std::size_t size = 0;
+    for (std::size_t at = 0; at < utf8.size();) {
+        if (OidIsValid(conversion)) {
+            at += static_cast<std::size_t>(pg_do_encoding_conversion_buf(
+                conversion, PG_UTF8, encoding, reinterpret_cast<unsigned char*>(copy + at),
+                static_cast<int>(utf8.size() - at), reinterpret_cast<unsigned char*>(out + size),
+                static_cast<int>(room - size), true));
+            size += strlen(out + size);
+        }
+        if (at >= utf8.size()) break;
+        const auto lead = static_cast<unsigned char>(copy[at]);
+        const bool plain = lead < 0x80 && !OidIsValid(conversion);
+        out[size++] = plain ? copy[at] : '?';
+        at += static_cast<std::size_t>(pg_encoding_mblen(PG_UTF8, copy + at));
+    }
+    return {out, size};
+}
+
 }  // namespace mirox::pg

@@ -64,5 +64,7 @@ std::string_view to_utf8(std::string_view server_text);
 // False, with no ERROR, where the text has no counterpart.
 bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
+// The same without an ERROR: what the database's encoding cannot hold becomes '?'.
+std::string_view from_utf8_lossy(std::string_view utf8);
 
 }  // namespace mirox::pg
