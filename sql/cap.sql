@@ -17,8 +17,8 @@ SELECT mirox.issue_token(:'session', 'one more', 'full_access');
 SELECT mirox.issue_token(:'session', 'one more', 'full_access');
 \set VERBOSITY default
 -- The DETAIL says how many of the 64 are expired, and the HINT what to do about it.
-UPDATE mirox.token SET expires_at = clock_timestamp() + interval '1 millisecond' WHERE account_id = :account_id AND place IN (3, 5, 64);
-SELECT pg_sleep(0.01);
+UPDATE mirox.token SET expires_at = clock_timestamp() + interval '500 milliseconds' WHERE account_id = :account_id AND place IN (3, 5, 64);
+SELECT pg_sleep(0.6);
 SELECT mirox.issue_token(:'session', 'one more', 'full_access');
 -- An expired one can be rotated at the cap; its place is its own.
 SELECT place FROM mirox.rotate_token(:'session', (SELECT token_id FROM mirox.token WHERE account_id = :account_id AND place = 3 AND revoked_at IS NULL));

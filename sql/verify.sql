@@ -115,8 +115,8 @@ SELECT status, reason FROM mirox.verify_token(:'s');
 COMMIT;
 -- A direct UPDATE of the expiration is obeyed; an older snapshot of our own does not hide what we did since.
 SELECT token_id AS id, secret AS s FROM mirox.issue_token(:'session', 'updated', 'full_access') \gset
-UPDATE mirox.token SET expires_at = clock_timestamp() + interval '1 millisecond' WHERE token_id = :id;
-SELECT pg_sleep(0.01);
+UPDATE mirox.token SET expires_at = clock_timestamp() + interval '500 milliseconds' WHERE token_id = :id;
+SELECT pg_sleep(0.6);
 SELECT status, reason FROM mirox.verify_token(:'s');
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT count(*) > 0 AS snapshot_taken FROM mirox.token;

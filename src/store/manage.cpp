@@ -114,6 +114,13 @@ bool delete_account(Actor& actor, std::string_view user_id) {
 
 void rename_account(Actor& actor, std::string_view before, std::string_view after) {
     if (!lock_account_of(before, actor.account)) return;
+    // Nobody registers the new id meanwhile. One that is registered is another owner's: never merged.
+    lock_registration(after);
+    Account other;
+    if (find_account_of(after, other))
+        MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errmsg("the new id belongs to another account"),
+                    errdetail("Renaming the account would give it that account's tokens, or lose them."),
+                    errhint("Delete that account first with mirox.delete_account, or choose another id."));
     pg::Args args;
     args.int8(actor.account.account_id).text(after);
     pg::run(rename_row, args);

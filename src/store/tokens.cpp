@@ -136,7 +136,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", ...");
+            appendStringInfoString(&missing, " and more");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),

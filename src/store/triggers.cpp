@@ -220,6 +220,13 @@ MIROX_FUNCTION(account_guard) {
     }
     Act act;
     begin(act);
+    Account known;
+    if (change.inserted && act.direct &&
+        find_account_of(pg::text_view(get(change.after, change, account_column::kUserId).datum), known)) {
+        // The unique index refuses it, or ON CONFLICT goes another way: nothing was registered that the log could tell.
+        end(act);
+        return PointerGetDatum(change.after);
+    }
     Detail detail;
     const char* event;
     Subject subject = {};
@@ -521,6 +528,8 @@ namespace {
 namespace group_column {
 constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
+Query select_group_named = {"SELECT 1 FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
+                            {Type::text}};
 Query select_group_use = {"SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
                           {Type::int4}};
 }  // namespace
@@ -546,6 +555,16 @@ MIROX_FUNCTION(group_guard) {
             MIROX_RAISE(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, errmsg("the permission group is in use"),
                         errdetail("Some tokens, revoked ones included, are in this group."),
                         errhint("Keep it and take its permissions away instead."));
+    }
+    if (change.inserted && act.direct) {
+        const Value name = get(change.after, change, kName);
+        pg::Args args;
+        args.add_or_null(name.datum, !name.is_null);
+        if (pg::run(select_group_named, args) > 0) {
+            // As for accounts: the unique index or ON CONFLICT decides, and the log tells what comes of it.
+            end(act);
+            return PointerGetDatum(change.after);
+        }
     }
     Detail detail;
     if (change.updated) {
