@@ -4,6 +4,7 @@
 #include "pg/network.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
+#include "store/identity.hpp"
 #include "store/manage.hpp"
 
 extern "C" {
@@ -143,6 +144,8 @@ MIROX_FUNCTION(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
+    // A session could issue what the token may not.
+    store::refuse_token_identity();
     store::NewSecret secret;
     Actor actor;
     store::enter(actor);

@@ -11,7 +11,7 @@ CREATE OPERATOR mirox.-> (
 COMMENT ON OPERATOR mirox.-> (mirox.scopes, text) IS 'what the set grants below the resource';
 
 CREATE FUNCTION mirox.scopes_reach_row_support(internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'mirox_scopes_reach_row_support' LANGUAGE C STRICT;
+    AS 'MODULE_PATHNAME', 'mirox_scopes_reach_row_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox.scopes_reach_row_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.scopes_reach_row_support(internal) IS
     'Internal: tells the planner how many rows pass scopes_reach_row, and a range of an index that holds them';

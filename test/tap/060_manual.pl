@@ -160,7 +160,7 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	is(join("\n", @wrong), '', 'reference.md: functions as in the catalog');
 
 	@wrong = ();
-	foreach my $line ($node_sql->(q{SELECT name || '|' || boot_val || coalesce(unit, '') || '|' || CASE WHEN vartype = 'integer'
+	foreach my $line ($node_sql->(q{SELECT name || '|' || CASE boot_val WHEN '' THEN '''''' ELSE boot_val END || coalesce(unit, '') || '|' || CASE WHEN vartype = 'integer'
 		THEN min_val || coalesce(' ' || unit, '') || ' to ' || max_val || coalesce(' ' || unit, '') ELSE '' END
 		FROM pg_settings WHERE name LIKE 'mirox_tokens.%' ORDER BY 1}))
 	{
