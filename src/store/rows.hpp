@@ -36,13 +36,13 @@ struct Key {
 };
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
-// server's resource owner closes all.
-bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key);
+// server's resource owner closes all. Give the index as it stands in pg::catalog(), which is looked at again under the lock.
+bool open_scan(RowScan& scan, Oid heap, const Oid& index, const Key& key);
 void close_scan(RowScan& scan);
 
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
-bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);
+bool open_locked(RowScan& scan, Oid heap, const Oid& index, const Key& key, LockTupleMode mode);
 
 // Fixed part of a row of token_secret, at its place in the tuple (src/schema/20_tables.sql).
 struct SecretFixed {
