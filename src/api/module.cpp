@@ -6,6 +6,7 @@
 #include "store/actor.hpp"
 #include "store/endpoints.hpp"
 #include "store/groups.hpp"
+#include "store/identity.hpp"
 
 extern "C" {
 #include "utils/guc.h"
@@ -30,6 +31,7 @@ void set_up() {
     store::watch_groups();
     store::watch_endpoints();
     store::watch_transactions();
+    store::watch_identity();
     if (preloaded) shmem::request_region();
 }
 

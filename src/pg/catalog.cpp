@@ -18,17 +18,21 @@ namespace {
 
 Catalog known;
 bool valid = false;
+std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
 
 // DROP EXTENSION drops the schema, and with it everything named here; creating it anew makes a schema anew. The relcache
 // callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
 void forget(Datum, int, uint32) {
     valid = false;
+    invalidations++;
 }
 void forget_relation(Datum, Oid relation) {
-    if (!valid) return;
-    if (relation == InvalidOid || relation == known.token_secret || relation == known.session ||
-        relation == known.account || relation == known.token)
-        valid = false;
+    if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
+        relation != known.account && relation != known.token && relation != known.permission_group &&
+        relation != known.audit_log)
+        return;
+    valid = false;
+    invalidations++;
 }
 
 Oid type_named(const char* name, Oid schema) {
@@ -75,16 +79,14 @@ bool load(Catalog& out) {
 }
 
 bool refresh() {
-    // The callback may fire while we read: then `valid` is false again at the end, and the next call reads anew.
+    // Kept only when it was read whole, with no error and no invalidation in between.
+    const std::uint64_t before = invalidations;
     Catalog fresh = {};
-    valid = true;
-    if (!load(fresh)) {
-        valid = false;
-        return false;
-    }
+    if (!load(fresh)) return false;
     fresh.epoch = known.epoch;
     if (memcmp(&fresh, &known, sizeof(Catalog)) != 0) fresh.epoch++;
     known = fresh;
+    valid = invalidations == before;
     return true;
 }
 

@@ -12,8 +12,10 @@ extern "C" {
 #endif
 
 extern "C" {
+#include "common/jsonapi.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #endif
@@ -29,6 +31,31 @@ inline bool owns_relation(Oid relation, Oid role) {
     return pg_class_ownercheck(relation, role);
 #endif
 }
+
+// Whether texts are ordered by their bytes.
+inline bool collation_orders_bytes(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+    return lc_collate_is_c(collation);
+#endif
+}
+
+// A JSON lexer that unescapes strings, and what the parser's callbacks return.
+inline JsonLexContext* make_json_lexer(char* json, int size, int encoding) {
+#if PG_VERSION_NUM >= 170000
+    return makeJsonLexContextCstringLen(nullptr, json, size, encoding, true);
+#else
+    return makeJsonLexContextCstringLen(json, size, encoding, true);
+#endif
+}
+#if PG_VERSION_NUM >= 160000
+using JsonAction = JsonParseErrorType;
+#define MIROX_JSON_DONE return JSON_SUCCESS
+#else
+using JsonAction = void;
+#define MIROX_JSON_DONE return
+#endif
 
 // Names the transaction that runs, for as long as the backend lives.
 inline LocalTransactionId my_transaction() {

@@ -53,7 +53,7 @@ bool any_network(Datum cidr_array, Each&& each) {
         if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
         if (each(address_of(PointerGetDatum(at)))) return true;
         at = reinterpret_cast<const char*>(att_align_nominal(
-            reinterpret_cast<std::uintptr_t>(att_addlength_pointer(0, -1, at)), TYPALIGN_INT));
+            att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
     }
     return false;
 }

@@ -14,8 +14,9 @@
 //   - and when it does get a word of its own, that begins as a copy of the shared one. Both happen under the
 //   lock of
 //     the account's hash, so that no draw falls between.
-// A lock that cannot be had (its holder was stopped by a signal at that instruction) makes use() say `none`,
-// and the caller must refuse.
+// A lock that cannot be had at once (its holder was put off the processor at that instruction) makes use()
+// say `none`: nothing was drawn. The caller sleeps for a millisecond and calls again, and refuses after some
+// tries.
 #pragma once
 
 #include "shmem/core_base.hpp"
@@ -32,15 +33,16 @@ struct alignas(kCacheLine) LimitEntry {
 static_assert(sizeof(LimitEntry) == kCacheLine);
 
 inline constexpr std::uint32_t kSharedWords = 256;
+inline constexpr std::uint32_t kLimitLocks = 256;
 
 struct alignas(kCacheLine) LimitsHead {
     std::uint32_t entries;  // a power of two
     std::uint32_t unused0[15];
     std::atomic<std::uint64_t> shared_draws;
-    std::atomic<std::uint64_t> refused;
+    std::atomic<std::uint64_t> put_off;  // use() said none
     std::atomic<std::uint32_t> used;
     std::uint32_t unused1[11];
-    BoundedLock locks[64];
+    BoundedLock locks[kLimitLocks];
     struct alignas(kCacheLine) {
         std::atomic<std::uint64_t> word;
     } shared[kSharedWords];
@@ -82,7 +84,7 @@ class Limits {
             lock.release();
             return Word::shared;
         }
-        head_->refused.fetch_add(1, std::memory_order_relaxed);
+        head_->put_off.fetch_add(1, std::memory_order_relaxed);
         return Word::none;
     }
 
@@ -95,15 +97,15 @@ class Limits {
     std::uint64_t shared_draws() const noexcept {
         return head_->shared_draws.load(std::memory_order_relaxed);
     }
-    std::uint64_t refused() const noexcept { return head_->refused.load(std::memory_order_relaxed); }
+    std::uint64_t put_off() const noexcept { return head_->put_off.load(std::memory_order_relaxed); }
 
   private:
-    static constexpr unsigned kSpins = 100'000;  // some milliseconds
+    static constexpr unsigned kSpins = 4000;  // some ten microseconds
 
     static std::uint64_t hash_of(std::uint32_t database, std::int64_t account) noexcept {
         return combine(database, static_cast<std::uint64_t>(account));
     }
-    BoundedLock& lock_of(std::uint64_t hash) noexcept { return head_->locks[(hash >> 40) % 64]; }
+    BoundedLock& lock_of(std::uint64_t hash) noexcept { return head_->locks[(hash >> 40) % kLimitLocks]; }
     std::atomic<std::uint64_t>& shared_of(std::uint64_t hash) const noexcept {
         return head_->shared[(hash >> 48) % kSharedWords].word;
     }

@@ -2,7 +2,7 @@
 #include "store/endpoints.hpp"
 
 #include "core/path.hpp"
-#include "pg/catalog.hpp"
+#include "pg/cache_validity.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
 
@@ -22,11 +22,10 @@ constexpr int kMethod = 1, kPath = 2, kScope = 3;
 MemoryContext memory = nullptr;
 constinit core::EndpointMatcher matcher;
 bool closed = false;  // the rules could not be compiled: every request needs `*`
-bool valid = false;
-std::uint64_t filled_for = 0;  // the catalog's epoch
+constinit pg::CacheValidity validity;
 
 void forget(Datum, Oid relation) {
-    if (relation == InvalidOid || !valid || relation == pg::catalog_known().endpoint) valid = false;
+    validity.hear(relation, pg::catalog_known().endpoint);
 }
 
 std::string_view utf8_column(TupleTableSlot* slot, int number) {
@@ -40,17 +39,15 @@ void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr)
         memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
-    // True before reading: an invalidation that arrives meanwhile makes it false, and the next look-up reads again. Until
-    // the new rules stand, nothing is open.
-    valid = true;
+    // Until the new rules stand, nothing is open.
     closed = true;
-    filled_for = catalog.epoch;
     matcher = {};
     MemoryContextReset(memory);
     const MemoryContext work =
         AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext before = MemoryContextSwitchTo(work);
     const Relation table = table_open(catalog.endpoint, AccessShareLock);
+    const std::uint64_t begun = validity.begin();
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -67,7 +64,7 @@ void fill() {
     table_endscan(scan);
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    table_close(table, AccessShareLock);
 
     const std::size_t size = core::EndpointMatcher::compiled_size({rules, count});
     auto* at = static_cast<std::byte*>(MemoryContextAllocHuge(memory, size));
@@ -81,6 +78,7 @@ void fill() {
              errdetail("Status %d of %zu rules.", static_cast<int>(status), count),
              errhint("Delete the rules that were written past mirox.put_endpoint.")));
     }
+    validity.keep(begun);
     MemoryContextSwitchTo(before);
     MemoryContextDelete(work);
 }
@@ -123,10 +121,7 @@ RequestScope scope_of_request(std::string_view method_given, std::string_view pa
     if (!core::normalise_method(method_given, method, method_size) || !pg::try_to_utf8(path_given, target) ||
         core::normalise_path(target, path, path_size) != core::PathStatus::ok)
         return {false, {}};
-    if (!valid || filled_for != pg::catalog().epoch) {
-        valid = false;
-        fill();
-    }
+    if (!validity.usable()) fill();
     const core::EndpointMatch match =
         closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
     return {true, match.found ? match.scope : std::string_view("*")};

@@ -1,7 +1,7 @@
 // The backend's cache of permission groups (see groups.hpp). Filling it takes AccessShareLock on the table.
 #include "store/groups.hpp"
 
-#include "pg/catalog.hpp"
+#include "pg/cache_validity.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
 
@@ -21,29 +21,21 @@ constexpr int kId = 1, kName = 2, kPermissions = 3;
 MemoryContext memory = nullptr;
 Group* groups = nullptr;
 int count = 0;
-bool valid = false;
-std::uint64_t filled_for = 0;  // the catalog's epoch
+constinit pg::CacheValidity validity;
 
 void forget(Datum, Oid relation) {
-    // Any invalidation will do when we no longer know which table is ours.
-    if (relation == InvalidOid || !valid) {
-        valid = false;
-        return;
-    }
-    if (relation == pg::catalog_known().permission_group) valid = false;
+    validity.hear(relation, pg::catalog_known().permission_group);
 }
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr)
         memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
-    // True before reading: an invalidation that arrives meanwhile makes it false, and the next look-up reads again.
-    valid = true;
-    filled_for = catalog.epoch;
     groups = nullptr;
     count = 0;
     MemoryContextReset(memory);
     const Relation table = table_open(catalog.permission_group, AccessShareLock);
+    const std::uint64_t begun = validity.begin();
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -70,14 +62,12 @@ void fill() {
     table_endscan(scan);
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    table_close(table, AccessShareLock);
+    validity.keep(begun);
 }
 
 void refresh() {
-    if (!valid || filled_for != pg::catalog().epoch) {
-        valid = false;
-        fill();
-    }
+    if (!validity.usable()) fill();
 }
 
 }  // namespace

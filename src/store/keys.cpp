@@ -19,8 +19,8 @@ constexpr std::size_t kMaxKeyBytes = 256;
 constexpr std::size_t kMaxFileBytes = 16384;
 
 struct Stored {
-    char id[core::kMaxJwtKeyIdChars];
-    std::uint8_t bytes[kMaxKeyBytes];
+    char id[core::kMaxJwtKeyIdChars] = {};
+    std::uint8_t bytes[kMaxKeyBytes] = {};
 };
 
 constinit Stored stored[kMaxKeys] = {};
@@ -143,7 +143,7 @@ void parse(std::string_view text) {
 
 // No server call between open and close: nothing can jump over them.
 void read_file(const char* path) {
-    static constinit char text[kMaxFileBytes + 1];
+    static constinit char text[kMaxFileBytes + 1] = {};
     fault_line = 0;
     fault = nullptr;
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

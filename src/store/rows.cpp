@@ -6,11 +6,12 @@
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/tupmacs.h"
 #include "access/parallel.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tupmacs.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
@@ -53,6 +54,22 @@ void init_key(ScanKeyData& out, const Key& key, Relation index) {
             out.sk_collation = C_COLLATION_OID;
             return;
     }
+}
+
+// The index's OID once its table is locked: REINDEX CONCURRENTLY puts another in its place, and drops the old one only when
+// nobody has the table locked who could still look for it.
+Oid index_of_locked(Oid index, Oid pg::Catalog::*which) {
+    return which == nullptr ? index : pg::catalog().*which;
+}
+
+Oid pg::Catalog::*which_index(Oid index) {
+    using pg::Catalog;
+    constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
+                                     &Catalog::account_pkey,        &Catalog::account_user,
+                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey};
+    for (Oid Catalog::*const one : all)
+        if (pg::catalog_known().*one == index) return one;
+    return nullptr;
 }
 
 // ---- a scan that is kept ---------------------------------------------------------------------------------------------
@@ -168,11 +185,11 @@ bool next_row(RowScan& scan, const Key& key) {
     return false;
 }
 
-bool scan_for(RowScan& scan, Oid heap, const Oid& index, const Key& key, LOCKMODE table_lock) {
+bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock) {
+    Oid pg::Catalog::*const which = which_index(index);
+    scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
     scan.heap = table_open(heap, table_lock);
-    // While we waited for the lock, the index may have been built anew under another OID; from here on it stays.
-    (void)pg::catalog();
-    scan.index = index_open(index, AccessShareLock);
+    scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     // What this transaction itself has done counts too.
     if (!IsParallelWorker()) CommandCounterIncrement();
     scan.snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -198,7 +215,7 @@ bool scan_for(RowScan& scan, Oid heap, const Oid& index, const Key& key, LOCKMOD
 
 }  // namespace
 
-bool open_scan(RowScan& scan, Oid heap, const Oid& index, const Key& key) {
+bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
     return scan_for(scan, heap, index, key, AccessShareLock);
 }
 
@@ -210,11 +227,16 @@ void close_scan(RowScan& scan) {
         ExecDropSingleTupleTableSlot(scan.slot);
     }
     UnregisterSnapshot(scan.snapshot);
-    index_close(scan.index, NoLock);
-    table_close(scan.heap, NoLock);
+    index_close(scan.index, scan.release);
+    table_close(scan.heap, scan.release);
 }
 
-bool open_locked(RowScan& scan, Oid heap, const Oid& index, const Key& key, LockTupleMode mode) {
+bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {
+    // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
+    if (XactReadOnly)
+        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                    errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
+                    errhint("Call it on the primary, in a read-write transaction."));
     if (!scan_for(scan, heap, index, key, RowExclusiveLock)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;

@@ -1,8 +1,10 @@
 // Rows as C++ sees them: found by a unique index with the newest committed state, and locked in their newest version,
 // whatever the transaction's isolation level. No SPI, no plan.
 //
-// Locks: reading takes AccessShareLock on table and index, until the end of the transaction; locking a row takes
-// RowExclusiveLock on its table (so that a direct UPDATE can wait for all management in flight: statement_lock).
+// Locks: reading takes AccessShareLock on table and index until close_scan(), and no longer: an act reads a session, then
+// waits for its account's row, and whoever has that row may be waiting behind a VACUUM FULL of the sessions. Locking a row
+// takes RowExclusiveLock on its table until the end of the transaction (so that a direct UPDATE can wait for all management
+// in flight: statement_lock).
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -13,6 +15,7 @@ extern "C" {
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "nodes/lockoptions.h"
+#include "storage/lockdefs.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -27,7 +30,8 @@ struct RowScan {
     IndexScanDesc scan;
     TupleTableSlot* slot;
     Snapshot snapshot;
-    void* kept;  // rows.cpp's own
+    LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
+    void* kept;        // rows.cpp's own
 };
 
 struct Key {
@@ -36,13 +40,13 @@ struct Key {
 };
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
-// server's resource owner closes all. Give the index as it stands in pg::catalog(), which is looked at again under the lock.
-bool open_scan(RowScan& scan, Oid heap, const Oid& index, const Key& key);
+// server's resource owner closes all.
+bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key);
 void close_scan(RowScan& scan);
 
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
-bool open_locked(RowScan& scan, Oid heap, const Oid& index, const Key& key, LockTupleMode mode);
+bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);
 
 // Fixed part of a row of token_secret, at its place in the tuple (src/schema/20_tables.sql).
 struct SecretFixed {

@@ -3,6 +3,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/values.hpp"
+#include "store/identity.hpp"
 #include "store/rows.hpp"
 #include "store/secrets.hpp"
 
@@ -64,6 +65,8 @@ bool session_state(const core::Digest& digest, SessionState& out) {
 }
 
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
+    // Whatever secret it holds: who acts for a token acts for no session.
+    refuse_token_identity();
     const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
     if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret)))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),

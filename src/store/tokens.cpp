@@ -23,9 +23,9 @@ using pg::Type;
 
 constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
+constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
-constexpr int kMaxReasonChars = 500;
 
 pg::Query select_places = {
     "SELECT place, expires_at OPERATOR(pg_catalog.<=) $2 FROM mirox.token "
@@ -87,18 +87,15 @@ pg::Query revoke_rows = {
 pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
                         {Type::int8, Type::text}};
 
-pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1",
-                               {Type::int8}};
-
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
 }
 
-void check_reason(std::string_view reason) {
-    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
-                    errhint("Shorten it."));
+[[noreturn]] void too_far_away(TimestampTz now) {
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+                errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
+                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
 }
 
 // The expiration and its length; the length is what rotation restarts.
@@ -122,6 +119,8 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
         if (compare_spans(lifetime, kNoTime) <= 0)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
                         errhint("Give an interval such as '90 days'."));
+        // Before it is added: what no calendar holds must be refused in the same words.
+        if (compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
@@ -137,7 +136,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", …");
+            appendStringInfoString(&missing, " and more");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -212,6 +211,13 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
 
 }  // namespace
 
+void check_reason(std::string_view reason) {
+    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
+                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
+                    errhint("Shorten it."));
+}
+
 void normalise_name(std::string_view given, Name& out) {
     char utf8[core::kMaxNameBytes];
     std::size_t size = 0;
@@ -254,11 +260,7 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
     if (expires_at <= now)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
                     errhint("Give a date in the future."));
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    if (expires_at > latest)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
-                    errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                    errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
 }
 
 Places places_of(std::int64_t account_id) {
@@ -323,7 +325,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
@@ -368,6 +370,13 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         out.secret = make_secret(core::SecretKind::token);
     }
 
+    // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
+    pg::Args row;
+    row.int8(token_id)
+        .add(TimestampTzGetDatum(now))
+        .add(TimestampTzGetDatum(out.expires_at))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
+    pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
     pg::run(end_overlap, end);
@@ -377,12 +386,6 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
         .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
     pg::run(retire_current, retire);
-    pg::Args row;
-    row.int8(token_id)
-        .add(TimestampTzGetDatum(now))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
-    pg::run(rotate_row, row);
     store_secret(token_id, out.secret);
 }
 
@@ -426,10 +429,15 @@ void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& ou
 }
 
 std::int64_t account_of_token(std::int64_t token_id) {
-    pg::Args args;
-    args.int8(token_id);
-    if (pg::run(select_account_of, args) == 0) return 0;
-    return DatumGetInt64(pg::result_value(0, 1));
+    RowScan scan;
+    bool is_null;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found =
+        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)});
+    const std::int64_t account_id =
+        found ? DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) : 0;
+    close_scan(scan);
+    return account_id;
 }
 
 }  // namespace mirox::store

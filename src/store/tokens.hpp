@@ -36,6 +36,10 @@ void normalise_name(std::string_view given, Name& out);
 // 22023 unless the instant is finite, after `now` and within mirox_tokens.max_lifetime of it (in UTC).
 void check_expiry(TimestampTz expires_at, TimestampTz now);
 
+// 22023 for a reason (of a revocation, of a lock) that is too long.
+inline constexpr int kMaxReasonChars = 500;
+void check_reason(std::string_view reason);
+
 // The places that an account's unrevoked tokens hold (bit 0: place 1), and how many of them have expired. Call with the
 // account locked, inside SPI.
 struct Places {

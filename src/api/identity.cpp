@@ -1,0 +1,216 @@
+// SQL-callable functions of the transaction's identity: authenticate it, for PostgREST too, and read it.
+#include "store/identity.hpp"
+#include "core/authorization.hpp"
+#include "core/row_scope.hpp"
+#include "pg/entry.hpp"
+#include "pg/json.hpp"
+#include "pg/network.hpp"
+#include "pg/values.hpp"
+#include "store/check.hpp"
+
+extern "C" {
+#include "lib/stringinfo.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+}
+
+using namespace mirox;
+using store::Check;
+using store::Checked;
+using store::Counting;
+
+namespace {
+
+// How a request to authenticate ended: what a caller may be told, and no more.
+struct Answer {
+    int status;  // 200, 401, 403, 429
+    core::Challenge challenge;
+    bool limited;
+    core::RateLimitFields fields;
+};
+
+// The identity is set when the status is 200. `authorization` is the value of the field, empty for none.
+Answer authenticate(std::string_view authorization, const Check& check) {
+    store::require_no_identity();
+    const core::Authorization parsed = core::parse_authorization(authorization);
+    Checked checked;
+    if (parsed.kind == core::AuthorizationKind::bearer)
+        store::begin_secret(parsed.credential, store::Holders::both, check.client, checked);
+    else
+        store::begin_refused(store::Reason::malformed, checked);
+    store::conclude(checked, check);
+    Answer answer = {};
+    answer.status = store::outcome_of(checked.reason).status;
+    answer.challenge = core::challenge_for(answer.status, parsed.kind);
+    answer.limited = checked.limited;
+    if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit);
+    if (answer.status == 200) store::become(checked);
+    store::end_check(checked);
+    return answer;
+}
+
+// What a status is called, and what to do about it. One text for every 401: unknown, revoked, expired and the rest look the
+// same to a client.
+const char* message_of(int status) {
+    switch (status) {
+        case 403:
+            return "not permitted";
+        case 429:
+            return "rate limit exceeded";
+        default:
+            return "no valid credentials";
+    }
+}
+const char* hint_of(int status) {
+    switch (status) {
+        case 403:
+            return "Use a token that has the permission.";
+        case 429:
+            return "Wait that long, then try again.";
+        default:
+            return "Send a token or session in force as \"Authorization: Bearer SECRET\".";
+    }
+}
+
+int sqlstate_of(int status) {
+    switch (status) {
+        case 403:
+            return ERRCODE_INSUFFICIENT_PRIVILEGE;
+        case 429:
+            return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+        default:
+            return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+    }
+}
+
+// ---- PostgREST -------------------------------------------------------------------------------------------------------
+
+constexpr const char* kRequestHeaders = "request.headers";
+constexpr const char* kResponseHeaders = "response.headers";
+
+void add_header(StringInfo json, const char* name, const char* value) {
+    if (json->len > 1) appendStringInfoString(json, ", ");
+    appendStringInfoString(json, "{");
+    escape_json(json, name);
+    appendStringInfoString(json, ": ");
+    escape_json(json, value);
+    appendStringInfoString(json, "}");
+}
+
+// As PostgREST takes them: a list of objects of one header each.
+const char* headers_of(const Answer& answer) {
+    StringInfoData json;
+    initStringInfo(&json);
+    appendStringInfoChar(&json, '[');
+    char challenge[core::kMaxChallengeChars];
+    const std::size_t size = core::write_challenge(answer.challenge, {}, challenge);
+    if (size != 0) add_header(&json, "WWW-Authenticate", pnstrdup(challenge, size));
+    if (answer.limited) {
+        add_header(&json, "RateLimit-Limit", psprintf("%d", answer.fields.limit));
+        add_header(&json, "RateLimit-Remaining", psprintf("%d", answer.fields.remaining));
+        add_header(&json, "RateLimit-Reset", psprintf("%d", answer.fields.reset));
+    }
+    if (answer.status == 429) add_header(&json, "Retry-After", psprintf("%d", answer.fields.retry_after));
+    appendStringInfoChar(&json, ']');
+    return json.data;
+}
+
+// Adds them to what other functions of the request have asked for, until the end of the transaction.
+void set_response_headers(const char* headers) {
+    const char* before = GetConfigOption(kResponseHeaders, true, false);
+    const char* value = headers;
+    // A list, and one that is whole: ours go to its end. What is none is replaced.
+    if (before != nullptr && pg::json_list_size(before) > 0)
+        value = psprintf("%.*s, %s", static_cast<int>(strrchr(before, ']') - before), before, headers + 1);
+    (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_LOCAL, true, 0, false);
+}
+
+// The nearest proxy's word on who came to it: the last hop of X-Forwarded-For. None when there is none: PostgREST does not
+// say who came to itself.
+core::Address forwarded_client(std::string_view forwarded) {
+    const std::uint8_t nobody[4] = {};
+    const core::Address proxy = core::make_address(nobody, 32);
+    const core::Address client = core::client_address(forwarded, proxy, {&proxy, 1});
+    return client == proxy ? core::Address{} : client;
+}
+
+}  // namespace
+
+MIROX_FUNCTION(authenticate) {
+    const bool counted = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+    const Check check = {pg::address_arg(fcinfo, 1),
+                         pg::text_arg(fcinfo, 2).text,
+                         {},
+                         store::Need::nothing,
+                         counted ? Counting::full : Counting::none};
+    const Answer answer = authenticate(pg::text_arg(fcinfo, 0).text, check);
+    if (answer.status == 429)
+        MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
+                    errdetail("Retry after %d s.", answer.fields.retry_after),
+                    errhint("%s", hint_of(answer.status)));
+    if (answer.status != 200)
+        MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
+                    errhint("%s", hint_of(answer.status)));
+    PG_RETURN_VOID();
+}
+
+MIROX_FUNCTION(postgrest_pre_request) {
+    // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
+    // in another field, which the proxy before PostgREST moves it to.
+    enum { kMoved, kAuthorization, kForwarded, kAgent };
+    pg::JsonField headers[] = {{"x-mirox-authorization", {}, 0},
+                               {"authorization", {}, 0},
+                               {"x-forwarded-for", {}, 0},
+                               {"user-agent", {}, 0}};
+    const char* request = GetConfigOption(kRequestHeaders, true, false);
+    const bool readable = request != nullptr && pg::read_json_fields(request, headers);
+    // Two fields are as one that holds both: no credential.
+    const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
+    const std::string_view credential = headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value;
+    const Check check = {readable ? forwarded_client(headers[kForwarded].value) : core::Address{},
+                         readable ? headers[kAgent].value : std::string_view{},
+                         {},
+                         store::Need::nothing,
+                         Counting::full};
+    const Answer answer = authenticate(one ? credential : std::string_view{}, check);
+    const char* response = headers_of(answer);
+    if (answer.status == 200) {
+        set_response_headers(response);
+        PG_RETURN_VOID();
+    }
+    // PostgREST answers PTnnn with the status nnn. It drops response.headers with the transaction, so the fields go along as
+    // the details.
+    const int code = answer.status == 403   ? MAKE_SQLSTATE('P', 'T', '4', '0', '3')
+                     : answer.status == 429 ? MAKE_SQLSTATE('P', 'T', '4', '2', '9')
+                                            : MAKE_SQLSTATE('P', 'T', '4', '0', '1');
+    MIROX_RAISE(code, errmsg_internal("%s", message_of(answer.status)), errdetail_internal("%s", response),
+                errhint("%s", hint_of(answer.status)));
+}
+
+// ---- readers: backend memory only, never an error ------------------------------------------------------------------------
+
+MIROX_FUNCTION(current_user_id) {
+    const store::Identity* identity = store::current_identity();
+    if (identity == nullptr) PG_RETURN_NULL();
+    return pg::text_datum(pg::text_view(identity->user_id));
+}
+
+MIROX_FUNCTION(current_token_id) {
+    const store::Identity* identity = store::current_identity();
+    if (identity == nullptr || identity->token_id == 0) PG_RETURN_NULL();
+    return Int64GetDatum(identity->token_id);
+}
+
+MIROX_FUNCTION(granted) {
+    const store::Identity* identity = store::current_identity();
+    if (identity == nullptr || PG_ARGISNULL(0)) return pg::scopes_datum({});
+    return store::granted(*identity, pg::text_view(PG_GETARG_DATUM(0)));
+}
+
+MIROX_FUNCTION(allows) {
+    const store::Identity* identity = store::current_identity();
+    if (identity == nullptr || PG_ARGISNULL(0)) return BoolGetDatum(false);
+    return BoolGetDatum(store::allows(*identity, pg::text_view(PG_GETARG_DATUM(0))));
+}

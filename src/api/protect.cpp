@@ -1,0 +1,420 @@
+// protect_table and unprotect_table: row security by scope, with one policy a command; and what the policies call on rows.
+//
+// Locks: AccessExclusiveLock on the table and all below it, as ALTER TABLE takes; taken once the caller is known to own it.
+#include "core/row_scope.hpp"
+#include "pg/catalog.hpp"
+#include "pg/entry.hpp"
+#include "pg/values.hpp"
+#include "store/audit.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+using namespace mirox;
+
+namespace {
+
+struct Command {
+    const char* action;
+    const char* policy;
+    const char* sql;  // FOR …
+    bool reads;       // judges rows that stand
+    bool writes;      // judges new ones
+};
+constexpr Command kCommands[] = {
+    {"read", "mirox_read", "SELECT", true, false},
+    {"insert", "mirox_insert", "INSERT", false, true},
+    {"update", "mirox_update", "UPDATE", true, true},
+    {"delete", "mirox_delete", "DELETE", true, false},
+};
+
+bool is_ours(const char* policy) {
+    for (const Command& command : kCommands)
+        if (strcmp(command.policy, policy) == 0) return true;
+    return false;
+}
+
+struct Table {
+    Oid oid;
+    const char* name;       // for messages
+    const char* full_name;  // for SQL
+    char kind;
+    bool security, force;
+};
+
+Table describe(Oid oid) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"), errhint("Name a table that exists."));
+    const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    Table table = {};
+    table.oid = oid;
+    table.name = pstrdup(NameStr(row->relname));
+    table.full_name =
+        quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
+    table.kind = row->relkind;
+    table.security = row->relrowsecurity;
+    table.force = row->relforcerowsecurity;
+    ReleaseSysCache(tuple);
+    return table;
+}
+
+void require_ownership(const Table& table) {
+    if (!pg::owns_relation(table.oid, GetUserId()))
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("must be owner of table %s", table.name),
+                    errhint("Call it as the table's owner, with level admin granted to that role."));
+}
+
+// Refuses what row security cannot bind, or must not.
+void require_protectable(const Table& table) {
+    switch (table.kind) {
+        case RELKIND_RELATION:
+        case RELKIND_PARTITIONED_TABLE:
+            break;
+        case RELKIND_VIEW:
+        case RELKIND_MATVIEW:
+            MIROX_RAISE(
+                ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
+                errdetail("Row security binds tables alone."),
+                errhint(
+                    "Protect the tables that it reads, and make the view with (security_invoker = true)."));
+        case RELKIND_FOREIGN_TABLE:
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a foreign table", table.name),
+                        errdetail("Row security does not reach another server's rows."),
+                        errhint("Protect the table on the server that holds it."));
+        default:
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", table.name),
+                        errhint("Name an ordinary or a partitioned table."));
+    }
+    const Oid schema = get_rel_namespace(table.oid);
+    const char* schema_name = get_namespace_name(schema);
+    if (IsCatalogRelationOid(table.oid) || IsCatalogNamespace(schema) || IsToastNamespace(schema) ||
+        (schema_name != nullptr && strcmp(schema_name, "information_schema") == 0))
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a system catalog", table.name),
+                    errhint("Protect the platform's own tables."));
+    if (schema == pg::catalog().schema)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a table of mirox_tokens", table.name),
+                    errhint("Give access to it by mirox.grant_access."));
+    if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
+                    errdetail("It is its session's alone, and goes with it."),
+                    errhint("Protect a permanent table."));
+}
+
+// The first policy of the table that lets rows through and is none of ours; null when there is none. `any`: every policy
+// counts, ours and restrictive ones too.
+const char* policy_of(Oid table, bool any) {
+    Relation policies = table_open(PolicyRelationId, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+    SysScanDesc scan = systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 1, &key);
+    const char* found = nullptr;
+    HeapTuple tuple;
+    while (found == nullptr && HeapTupleIsValid(tuple = systable_getnext(scan))) {
+        const auto* row = reinterpret_cast<Form_pg_policy>(GETSTRUCT(tuple));
+        if (any || (row->polpermissive && !is_ours(NameStr(row->polname))))
+            found = pstrdup(NameStr(row->polname));
+    }
+    systable_endscan(scan);
+    table_close(policies, AccessShareLock);
+    return found;
+}
+
+bool has_policy(Oid table, const char* name) {
+    Relation policies = table_open(PolicyRelationId, AccessShareLock);
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+    ScanKeyInit(&keys[1], Anum_pg_policy_polname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(name));
+    SysScanDesc scan = systable_beginscan(policies, PolicyPolrelidPolnameIndexId, true, nullptr, 2, keys);
+    const bool found = HeapTupleIsValid(systable_getnext(scan));
+    systable_endscan(scan);
+    table_close(policies, AccessShareLock);
+    return found;
+}
+
+void execute(const char* statement) {
+    if (SPI_execute(statement, false, 0) < 0) elog(ERROR, "could not change row security");
+    CommandCounterIncrement();
+}
+
+// Returns whether there were any.
+bool drop_policies(const Table& table) {
+    bool any = false;
+    for (const Command& command : kCommands) {
+        if (!has_policy(table.oid, command.policy)) continue;
+        execute(psprintf("DROP POLICY %s ON %s", command.policy, table.full_name));
+        any = true;
+    }
+    return any;
+}
+
+void set_security(const Table& table, bool enable, bool force) {
+    if (table.security != enable)
+        execute(
+            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
+    if (table.force != force)
+        execute(
+            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, force ? "FORCE" : "NO FORCE"));
+}
+
+// ---- the conditions ----------------------------------------------------------------------------------------------------
+
+struct Column {
+    const char* name;  // quoted
+    Oid type;          // a domain's base
+    Oid collation;
+};
+
+Column require_column(const Table& table, const char* name) {
+    const AttrNumber number = get_attnum(table.oid, name);
+    if (number <= 0)
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN,
+                    errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
+                    errhint("Name a column of the table."));
+    Column column = {};
+    column.name = quote_identifier(name);
+    Oid type;
+    int32 modifier;
+    get_atttypetypmodcoll(table.oid, number, &type, &modifier, &column.collation);
+    column.type = getBaseType(type);
+    switch (column.type) {
+        case TEXTOID:
+        case VARCHAROID:
+        case UUIDOID:
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+            break;
+        default:
+            MIROX_RAISE(
+                ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
+                errdetail(
+                    "Ids can be compared with columns of text, varchar, uuid, smallint, integer and bigint."),
+                errhint("Name a column of one of these types."));
+    }
+    // Where 'Alice' equals 'alice', one user would be shown another's rows.
+    if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    errmsg("column \"%s\" has a nondeterministic collation", name),
+                    errdetail("Texts that differ would count as one id."),
+                    errhint("Give the column a deterministic collation, such as \"C\"."));
+    return column;
+}
+
+// The account's id, once a query, as a value of the column's type: NULL when it is not the text form of one, so that no
+// query fails for it and no two accounts (`7` and `07`) have the same rows.
+const char* owner_value(const Column& owner) {
+    constexpr const char* kCast =
+        "(SELECT CASE WHEN u.id OPERATOR(pg_catalog.~) '%s' THEN %s END FROM (SELECT "
+        "mirox.current_user_id()) AS u(id))";
+    switch (owner.type) {
+        case UUIDOID:
+            return psprintf(kCast, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+                            "u.id::pg_catalog.uuid");
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+            return psprintf(kCast, "^(0|-?[1-9][0-9]{0,18})$",
+                            "CASE WHEN u.id::pg_catalog.numeric OPERATOR(pg_catalog.>=) -9223372036854775808 "
+                            "AND u.id::pg_catalog.numeric OPERATOR(pg_catalog.<=) 9223372036854775807 "
+                            "THEN u.id::pg_catalog.int8 END");
+        default:
+            return "(SELECT mirox.current_user_id())";
+    }
+}
+
+struct Protection {
+    const char* resource;  // a literal
+    const Column* owner;
+    const Column* value;
+};
+
+const char* condition(const Protection& what, const char* action) {
+    const char* scope;
+    if (what.value == nullptr) {
+        scope = psprintf("(SELECT mirox.allows(%s))",
+                         quote_literal_cstr(psprintf("%s:%s", what.resource, action)));
+    } else {
+        const bool text = what.value->type == TEXTOID || what.value->type == VARCHAROID;
+        scope = psprintf("mirox.scopes_reach_row((SELECT mirox.granted('%s') OPERATOR(mirox.->) %s), %s%s)",
+                         action, quote_literal_cstr(what.resource), what.value->name,
+                         text ? "" : "::pg_catalog.text");
+    }
+    if (what.owner == nullptr) return scope;
+    return psprintf("%s OPERATOR(pg_catalog.=) %s AND %s", what.owner->name, owner_value(*what.owner), scope);
+}
+
+void create_policies(const Table& table, const Protection& what) {
+    for (const Command& command : kCommands) {
+        const char* rows = condition(what, command.action);
+        const char* statement =
+            psprintf("CREATE POLICY %s ON %s FOR %s TO PUBLIC", command.policy, table.full_name, command.sql);
+        if (command.reads) statement = psprintf("%s USING (%s)", statement, rows);
+        if (command.writes) statement = psprintf("%s WITH CHECK (%s)", statement, rows);
+        execute(statement);
+    }
+}
+
+// Locks the table and all below it, and looks at each: what we learned before we had the lock may be past.
+List* lock_family(Oid oid) {
+    const Table before = describe(oid);
+    require_protectable(before);
+    require_ownership(before);
+    LockRelationOid(oid, AccessExclusiveLock);
+    const Table table = describe(oid);
+    require_protectable(table);
+    require_ownership(table);
+    List* family = find_all_inheritors(oid, AccessExclusiveLock, nullptr);
+    ListCell* cell;
+    foreach (cell, family) {
+        const Table member = describe(lfirst_oid(cell));
+        require_protectable(member);
+        require_ownership(member);
+    }
+    return family;
+}
+
+std::string_view required_resource(FunctionCallInfo fcinfo) {
+    const pg::OptionalText resource = pg::text_arg(fcinfo, 1);
+    core::Scope scope;
+    const core::ScopeStatus status =
+        resource.given ? core::parse_scope(resource.text, scope) : core::ScopeStatus::empty;
+    if (status != core::ScopeStatus::ok || !scope.action.empty() || scope.resource == "*")
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid resource"),
+                    status == core::ScopeStatus::ok ? errdetail("A resource has no action and is not *.")
+                                                    : errdetail("%s", pg::scope_status_text(status)),
+                    errhint("Name the resource that scopes stand for, such as parks in parks:read."));
+    return resource.text;
+}
+
+const char* optional_name(FunctionCallInfo fcinfo, int n) {
+    return PG_ARGISNULL(n) ? nullptr : NameStr(*PG_GETARG_NAME(n));
+}
+
+Oid required_table(FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(0))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"),
+                    errhint("Name a table."));
+    return PG_GETARG_OID(0);
+}
+
+}  // namespace
+
+// As the caller, who must own the table: an administrator of tokens is no administrator of other people's tables.
+MIROX_FUNCTION(protect_table) {
+    const Oid oid = required_table(fcinfo);
+    const std::string_view resource = required_resource(fcinfo);
+    const char* owner_name = optional_name(fcinfo, 2);
+    const char* value_name = optional_name(fcinfo, 3);
+    const bool force = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
+
+    List* family = lock_family(oid);
+    const Table table = describe(oid);
+    if (has_superclass(oid))
+        MIROX_RAISE(
+            ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
+            errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
+            errhint("Protect the table at the top."));
+    Column owner = {}, value = {};
+    if (owner_name != nullptr) owner = require_column(table, owner_name);
+    if (value_name != nullptr) value = require_column(table, value_name);
+    ListCell* cell;
+    foreach (cell, family) {
+        const Table member = describe(lfirst_oid(cell));
+        const char* other = policy_of(member.oid, false);
+        if (other == nullptr) continue;
+        // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
+        if (member.oid == oid && has_policy(oid, kCommands[0].policy)) {
+            ereport(WARNING,
+                    errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+                    errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
+            continue;
+        }
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+                    errdetail("Permissive policies add up: what one of them shows is shown."),
+                    errhint("Drop the policy, or make it anew AS RESTRICTIVE."));
+    }
+
+    Protection what = {};
+    what.resource = pnstrdup(resource.data(), resource.size());
+    if (owner_name != nullptr) what.owner = &owner;
+    if (value_name != nullptr) what.value = &value;
+    pg::spi_open();
+    drop_policies(table);
+    foreach (cell, family) set_security(describe(lfirst_oid(cell)), true, force);
+    create_policies(table, what);
+    pg::spi_close();
+
+    store::Actor actor;
+    store::enter(actor);
+    store::Detail detail;
+    detail.add_text("table", table.full_name);
+    detail.add_text("resource", resource);
+    if (owner_name != nullptr) detail.add_text("owner_column", owner_name);
+    if (value_name != nullptr) detail.add_text("resource_column", value_name);
+    detail.add_bool("force", force);
+    store::audit("table_protected", {}, detail);
+    store::leave(actor);
+    PG_RETURN_VOID();
+}
+
+MIROX_FUNCTION(unprotect_table) {
+    List* family = lock_family(required_table(fcinfo));
+    const Table table = describe(linitial_oid(family));
+    pg::spi_open();
+    const bool any = drop_policies(table);
+    if (any) {
+        ListCell* cell;
+        foreach (cell, family) {
+            const Table member = describe(lfirst_oid(cell));
+            // What other policies there are go on to bind.
+            if (policy_of(member.oid, true) == nullptr) set_security(member, false, false);
+        }
+    }
+    pg::spi_close();
+    if (!any) PG_RETURN_BOOL(false);
+
+    store::Actor actor;
+    store::enter(actor);
+    store::Detail detail;
+    detail.add_text("table", table.full_name);
+    store::audit("table_unprotected", {}, detail);
+    store::leave(actor);
+    PG_RETURN_BOOL(true);
+}
+
+// ---- what policies call on rows -------------------------------------------------------------------------------------------
+
+MIROX_FUNCTION(scopes_below) {
+    const core::ScopeSet set = pg::scope_set(PG_GETARG_DATUM(0));
+    const std::string_view resource = pg::text_view(PG_GETARG_DATUM(1));
+    core::Scope parsed;
+    if (core::parse_scope(resource, parsed) != core::ScopeStatus::ok || !parsed.action.empty())
+        return pg::scopes_datum({});
+    const std::size_t room = Max(set.count(), std::size_t{1});
+    auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * room));
+    return pg::scopes_datum({scopes, core::grants_below(set, resource, {scopes, room})});
+}
+
+// Not strict: `*` reaches a row whose value is NULL.
+MIROX_FUNCTION(scopes_reach_row) {
+    if (PG_ARGISNULL(0)) PG_RETURN_BOOL(false);
+    const core::ScopeSet below = pg::scope_set(PG_GETARG_DATUM(0));
+    if (PG_ARGISNULL(1)) PG_RETURN_BOOL(below.covers_everything());
+    PG_RETURN_BOOL(core::reaches_row(below, pg::text_view(PG_GETARG_DATUM(1))));
+}

@@ -1,0 +1,32 @@
+// Rows behind scopes (see row_scope.hpp).
+#include "core/row_scope.hpp"
+
+namespace mirox::core {
+
+std::size_t grants_below(const ScopeSet& set, std::string_view resource, std::span<Scope> out) noexcept {
+    std::size_t found = 0;
+    ScopeSet::Cursor cursor = set.begin();
+    Scope scope;
+    while (cursor.next(scope)) {
+        if (!scope.action.empty()) continue;
+        if (covers(scope, {resource, {}})) {
+            out[0] = {"*", {}};
+            return 1;
+        }
+        // Sorted, and none below another: so they stay without the beginning that they share.
+        if (covers({resource, {}}, scope)) out[found++] = {scope.resource.substr(resource.size() + 1), {}};
+    }
+    return found;
+}
+
+bool is_row_value(std::string_view value) noexcept {
+    Scope scope;
+    return parse_scope(value, scope) == ScopeStatus::ok && scope.action.empty() && scope.resource != "*";
+}
+
+bool reaches_row(const ScopeSet& below, std::string_view value) noexcept {
+    if (below.covers_everything()) return true;
+    return is_row_value(value) && below.covers({value, {}});
+}
+
+}  // namespace mirox::core

@@ -1,0 +1,105 @@
+// Fuzzes recovery: a region with events of two databases, damaged wherever the input says, is attached,
+// drained, used and attached again. Nothing may crash, hang or be read outside of the mapping, and each event
+// that comes out is one that went in, whole.
+//
+// Input: steps of 6 bytes, 4 of an offset into what is behind the header page (taken modulo its size), one of
+// the width, one of the value. A page whose offset's top bit is set is aimed at the ring's own words.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "shmem/core_region.hpp"
+
+namespace {
+
+using namespace mirox::shmem;
+
+void check(bool holds) {
+    if (!holds) std::abort();
+}
+
+constexpr std::uint64_t kEvents = 900;
+
+Event made(std::uint64_t n, std::string& agent) {
+    agent.assign(n % 200, static_cast<char>('a' + n % 26));
+    Event e;
+    e.kind = n % 3 == 0 ? EventKind::refusal : EventKind::use;
+    e.token = static_cast<std::int64_t>(1 + n % 20);
+    e.session = static_cast<std::int64_t>(n);
+    e.at = static_cast<Micros>(n);
+    e.scope = "reports:read";
+    e.agent = agent;
+    return e;
+}
+
+struct Image {
+    Image() {
+        const Config config = Config::fit(8 * kSegmentBytes, 4, 64, 64, 64);
+        size = region_bytes(config);
+        at = static_cast<std::byte*>(std::aligned_alloc(4096, size));
+        Region region = Region::initialise(at, config, 1);
+        std::string agent;
+        for (std::uint64_t n = 0; n < kEvents; n++)
+            region.record(region.open_lane(1 + n % 2), made(n, agent));
+        const std::uint8_t host[4] = {10, 1, 2, 3};
+        region.stranger(1, 5, Address::ipv4(host), 401, 2);
+        region.limits().use(
+            1, 5, 1, [](std::uint64_t, Micros) noexcept { return true; }, [](auto& w) { w = 9; });
+        clean.assign(at, at + size);
+    }
+    std::size_t size;
+    std::byte* at;
+    std::vector<std::byte> clean;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static Image image;
+    std::memcpy(image.at, image.clean.data(), image.size);
+    for (std::size_t i = 0; i + 6 <= size && i < 6 * 64; i += 6) {
+        std::uint32_t where;
+        std::memcpy(&where, data + i, 4);
+        // The lanes and the first segments' words are few among all bytes: half of the steps go there.
+        const std::size_t span = (where >> 31) != 0 ? 8192 : image.size - kHeaderBytes - 8;
+        std::memset(image.at + kHeaderBytes + (where & 0x7FFF'FFFF) % span, data[i + 5], 1 + data[i + 4] % 8);
+    }
+    for (std::uint64_t id = 2; id < 4; id++) {
+        Region region;
+        Recovered found;
+        if (Region::attach(image.at, image.size, id, region, found) != AttachStatus::ok) return 0;
+        std::string agent;
+        for (std::uint32_t i = 0; i < region.ring().lane_count(); i++) {
+            const LaneRef lane = region.ring().lane_at(i);
+            if (!lane) continue;
+            RingReader reader(region.ring(), lane);
+            StoredEvent e;
+            std::uint64_t n = 0;
+            for (;;) {
+                const ReadStatus s = reader.next(e);
+                check(s != ReadStatus::in_progress);
+                if (s == ReadStatus::empty) break;
+                if (s != ReadStatus::event) continue;
+                const auto session = static_cast<std::uint64_t>(e.event.session);
+                const Event was = made(session % (2 * kEvents), agent);
+                check(e.event.agent == was.agent && e.event.scope == was.scope && e.event.at == was.at &&
+                      e.event.kind == was.kind);
+                n++;
+            }
+            check(n <= kEvents);
+            check(n == region.ring().waiting(lane));
+            if (id == 3) region.ring().free_to(lane, reader.position());
+        }
+        StrangerCount count;
+        for (std::uint32_t i = 0; i < region.strangers().capacity(); i++)
+            region.strangers().read(i, 1, count);
+        for (std::uint32_t d = 1; d <= 3; d++) {
+            const LaneRef lane = region.open_lane(d);
+            for (std::uint64_t n = 0; n < 20 && lane; n++) region.record(lane, made(kEvents + n, agent));
+        }
+        region.close_lane(3);
+    }
+    return 0;
+}

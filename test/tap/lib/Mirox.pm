@@ -1,0 +1,146 @@
+# What the TAP tests share: a node that has the extension, the life cycle by bound parameters, and what must hold of the
+# tables at any moment, said in SQL of the tests' own.
+package Mirox;
+use strict;
+use warnings;
+use Exporter qw(import);
+use Mirox::Wire;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT_OK = qw(new_node wire call put_account open_session issue rotate verify reason contents broken clean_log);
+
+# new_node($name, conf => …, extension => 0, init => [...], streaming => 1): a started server with the library preloaded and,
+# unless told otherwise, the extension in the database postgres.
+sub new_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(
+		extra => $options{init} // [ '--encoding=UTF8', '--no-locale' ],
+		($options{streaming} ? (allows_streaming => 1) : ()));
+	$node->append_conf('postgresql.conf', slurp_file($ENV{MIROX_CONF})) unless $options{bare};
+	# Tests that ask for it have a rate limit; the others are not slowed down by it.
+	$node->append_conf('postgresql.conf', "mirox_tokens.rate_limit = 1000000\nmirox_tokens.rate_burst = 1000000")
+	  unless $options{bare};
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens CASCADE') if $options{extension} // !$options{bare};
+	return $node;
+}
+
+sub wire { my ($node, %options) = @_; return Mirox::Wire->connect($node, %options); }
+
+# call($wire, $function, @arguments): the row that a function of schema mirox returns.
+sub call
+{
+	my ($wire, $function, @arguments) = @_;
+	my $marks = join ', ', map { "\$$_" } 1 .. @arguments;
+	my ($row) = $wire->rows("SELECT * FROM mirox.$function($marks)", @arguments);
+	return $row;
+}
+
+sub put_account { my ($wire, $user, $permissions) = @_; return call($wire, 'put_account', $user, $permissions); }
+sub open_session { my ($wire, $user) = @_; return call($wire, 'open_session', $user)->[0]; }
+
+my @issued = qw(token_id secret name group place expires_at created_at);
+
+# issue($wire, $session, $name, group => …, permissions => […], expires_at => …, allowed_ips => […])
+sub issue
+{
+	my ($wire, $session, $name, %options) = @_;
+	my $row = call($wire, 'issue_token', $session, $name, $options{group} // 'full_access',
+		@options{qw(expires_at expires_in permissions allowed_ips)});
+	my %token;
+	@token{@issued} = @$row;
+	return \%token;
+}
+
+sub rotate
+{
+	my ($wire, $session, $token_id, $overlap) = @_;
+	my $row = call($wire, 'rotate_token', $session, $token_id, $overlap);
+	my %token;
+	@token{@issued} = @$row;
+	return \%token;
+}
+
+# reason($wire, $secret, …): the verdict's reason. verify: all of it, as a hash.
+sub reason { my ($wire, @arguments) = @_; return verify($wire, @arguments)->{reason}; }
+
+sub verify
+{
+	my ($wire, @arguments) = @_;
+	my %verdict;
+	@verdict{qw(status reason token_id user_id group permissions expires_at retry_after_ms)} =
+	  @{ call($wire, 'verify_token', @arguments) };
+	return \%verdict;
+}
+
+# ---- what must hold --------------------------------------------------------------------------------------------------
+
+# Rows that break what holds of the tables at any moment: whatever a secret's row repeats equals what it repeats, no secret
+# in force reaches what its owner may not, an unrevoked token has one current secret, a revoked one none in force, and
+# nobody holds more than 64.
+my $broken = <<'SQL';
+SELECT 'secret repeats something else', s.token_id, s.state::text
+FROM mirox.token_secret s LEFT JOIN mirox.token t USING (token_id) LEFT JOIN mirox.account a ON a.account_id = t.account_id
+WHERE t.token_id IS NULL OR a.account_id IS NULL OR s.account_id <> t.account_id
+   OR (t.revoked_at IS NULL AND s.state IN ('c', 'o') AND (
+        s.user_id <> a.user_id OR s.locked <> (a.locked_at IS NOT NULL) OR s.rate_limit <> coalesce(a.rate_limit, -1)
+     OR s.burst <> coalesce(a.burst, -1) OR s.group_id <> t.group_id OR s.allowed_ips IS DISTINCT FROM t.allowed_ips
+     OR s.permissions::text IS DISTINCT FROM coalesce(a.permissions OPERATOR(mirox.*) t.permissions, a.permissions)::text))
+   OR (s.state = 'c' AND (s.expires_at <> t.expires_at OR s.generation <> t.generation))
+UNION ALL
+SELECT 'a permission that the owner has lost', s.token_id, s.permissions::text
+FROM mirox.token_secret s JOIN mirox.account a USING (account_id)
+WHERE s.state IN ('c', 'o') AND NOT a.permissions OPERATOR(mirox.@>) s.permissions
+UNION ALL
+SELECT 'secrets in force', t.token_id, format('%s current, %s overlapping', count(s.*) FILTER (WHERE s.state = 'c'),
+       count(s.*) FILTER (WHERE s.state = 'o'))
+FROM mirox.token t LEFT JOIN mirox.token_secret s USING (token_id)
+GROUP BY t.token_id, t.revoked_at
+HAVING count(s.*) FILTER (WHERE s.state = 'c') <> CASE WHEN t.revoked_at IS NULL THEN 1 ELSE 0 END
+    OR count(s.*) FILTER (WHERE s.state = 'o') > CASE WHEN t.revoked_at IS NULL THEN 1 ELSE 0 END
+UNION ALL
+SELECT 'tokens of an account', account_id, count(*)::text
+FROM mirox.token WHERE revoked_at IS NULL GROUP BY account_id HAVING count(*) > 64
+UNION ALL
+SELECT 'a row without its audit row', key, kind
+FROM (SELECT 'account', account_id, audit_node, audit_id FROM mirox.account
+      UNION ALL SELECT 'token', token_id, audit_node, audit_id FROM mirox.token
+      UNION ALL SELECT 'session', session_id, audit_node, audit_id FROM mirox.session
+      UNION ALL SELECT 'secret', token_id, audit_node, audit_id FROM mirox.token_secret) r (kind, key, node, id)
+WHERE NOT EXISTS (SELECT FROM mirox.audit_log l WHERE l.node = r.node AND l.audit_id = r.id)
+SQL
+
+sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
+
+# contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
+# all; and where each sequence stands.
+sub contents
+{
+	my ($node, $dbname) = @_;
+	my $tables = $node->safe_psql($dbname, <<'SQL');
+SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT c.relispartition ORDER BY c.relname COLLATE "C"
+SQL
+	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
+		"SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM mirox.$_ t"
+	} split /\n/, $tables);
+	my $sequences = $node->safe_psql($dbname,
+		"SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'mirox' ORDER BY 1");
+	return "$text\n$sequences";
+}
+
+# Fails unless the server's log tells of no crash, no internal error and no deadlock.
+sub clean_log
+{
+	my ($node, $name) = @_;
+	my $log = slurp_file($node->logfile);
+	my @bad = $log =~ /^.*(?:PANIC|terminated by signal|TRAP:|deadlock detected|unexpected outcome|invalid memory alloc|duplicate key|leaked|leak:).*$/mg;
+	return is(join("\n", @bad), '', $name // 'the log tells of no crash, no defect and no deadlock');
+}
+
+1;
