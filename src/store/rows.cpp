@@ -176,7 +176,8 @@ bool next_row(RowScan& scan, const Key& key) {
         if (!scan.scan->xs_recheck) return true;
         Assert(key.kind == Key::Kind::digest);
         const auto bytes = [](Datum digest) {
-            return std::span(reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)), core::kDigestBytes);
+            return std::span(reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)),
+                             core::kDigestBytes);
         };
         bool is_null;
         const Datum stored = slot_getattr(scan.slot, 1, &is_null);
