@@ -7,6 +7,8 @@
 #include "store/endpoints.hpp"
 #include "store/groups.hpp"
 #include "store/identity.hpp"
+#include "worker/presence.hpp"
+#include "worker/worker.hpp"
 
 extern "C" {
 #include "utils/guc.h"
@@ -32,7 +34,12 @@ void set_up() {
     store::watch_endpoints();
     store::watch_transactions();
     store::watch_identity();
-    if (preloaded) shmem::request_region();
+    worker::watch_presence();
+    if (preloaded) {
+        shmem::request_region();
+        worker::watch_commands();
+        worker::register_launcher();
+    }
 }
 
 }  // namespace

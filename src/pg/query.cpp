@@ -53,6 +53,16 @@ Oid type_oid(Type type) {
             return BYTEAOID;
         case Type::int8_array:
             return INT8ARRAYOID;
+        case Type::int4_array:
+            return INT4ARRAYOID;
+        case Type::int2_array:
+            return INT2ARRAYOID;
+        case Type::boolean_array:
+            return BOOLARRAYOID;
+        case Type::timestamptz_array:
+            return TIMESTAMPTZARRAYOID;
+        case Type::inet_array:
+            return INETARRAYOID;
     }
     return InvalidOid;
 }

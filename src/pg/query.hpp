@@ -49,6 +49,11 @@ enum class Type : std::uint8_t {
     oid,
     bytea,
     int8_array,
+    int4_array,
+    int2_array,
+    boolean_array,
+    timestamptz_array,
+    inet_array,
 };
 
 class Args {

@@ -18,6 +18,9 @@ char* prefix_text;
 char* default_lifetime_text;
 char* max_lifetime_text;
 char* expiry_notice_text;
+char* audit_retention_text;
+char* geoip_database_text;
+char* agent_rules_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
@@ -78,6 +81,25 @@ extern "C" void assign_max_lifetime(const char*, void* extra) {
 }
 extern "C" void assign_expiry_notice(const char*, void* extra) {
     current.expiry_notice = *static_cast<Interval*>(extra);
+}
+
+// Empty: nothing is taken away.
+extern "C" bool check_retention(char** value, void** extra, GucSource) {
+    if ((*value)[0] == '\0') {
+        *extra = nullptr;
+        return true;
+    }
+    return check_span(value, extra, false);
+}
+extern "C" void assign_retention(const char*, void* extra) {
+    current.keep_audit = extra == nullptr;
+    if (extra != nullptr) current.audit_retention = *static_cast<Interval*>(extra);
+}
+extern "C" void assign_geoip(const char* value, void*) {
+    current.geoip_database = value;
+}
+extern "C" void assign_rules(const char* value, void*) {
+    current.agent_rules = value;
 }
 
 extern "C" bool check_prefix(char** value, void** extra, GucSource) {
@@ -148,6 +170,14 @@ static void define_sizes() {
 
 void define_settings() {
     if (process_shared_preload_libraries_in_progress) define_sizes();
+    DefineCustomStringVariable(
+        "mirox_tokens.agent_rules", "Sets the file of rules by which browsers and systems are named.",
+        "It is uap-core's regexes.yaml, read by the background worker.", &agent_rules_text,
+        "/usr/share/uap-core/regexes.yaml", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, assign_rules, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.audit_retention", "Sets how long the audit log and recorded usage are kept.",
+        "Empty keeps them for good. Usage by the hour and day is taken away after the same time.",
+        &audit_retention_text, "", PGC_SIGHUP, 0, check_retention, assign_retention, nullptr);
     DefineCustomStringVariable("mirox_tokens.default_lifetime",
                                "Sets how long a token lives when issued without an expiration.", nullptr,
                                &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
@@ -155,6 +185,14 @@ void define_settings() {
     DefineCustomStringVariable(
         "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
         nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);
+    DefineCustomIntVariable("mirox_tokens.flush_interval",
+                            "Sets how often recorded uses are written to the tables.",
+                            "It is sooner when the ring fills.", &current.flush_interval, 10000, 100, 600000,
+                            PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.geoip_database", "Sets the MaxMind DB file by which addresses are placed.",
+        "Empty: locations are not known. It is read by the background worker, again when it changes.",
+        &geoip_database_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, assign_geoip, nullptr);
     DefineCustomStringVariable("mirox_tokens.jwt_issuer",
                                "Sets the claim iss of tokens that are issued in the form of a JWT.", nullptr,
                                &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);

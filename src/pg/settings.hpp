@@ -19,13 +19,18 @@ struct Settings {
     int rate_burst;  // requests at once from idle
     int max_tracked_accounts;
     int node_id;
-    int ring_size;  // MB
+    int ring_size;       // MB
+    int flush_interval;  // ms
+    const char* geoip_database;
+    const char* agent_rules;
     char* jwt_issuer;
     char* jwt_key_file;  // empty: none
     core::PrefixList prefixes;
     Interval default_lifetime;
     Interval max_lifetime;
     Interval expiry_notice;
+    bool keep_audit;           // audit_retention is not set
+    Interval audit_retention;  // unless keep_audit
 };
 
 const Settings& settings();

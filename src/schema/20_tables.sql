@@ -156,22 +156,6 @@ COMMENT ON TABLE mirox.token_secret IS 'Digests of secrets: a token''s current o
 COMMENT ON COLUMN mirox.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
 
--- The newest recorded use of each generation of a token; written by the background worker alone.
-CREATE TABLE mirox.token_usage (
-    token_id bigint NOT NULL,
-    generation integer NOT NULL,
-    uses bigint NOT NULL DEFAULT 0,
-    refusals bigint NOT NULL DEFAULT 0,
-    last_used_at timestamptz,
-    last_ip inet,
-    last_location text,
-    last_browser text,
-    last_os text,
-    PRIMARY KEY (token_id, generation)
-) WITH (fillfactor = 80);
-REVOKE ALL ON TABLE mirox.token_usage FROM PUBLIC;
-COMMENT ON TABLE mirox.token_usage IS 'Usage of each token since it was issued or last rotated (by generation)';
-
 -- ---- dump and restore: all but what the script itself fills ----------------------------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox.account_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox.session_id_seq', '');
@@ -184,4 +168,3 @@ SELECT pg_catalog.pg_extension_config_dump('mirox.session', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox.permission_group', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('mirox.token', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox.token_secret', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.token_usage', '');

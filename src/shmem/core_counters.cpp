@@ -283,6 +283,15 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
     return false;
 }
 
+bool Counters::key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key) const noexcept {
+    const CounterEntry& e = entries_[entry];
+    const std::uint64_t g = e.guard.load(memory_order_acquire);
+    if ((g & kStateMask) != kLive || e.database.load(memory_order_relaxed) != database) return false;
+    key = {database, e.generation.load(memory_order_relaxed), e.token.load(memory_order_relaxed)};
+    // Still the same token's: what was read belongs together.
+    return tag_of(e.guard.load(memory_order_acquire)) == tag_of(g);
+}
+
 void Counters::forget(std::uint32_t database) noexcept {
     for (std::uint32_t at = 0; at < head_->entries; at++) {
         CounterEntry& e = entries_[at];

@@ -123,6 +123,9 @@ class Counters {
     // A reader whose snapshot has the stored position `stored`. False when there is nothing to add.
     bool pending(const TokenKey& key, std::uint64_t stored, PendingCounts& out) const noexcept;
 
+    // For a reader of all: each index below entries(); false when no token of the database has the entry.
+    bool key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key) const noexcept;
+
     // Exclusive. Forgets a database's tokens (its extension was dropped).
     void forget(std::uint32_t database) noexcept;
 

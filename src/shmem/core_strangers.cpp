@@ -183,6 +183,12 @@ bool Strangers::read(std::uint32_t index, std::uint32_t database, StrangerCount&
     }
 }
 
+std::uint32_t Strangers::database_at(std::uint32_t index) const noexcept {
+    const StrangerSlot& s = slots_[index];
+    const std::uint64_t state = s.word.load(memory_order_acquire) & kStateMask;
+    return state == kLive || state == kClosed ? s.database.load(memory_order_acquire) : 0;
+}
+
 bool Strangers::release(std::uint32_t index, const StrangerCount& stored) noexcept {
     std::uint64_t word = stored.word;
     if (!slots_[index].word.compare_exchange_strong(word, version_of(word) + kVersionStep,

@@ -79,6 +79,8 @@ class Strangers {
     // Worker and views: each index below capacity(); false when it holds nothing of the database.
     std::uint32_t capacity() const noexcept { return head_->slots + kOverflowSlots; }
     bool read(std::uint32_t index, std::uint32_t database, StrangerCount& out) const noexcept;
+    // The database that the index holds a count of, 0 when none.
+    std::uint32_t database_at(std::uint32_t index) const noexcept;
     // After COMMIT of what read() gave: frees the slot unless it has been counted on since. True when freed.
     bool release(std::uint32_t index, const StrangerCount& stored) noexcept;
     // Frees the slots of a database that is gone; returns the refusals they held.

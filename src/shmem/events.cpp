@@ -13,6 +13,7 @@ extern "C" {
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 }
 
 namespace mirox::shmem {
@@ -28,6 +29,10 @@ constinit std::size_t mapped = 0;
 constinit Control* control_block = nullptr;
 constinit LWLock* lock = nullptr;
 constinit LaneRef lane_of_mine;
+constinit Seat* seat_of_mine = nullptr;
+// When all lanes (or seats) are taken, the next look is a second later, so that checks do not queue for the lock.
+constinit TimestampTz no_lane_until = 0;
+constinit TimestampTz no_seat_until = 0;
 
 Config wanted() {
     const auto ring_bytes = static_cast<std::uint64_t>(pg::settings().ring_size) * 1024 * 1024;
@@ -147,6 +152,7 @@ void start_events() {
     const Config config = wanted();
     if (!attach_file(config, id)) make_file(config, id);
     lane_of_mine = {};
+    seat_of_mine = nullptr;
 }
 
 Region& region() {
@@ -162,11 +168,13 @@ LWLock* region_lock() {
 LaneRef my_lane() {
     if (lane_of_mine && lane_of_mine.database() == MyDatabaseId) return lane_of_mine;
     lane_of_mine = region_view.ring().find_lane(MyDatabaseId);
-    if (!lane_of_mine) {
-        LWLockAcquire(lock, LW_EXCLUSIVE);
-        lane_of_mine = region_view.open_lane(MyDatabaseId);
-        LWLockRelease(lock);
-    }
+    if (lane_of_mine || !OidIsValid(MyDatabaseId)) return lane_of_mine;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < no_lane_until) return lane_of_mine;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    lane_of_mine = region_view.open_lane(MyDatabaseId);
+    LWLockRelease(lock);
+    if (!lane_of_mine) no_lane_until = now + USECS_PER_SEC;
     return lane_of_mine;
 }
 
@@ -174,30 +182,64 @@ void forget_lane() {
     lane_of_mine = {};
 }
 
-Seat* seat_of(std::uint32_t database, bool make) {
-    Seat* free_seat = nullptr;
-    for (Seat& seat : control_block->seats) {
-        const std::uint32_t holder = seat.database.load(std::memory_order_relaxed);
-        if (holder == database) return &seat;
-        if (holder == 0 && free_seat == nullptr) free_seat = &seat;
-    }
-    if (!make || free_seat == nullptr) return nullptr;
-    memset(static_cast<void*>(free_seat), 0, sizeof(Seat));
-    free_seat->database.store(database, std::memory_order_release);
-    return free_seat;
+Seat* my_seat() {
+    if (seat_of_mine != nullptr && seat_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId)
+        return seat_of_mine;
+    if (!OidIsValid(MyDatabaseId)) return nullptr;
+    seat_of_mine = seat_of(MyDatabaseId);
+    if (seat_of_mine != nullptr) return seat_of_mine;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < no_seat_until) return nullptr;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    seat_of_mine = make_seat(MyDatabaseId);
+    LWLockRelease(lock);
+    if (seat_of_mine == nullptr) no_seat_until = now + USECS_PER_SEC;
+    return seat_of_mine;
 }
 
+Seat* seat_of(std::uint32_t database) {
+    for (Seat& seat : control_block->seats)
+        if (seat.database.load(std::memory_order_acquire) == database) return &seat;
+    return nullptr;
+}
+
+Seat* make_seat(std::uint32_t database) {
+    Seat* seat = seat_of(database);
+    if (seat != nullptr) return seat;
+    seat = seat_of(InvalidOid);
+    if (seat == nullptr) return nullptr;
+    memset(static_cast<void*>(seat), 0, sizeof(Seat));
+    seat->database.store(database, std::memory_order_release);
+    return seat;
+}
+
+Worker* worker_of(std::uint32_t database) {
+    for (Worker& worker : control_block->workers)
+        if (worker.database.load(std::memory_order_acquire) == database) return &worker;
+    return nullptr;
+}
+
+bool is_barred(std::uint32_t database) {
+    for (const Bar& bar : control_block->bars)
+        if (bar.database == database) return true;
+    return false;
+}
+
+// Latches of processes live in shared memory for as long as the server does; one too many wakes nobody up wrongly.
 void wake_worker(std::uint32_t database) {
     if (control_block == nullptr) return;
-    for (Seat& seat : control_block->seats) {
-        if (seat.database.load(std::memory_order_acquire) != database) continue;
-        Latch* latch = seat.latch.load(std::memory_order_acquire);
+    if (Worker* worker = worker_of(database); worker != nullptr) {
+        Latch* latch = worker->latch.load(std::memory_order_acquire);
         if (latch != nullptr) {
-            // Latches of processes live in shared memory for as long as the server does; one too many wakes nobody up wrongly.
             SetLatch(latch);
             return;
         }
     }
+    wake_launcher();
+}
+
+void wake_launcher() {
+    if (control_block == nullptr) return;
     Latch* launcher = control_block->launcher.load(std::memory_order_acquire);
     if (launcher != nullptr) SetLatch(launcher);
 }

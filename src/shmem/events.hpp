@@ -6,7 +6,7 @@
 // published and not drained is there at the next start.
 //
 // Locks: region_lock() (one LWLock) exclusive for what core_*.hpp marks exclusive, shared for what it marks shared, and for the
-// control block's seats and bars; none on a check's path.
+// control block's seats, workers and bars; none on a check's path once a backend knows its lane and seat.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -16,6 +16,7 @@
 #include "shmem/core_region.hpp"
 
 extern "C" {
+#include "datatype/timestamp.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -25,21 +26,35 @@ namespace mirox::shmem {
 
 inline constexpr int kMaxDatabases = 64;
 inline constexpr int kReasonCodes = 16;  // room for store::Reason
+inline constexpr int kStripes = 16;      // so that backends that count at once meet seldom
 
-// The worker of a database, while it runs, and what it has done since the start of the server (or the last reset).
+// How reading the rules of agents and the file of locations went, for mirox.stat.
+enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid };
+
+// What has happened in a database since the start of the server. It is given to another database only when its own is gone.
 struct Seat {
-    std::atomic<std::uint32_t> database;  // 0: free
-    std::atomic<std::int32_t> pid;        // 0: no worker
-    std::atomic<Latch*> latch;            // of the worker; null: none
-    std::atomic<std::uint64_t> checks[kReasonCodes];
+    std::atomic<std::uint32_t> database;   // 0: free
+    std::atomic<std::uint32_t> geo;        // Enricher
+    std::atomic<std::uint32_t> agents;     // Enricher
+    std::atomic<std::uint64_t> requested;  // calls of flush()
+    std::atomic<std::uint64_t> completed;  // of those, which a whole drain has followed
     std::atomic<std::uint64_t> drains;
-    std::atomic<std::uint64_t> flushed;        // events written to the tables
-    std::atomic<std::uint64_t> drain_us;       // time spent in drains
-    std::atomic<std::int64_t> last_drain_at;   // TimestampTz, 0: none
-    std::atomic<std::int64_t> stats_reset_at;  // TimestampTz, 0: never
-    std::atomic<std::uint64_t> dropped_before_reset;
-    std::atomic<std::uint32_t> geo_state;  // worker's own codes, for mirox.stat
-    std::atomic<std::uint32_t> agent_state;
+    std::atomic<std::uint64_t> failures;
+    std::atomic<std::uint64_t> flushed;                      // events written to the tables
+    std::atomic<std::uint64_t> drain_us;                     // time spent in drains
+    std::atomic<std::int64_t> last_drain_at;                 // TimestampTz, 0: none
+    std::atomic<std::int64_t> stats_reset_at;                // TimestampTz, 0: never
+    std::atomic<std::uint64_t> dropped_before, torn_before;  // at the last reset
+    struct alignas(kCacheLine) {
+        std::atomic<std::uint64_t> of[kReasonCodes];
+    } checks[kStripes];
+};
+
+// A worker that runs, and the database that it works on.
+struct Worker {
+    std::atomic<std::uint32_t> database;  // 0: free
+    std::atomic<std::int32_t> pid;
+    std::atomic<Latch*> latch;
 };
 
 // A database whose worker must stay away while a command needs it empty.
@@ -50,9 +65,11 @@ struct Bar {
 
 struct Control {
     std::atomic<Latch*> launcher;
-    ConditionVariable drained;  // broadcast after each drain and when a worker leaves
-    Seat seats[kMaxDatabases];
+    std::atomic<std::uint32_t> starved;  // 1: a database waits for a worker and there is no room for one more
+    ConditionVariable drained;           // broadcast after each drain and when a worker leaves
+    Worker workers[kMaxDatabases];
     Bar bars[kMaxDatabases];
+    Seat seats[kMaxDatabases];
 };
 
 // Called by region.cpp's hooks, in the postmaster.
@@ -68,12 +85,22 @@ LWLock* region_lock();
 LaneRef my_lane();
 void forget_lane();
 
-// The seat of a database; made when `make`. Null when there is none or no room. Call with region_lock() held (exclusive to
-// make).
-Seat* seat_of(std::uint32_t database, bool make);
+// This database's seat, made when it has none yet; null when there is no room for one.
+Seat* my_seat();
+
+// The seat of a database, null when it has none. No lock.
+Seat* seat_of(std::uint32_t database);
+// The same, made when there is room. Call with region_lock() held exclusively.
+Seat* make_seat(std::uint32_t database);
+
+// The worker of a database, null when none runs. No lock; hold one to act on it.
+Worker* worker_of(std::uint32_t database);
+// Whether a command wants the database empty. Call with region_lock() held.
+bool is_barred(std::uint32_t database);
 
 // Wakes the database's worker, or else the launcher, which starts one. No lock, no ERROR.
 void wake_worker(std::uint32_t database);
+void wake_launcher();
 
 // Bytes of the file.
 std::size_t events_size();

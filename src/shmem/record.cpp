@@ -7,8 +7,8 @@
 #include "shmem/events.hpp"
 
 extern "C" {
+#include "access/xlog.h"
 #include "mb/pg_wchar.h"
-#include "pgstat.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
@@ -58,6 +58,12 @@ void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;
     const TimestampTz now = GetCurrentTimestamp();
+    Seat* seat = my_seat();
+    if (seat != nullptr)
+        seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason % kReasonCodes].fetch_add(
+            1, std::memory_order_relaxed);
+    // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
+    LaneRef lane = my_lane();
     if (use.kind == UseKind::stranger) {
         shared.stranger(MyDatabaseId, now, stored_address(use.client), static_cast<std::uint16_t>(use.status),
                         use.reason);
@@ -77,20 +83,19 @@ void record_use(const Use& use) {
     event.address = stored_address(use.client);
     event.scope = use.scope.substr(0, Min(use.scope.size(), kMaxScopeText));
     event.agent = stored_agent(use.agent);
-    LaneRef lane = my_lane();
-    Published published;
-    for (int tries = 0;; tries++) {
-        if (!lane) break;
-        published = shared.record(lane, event);
+    for (int tries = 0; lane; tries++) {
+        const Published published = shared.record(lane, event);
         if (published.wake) wake_worker(MyDatabaseId);
         if (published.status == PublishStatus::ok) return;
         if (published.status == PublishStatus::no_lane) {
             forget_lane();
             lane = my_lane();
-        } else {
-            pg_usleep(kWaitUs);
+            if (tries > kWaits) break;
+            continue;
         }
-        if (tries == kWaits) break;
+        // Where no worker can come (a standby, a server in single-user mode) there is nothing to wait for.
+        if (tries >= kWaits || !IsUnderPostmaster || RecoveryInProgress()) break;
+        pg_usleep(kWaitUs);
     }
     shared.count_drop(lane);
 }

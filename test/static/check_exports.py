@@ -1,7 +1,7 @@
 """The library exports what the install script names, and nothing else."""
 import re
 
-from tree import ROOT, created, report, run
+from tree import ROOT, created, cxx_code, files, report, run
 
 library = ROOT / "mirox_tokens.so"
 named, wrong = set(), []
@@ -17,7 +17,10 @@ if not library.is_file():
 else:
     exported = {line.split()[-1] for line in run("nm", "-D", "--defined-only", library.name).stdout.splitlines()}
     wanted = named | {"pg_finfo_" + name for name in named}
-    rest = {symbol for symbol in exported if symbol not in ("_PG_init", "Pg_magic_func")}
+    # Mains of background workers are named to the server by C code.
+    mains = {"mirox_" + name for path in files("src/**/*.cpp") for name in re.findall(r"^MIROX_WORKER\((\w+)\)", cxx_code(path), re.M)}
+    wrong += [f"a worker's main, not exported: {symbol}" for symbol in sorted(mains - exported)]
+    rest = {symbol for symbol in exported if symbol not in ("_PG_init", "Pg_magic_func")} - mains
     wrong += [f"exported, not in the script: {symbol}" for symbol in sorted(rest - wanted)]
     wrong += [f"in the script, not exported: {symbol}" for symbol in sorted(wanted - rest)]
     wrong += [f"not exported: {symbol}" for symbol in ("_PG_init", "Pg_magic_func") if symbol not in exported]

@@ -1,0 +1,223 @@
+// SQL-callable functions on recorded use: waiting for a drain, what still stands in shared memory, the worker's health.
+//
+// Locks: region_lock() shared while the ring is read, exclusive to make a seat.
+#include "pg/entry.hpp"
+#include "pg/network.hpp"
+#include "pg/query.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "shmem/events.hpp"
+#include "shmem/region.hpp"
+#include "store/actor.hpp"
+#include "store/check.hpp"
+#include "store/sessions.hpp"
+#include "store/tokens.hpp"
+#include "worker/presence.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/array.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+using namespace mirox;
+using store::Actor;
+
+namespace {
+
+shmem::Region& require_region() {
+    shmem::Region& region = shmem::region();
+    if (!region)
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("mirox_tokens must be loaded when the server starts"),
+                    errhint("Add mirox_tokens to shared_preload_libraries and restart the server."));
+    return region;
+}
+
+// Until the worker has told the counters what an earlier start of the server wrote, they would count it twice.
+constexpr int kSettleTries = 200;
+void wait_until_settled(shmem::Region& region, shmem::LaneRef lane, std::uint64_t stored) {
+    for (int i = 0; i < kSettleTries && region.unsettled(lane) && stored > region.ring().freed(lane); i++) {
+        if (RecoveryInProgress()) return;
+        if (i == 0) shmem::wake_worker(MyDatabaseId);
+        CHECK_FOR_INTERRUPTS();
+        pg_usleep(10'000);
+    }
+}
+
+core::Address core_address(const shmem::Address& address) {
+    core::Address out = {};
+    out.family = address.family == 4 ? core::AddressFamily::ipv4 : core::AddressFamily::ipv6;
+    memcpy(out.bytes.data(), address.bytes, sizeof(address.bytes));
+    return out;
+}
+
+void put_pending(ReturnSetInfo* info, const shmem::Region& region, const shmem::TokenKey& key,
+                 std::uint64_t stored) {
+    shmem::PendingCounts counts;
+    if (!region.counters().pending(key, stored, counts)) return;
+    if (counts.uses == 0 && counts.refusals == 0) return;
+    Datum values[8] = {};
+    bool nulls[8] = {};
+    values[0] = Int64GetDatum(key.token);
+    values[1] = Int32GetDatum(key.generation);
+    values[2] = Int64GetDatum(static_cast<std::int64_t>(counts.uses));
+    values[3] = Int64GetDatum(static_cast<std::int64_t>(counts.refusals));
+    values[4] = TimestampTzGetDatum(counts.last_used);
+    nulls[4] = counts.last_used == 0 || counts.uses == 0;
+    values[5] = TimestampTzGetDatum(counts.last_refused);
+    nulls[5] = counts.last_refused == 0 || counts.refusals == 0;
+    nulls[6] = nulls[4] || counts.last_address.family == 0;
+    if (!nulls[6]) values[6] = pg::inet_datum(core_address(counts.last_address));
+    values[7] = Int64GetDatum(static_cast<std::int64_t>(counts.last_agent));
+    nulls[7] = nulls[4] || counts.last_agent == 0;
+    tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
+}
+
+}  // namespace
+
+MIROX_FUNCTION(begin_recording) {
+    worker::begin_recording();
+    PG_RETURN_VOID();
+}
+
+MIROX_FUNCTION(ring_ids) {
+    std::uint64_t ids[shmem::kKeptRingIds];
+    const std::size_t count = require_region().ring_ids(ids);
+    Datum values[shmem::kKeptRingIds];
+    for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
+    PG_RETURN_ARRAYTYPE_P(construct_array(values, static_cast<int>(count), INT8OID, sizeof(std::int64_t),
+                                          FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+MIROX_FUNCTION(pending_uses) {
+    InitMaterializedSRF(fcinfo, 0);
+    shmem::Region& region = require_region();
+    auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
+    wait_until_settled(region, region.ring().find_lane(MyDatabaseId), stored);
+    if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2)) {
+        put_pending(info, region, {MyDatabaseId, PG_GETARG_INT32(2), PG_GETARG_INT64(1)}, stored);
+        return (Datum)0;
+    }
+    shmem::TokenKey key;
+    for (std::uint32_t i = 0; i < region.counters().entries(); i++)
+        if (region.counters().key_at(i, MyDatabaseId, key)) put_pending(info, region, key, stored);
+    return (Datum)0;
+}
+
+namespace {
+
+// Copies of a token's waiting events, so that no lock is held while rows are made.
+struct Waiting {
+    std::int64_t at;
+    std::uint16_t status;
+    std::uint8_t reason;
+    shmem::Address address;
+    std::uint32_t agent_at, agent_size, scope_at, scope_size;  // in `texts`
+};
+constexpr std::uint32_t kMostWaiting = 10000;
+
+}  // namespace
+
+MIROX_FUNCTION(waiting_uses) {
+    InitMaterializedSRF(fcinfo, 0);
+    shmem::Region& region = require_region();
+    auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) return (Datum)0;
+    const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
+    const std::int64_t token = PG_GETARG_INT64(1);
+    const std::int32_t generation = PG_GETARG_INT32(2);
+    StringInfoData texts;
+    initStringInfo(&texts);
+    enlargeStringInfo(&texts, 64 * 1024);
+    auto* found = static_cast<Waiting*>(palloc(sizeof(Waiting) * kMostWaiting));
+    std::uint32_t count = 0;
+    LWLockAcquire(shmem::region_lock(), LW_SHARED);
+    shmem::RingReader reader(region.ring(), region.ring().find_lane(MyDatabaseId));
+    shmem::StoredEvent stored_event;
+    for (;;) {
+        const shmem::ReadStatus status = reader.next(stored_event);
+        if (status == shmem::ReadStatus::new_ring_id) continue;
+        if (status != shmem::ReadStatus::event) break;
+        const shmem::Event& event = stored_event.event;
+        if (stored_event.begin < stored || event.token != token || event.generation != generation) continue;
+        if (count == kMostWaiting) break;
+        found[count++] = {event.at,
+                          event.status,
+                          event.reason,
+                          event.address,
+                          static_cast<std::uint32_t>(texts.len),
+                          static_cast<std::uint32_t>(event.agent.size()),
+                          static_cast<std::uint32_t>(texts.len + event.agent.size()),
+                          static_cast<std::uint32_t>(event.scope.size())};
+        appendBinaryStringInfo(&texts, event.agent.data(), static_cast<int>(event.agent.size()));
+        appendBinaryStringInfo(&texts, event.scope.data(), static_cast<int>(event.scope.size()));
+    }
+    LWLockRelease(shmem::region_lock());
+    for (std::uint32_t i = 0; i < count; i++) {
+        const Waiting& event = found[i];
+        Datum values[7] = {};
+        bool nulls[7] = {};
+        values[0] = TimestampTzGetDatum(event.at);
+        values[1] = Int16GetDatum(static_cast<std::int16_t>(event.status));
+        values[2] = pg::text_datum(
+            store::outcome_of(static_cast<store::Reason>(event.reason < store::kReasons ? event.reason : 0))
+                .reason);
+        nulls[3] = event.address.family == 0;
+        if (!nulls[3]) values[3] = pg::inet_datum(core_address(event.address));
+        values[4] = pg::text_datum(pg::from_utf8_lossy({texts.data + event.agent_at, event.agent_size}));
+        nulls[4] = event.agent_size == 0;
+        values[5] = pg::text_datum(pg::from_utf8_lossy({texts.data + event.scope_at, event.scope_size}));
+        nulls[5] = event.scope_size == 0;
+        values[6] = Int64GetDatum(1);
+        tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
+    }
+    return (Datum)0;
+}
+
+MIROX_FUNCTION(flush) {
+    shmem::Region& region = require_region();
+    if (RecoveryInProgress())
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("recorded uses cannot be written during recovery"),
+                    errhint("They wait in shared memory until this server is promoted."));
+    const shmem::LaneRef lane = region.ring().find_lane(MyDatabaseId);
+    const std::uint64_t target = region.ring().claimed(lane);
+    shmem::Seat* seat = shmem::my_seat();
+    if (seat == nullptr)
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                    errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
+                    errhint("Drop databases that are not used, or call this again when one is gone."));
+    const std::uint64_t request = seat->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
+    ConditionVariablePrepareToSleep(&shmem::control().drained);
+    for (;;) {
+        const bool drained =
+            region.ring().applied(lane) >= target || region.ring().find_lane(MyDatabaseId).key != lane.key;
+        if (drained && seat->completed.load(std::memory_order_acquire) >= request) break;
+        shmem::wake_worker(MyDatabaseId);
+        (void)ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
+    }
+    ConditionVariableCancelSleep();
+    PG_RETURN_VOID();
+}
+
+// On usage_minute: what is closed stays as it is; retention alone takes rows away.
+MIROX_FUNCTION(usage_guard) {
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"),
+                    errhint("It is internal to mirox_tokens."));
+    auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
+    const Actor* actor = store::current_actor();
+    if (TRIGGER_FIRED_BY_DELETE(data->tg_event) && actor != nullptr && actor->maintenance)
+        return PointerGetDatum(data->tg_trigtuple);
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded usage of closed minutes is append-only"),
+                errdetail("Only the retention job takes rows from it."),
+                errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
+    PG_RETURN_NULL();
+}

@@ -1,0 +1,58 @@
+// A transaction of a background process (see transaction.hpp). Takes no locks.
+#include "pg/transaction.hpp"
+
+#include "pg/entry.hpp"
+#include "pg/pgcall.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "pgstat.h"
+#include "utils/snapmgr.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+void keep(const char* text, char (&out)[256]) {
+    const char* from = text == nullptr ? "" : text;
+    const int length = pg_mbcliplen(from, static_cast<int>(strlen(from)), static_cast<int>(sizeof(out)) - 1);
+    memcpy(out, from, static_cast<std::size_t>(length));
+    out[length] = '\0';
+}
+
+void run_step(void (*step)(void*), void* state) {
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    guard(step, state);
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+}
+
+}  // namespace
+
+bool in_transaction(void (*step)(void*), void* state, Trouble& trouble) {
+    const MemoryContext context = CurrentMemoryContext;
+    ErrorData* data = nullptr;
+    int code = 0;
+    try {
+        pg_call([&] { run_step(step, state); });
+    } catch (const PgError& e) {
+        code = e.sqlstate();
+        data = e.data();
+    }
+    if (code != 0) {
+        trouble.sqlstate = code;
+        keep(data == nullptr ? "out of memory" : data->message, trouble.message);
+        keep(data == nullptr ? nullptr : data->detail, trouble.detail);
+        // As PostgresMain does: nothing of the failed transaction is left, a request to cancel it has been served.
+        HOLD_INTERRUPTS();
+        QueryCancelPending = false;
+        AbortCurrentTransaction();
+        RESUME_INTERRUPTS();
+    }
+    MemoryContextSwitchTo(context);
+    return code == 0;
+}
+
+}  // namespace mirox::pg

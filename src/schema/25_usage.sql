@@ -1,0 +1,233 @@
+-- Recorded use. Written by the background worker alone (src/worker), one transaction a batch of events; no user's
+-- statement writes here or locks a row, so that an open transaction holds up no drain. No foreign keys.
+--
+-- A star: what was used, from where, with what and how it ended is one row of `caller`; the tables by time hold its id, a
+-- count and the first and last instant. Uses of the minutes still open stand in usage_open; when a minute has closed they
+-- move to usage_minute, which is never changed from then on, and are added to usage_hour and usage_day in the same
+-- transaction. A use that comes late (recovered after a crash) makes a row of its own for its minute.
+--
+-- In caller nothing is NULL, so that one unique index finds a row: 0 is no token, session, account or agent; 0.0.0.0/0 no
+-- address; an empty text no location or scope.
+
+CREATE SEQUENCE mirox.agent_id_seq;
+CREATE SEQUENCE mirox.caller_id_seq;
+CREATE SEQUENCE mirox.stranger_serial_seq;
+REVOKE ALL ON SEQUENCE mirox.agent_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.caller_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox.stranger_serial_seq FROM PUBLIC;
+
+CREATE TABLE mirox.agent (
+    agent_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.agent_id_seq') PRIMARY KEY,
+    agent text COLLATE "C" NOT NULL UNIQUE,
+    key bigint NOT NULL,
+    browser text,
+    os text,
+    resolved boolean NOT NULL
+);
+REVOKE ALL ON TABLE mirox.agent FROM PUBLIC;
+CREATE INDEX agent_key ON mirox.agent (key);
+CREATE INDEX agent_unresolved ON mirox.agent (agent_id) WHERE NOT resolved;
+COMMENT ON TABLE mirox.agent IS 'Each distinct user agent once, with the browser and system it names';
+COMMENT ON COLUMN mirox.agent.key IS 'Its name in shared memory: a hash of the text';
+COMMENT ON COLUMN mirox.agent.resolved IS 'False: the rules could not be read then; the worker tries again';
+
+CREATE TABLE mirox.caller (
+    caller_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.caller_id_seq') PRIMARY KEY,
+    token_id bigint NOT NULL,
+    session_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    agent_id bigint NOT NULL,
+    generation integer NOT NULL,
+    status smallint NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    ip inet NOT NULL,
+    location text COLLATE "C" NOT NULL,
+    scope text COLLATE "C" NOT NULL
+);
+REVOKE ALL ON TABLE mirox.caller FROM PUBLIC;
+CREATE UNIQUE INDEX caller_key ON mirox.caller
+    (token_id, generation, session_id, account_id, agent_id, ip, status, reason, scope, location);
+CREATE INDEX caller_account ON mirox.caller (account_id);
+COMMENT ON TABLE mirox.caller IS
+    'Each distinct combination of token, generation, session, address, place, agent, scope and outcome once';
+
+CREATE TABLE mirox.usage_open (
+    minute timestamptz NOT NULL,
+    caller_id bigint NOT NULL,
+    requests bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (minute, caller_id)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
+REVOKE ALL ON TABLE mirox.usage_open FROM PUBLIC;
+CREATE INDEX usage_open_caller ON mirox.usage_open (caller_id);
+COMMENT ON TABLE mirox.usage_open IS 'Uses of the minutes that are still open';
+
+CREATE TABLE mirox.usage_minute (
+    minute timestamptz NOT NULL,
+    caller_id bigint NOT NULL,
+    requests bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL
+);
+REVOKE ALL ON TABLE mirox.usage_minute FROM PUBLIC;
+CREATE INDEX usage_minute_caller ON mirox.usage_minute (caller_id, minute);
+CREATE INDEX usage_minute_at ON mirox.usage_minute (first_at);
+COMMENT ON TABLE mirox.usage_minute IS 'Uses of closed minutes; never changed, taken away by mirox_tokens.audit_retention alone';
+
+CREATE TABLE mirox.usage_hour (
+    hour timestamptz NOT NULL,
+    caller_id bigint NOT NULL,
+    requests bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (caller_id, hour)
+) WITH (fillfactor = 80);
+REVOKE ALL ON TABLE mirox.usage_hour FROM PUBLIC;
+CREATE INDEX usage_hour_hour ON mirox.usage_hour (hour);
+COMMENT ON TABLE mirox.usage_hour IS 'Closed minutes by the hour. Read it through the view usage_hourly';
+
+CREATE TABLE mirox.usage_day (
+    day date NOT NULL,
+    caller_id bigint NOT NULL,
+    requests bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (caller_id, day)
+) WITH (fillfactor = 80);
+REVOKE ALL ON TABLE mirox.usage_day FROM PUBLIC;
+CREATE INDEX usage_day_day ON mirox.usage_day (day);
+COMMENT ON TABLE mirox.usage_day IS 'Closed minutes by the day in UTC. Read it through the view usage_daily';
+
+-- The newest recorded use of each generation of a token. Rotation raises the generation and writes nothing here.
+CREATE TABLE mirox.token_usage (
+    token_id bigint NOT NULL,
+    generation integer NOT NULL,
+    uses bigint NOT NULL DEFAULT 0,
+    refusals bigint NOT NULL DEFAULT 0,
+    last_used_at timestamptz,
+    last_refused_at timestamptz,
+    last_ip inet,
+    last_location text,
+    last_browser text,
+    last_os text,
+    PRIMARY KEY (token_id, generation)
+) WITH (fillfactor = 70);
+REVOKE ALL ON TABLE mirox.token_usage FROM PUBLIC;
+COMMENT ON TABLE mirox.token_usage IS 'Usage of each token since it was issued or last rotated (by generation)';
+
+-- Refusals without a known token. (node, ring_id, serial) names a life of a slot in shared memory, whose count only grows.
+-- Of a minute that is over, the networks with most requests keep their row, the rest are added up without an address.
+CREATE TABLE mirox.stranger (
+    node integer NOT NULL,
+    ring_id bigint NOT NULL,
+    serial bigint NOT NULL,
+    minute timestamptz NOT NULL,
+    network cidr,
+    location text COLLATE "C",
+    status smallint NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    requests bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (node, ring_id, serial)
+);
+REVOKE ALL ON TABLE mirox.stranger FROM PUBLIC;
+CREATE INDEX stranger_minute ON mirox.stranger (minute);
+COMMENT ON TABLE mirox.stranger IS 'Refusals of callers without a known token, by minute and network; after a day by the hour';
+
+-- The thresholds that a token's owner has been told of, so that each is told once.
+CREATE TABLE mirox.notice (
+    token_id bigint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    days integer NOT NULL,
+    sent_at timestamptz NOT NULL,
+    PRIMARY KEY (token_id, expires_at, days)
+);
+REVOKE ALL ON TABLE mirox.notice FROM PUBLIC;
+CREATE INDEX token_expiry ON mirox.token (expires_at) WHERE revoked_at IS NULL;
+COMMENT ON TABLE mirox.notice IS 'Notices of expiration that were sent, once a token, expiration and threshold';
+
+-- Up to where the events of a ring have been written here, in the transaction that wrote them.
+-- Not dumped: it belongs to this server's ring, and a restored position would skip or double events of another.
+CREATE TABLE mirox.drain_position (
+    node integer NOT NULL,
+    ring_id bigint NOT NULL,
+    database oid NOT NULL,
+    "position" bigint NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (node, ring_id, database)
+) WITH (fillfactor = 50);
+REVOKE ALL ON TABLE mirox.drain_position FROM PUBLIC;
+COMMENT ON TABLE mirox.drain_position IS 'Up to where the events of each ring in shared memory have been written';
+
+CREATE FUNCTION mirox.usage_guard() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_usage_guard' LANGUAGE C;
+REVOKE ALL ON FUNCTION mirox.usage_guard() FROM PUBLIC;
+COMMENT ON FUNCTION mirox.usage_guard() IS 'Internal: keeps closed minutes as they are';
+CREATE TRIGGER usage_append_only BEFORE UPDATE OR DELETE ON mirox.usage_minute
+    FOR EACH ROW EXECUTE FUNCTION mirox.usage_guard();
+CREATE TRIGGER usage_no_truncate BEFORE TRUNCATE ON mirox.usage_minute
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox.usage_guard();
+
+-- What an earlier extension of this database left in shared memory is none of this one's.
+CREATE FUNCTION mirox.begin_recording() RETURNS void
+    AS 'MODULE_PATHNAME', 'mirox_begin_recording' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.begin_recording() FROM PUBLIC;
+COMMENT ON FUNCTION mirox.begin_recording() IS
+    'Internal: has what an earlier mirox_tokens of this database left in shared memory discarded when this transaction commits';
+SELECT mirox.begin_recording();
+
+-- What stands in shared memory and not yet in the tables. The argument is the position that the tables hold in the very
+-- snapshot of the query, so that nothing is shown twice or not at all.
+CREATE FUNCTION mirox.ring_ids() RETURNS bigint[]
+    AS 'MODULE_PATHNAME', 'mirox_ring_ids' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE FUNCTION mirox.pending_uses(
+    stored bigint, token bigint DEFAULT NULL, token_generation integer DEFAULT NULL,
+    OUT token_id bigint, OUT generation integer, OUT uses bigint, OUT refusals bigint, OUT last_used_at timestamptz,
+    OUT last_refused_at timestamptz, OUT last_ip inet, OUT agent_key bigint) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'mirox_pending_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+CREATE FUNCTION mirox.waiting_uses(
+    stored bigint, token bigint, token_generation integer,
+    OUT at timestamptz, OUT status smallint, OUT reason text, OUT ip inet, OUT user_agent text, OUT scope text,
+    OUT requests bigint) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'mirox_waiting_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+REVOKE ALL ON FUNCTION mirox.ring_ids() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox.pending_uses(bigint, bigint, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox.waiting_uses(bigint, bigint, integer) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.ring_ids() IS 'Internal: the names that this server''s ring of events has had, newest first';
+COMMENT ON FUNCTION mirox.pending_uses(bigint, bigint, integer) IS
+    'Internal: counts of tokens'' uses that the tables do not hold yet; of one token when it is given';
+COMMENT ON FUNCTION mirox.waiting_uses(bigint, bigint, integer) IS
+    'Internal: one token''s events that the tables do not hold yet';
+
+CREATE VIEW mirox.drained AS
+    SELECT COALESCE(pg_catalog.max(p."position"), 0)::bigint AS "position"
+    FROM mirox.drain_position p
+    WHERE p.ring_id = ANY (mirox.ring_ids())
+      AND p.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+REVOKE ALL ON TABLE mirox.drained FROM PUBLIC;
+COMMENT ON VIEW mirox.drained IS 'Internal: up to where this database''s events have been written, in the reader''s snapshot';
+
+CREATE FUNCTION mirox.flush() RETURNS void
+    AS 'MODULE_PATHNAME', 'mirox_flush' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.flush() FROM PUBLIC;
+COMMENT ON FUNCTION mirox.flush() IS
+    'Waits until every use of this database that was recorded before the call is written to the tables';
+
+INSERT INTO mirox.access_rule (object, kind, level) VALUES
+    ('mirox.flush()', 'function', 'admin');
+
+-- ---- dump and restore: all but the positions ---------------------------------------------------------------------------
+SELECT pg_catalog.pg_extension_config_dump('mirox.agent_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.caller_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.stranger_serial_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.agent', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.caller', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.usage_open', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.usage_minute', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.usage_hour', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.usage_day', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.token_usage', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.stranger', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox.notice', '');

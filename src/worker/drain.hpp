@@ -1,0 +1,30 @@
+// From the ring to the tables: each batch of events in one transaction with the position that it reaches, applied exactly once
+// (see shmem/core_region.hpp for the steps).
+//
+// Locks: ordinary row and table locks of the statements, with lock_timeout; region_lock() exclusive for freeing what was written.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "pg/transaction.hpp"
+#include "shmem/events.hpp"
+
+namespace mirox::worker {
+
+enum class Drained : std::uint8_t {
+    all,     // everything published before the call is in the tables
+    later,   // an event is still being written by its backend: come back
+    absent,  // the extension is not in this database (any more)
+    failed,  // a transaction was rolled back: `trouble` says why
+};
+
+Drained drain_events(shmem::Seat* seat, pg::Trouble& trouble);
+Drained drain_strangers(pg::Trouble& trouble);
+
+// An address as an inet Datum; 0.0.0.0/0 for none.
+Datum stored_inet(const shmem::Address& address);
+
+// An array Datum of non-NULL (or, with nulls, some NULL) elements of a built-in type.
+Datum array_datum(Oid type, Datum* values, bool* nulls, int count);
+
+}  // namespace mirox::worker

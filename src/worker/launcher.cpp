@@ -1,0 +1,311 @@
+// The launcher: starts a worker for each database whose lane of the ring has events, and every hour one for each database in
+// turn. It holds no database itself, and finds them in pg_database as autovacuum's launcher does. Events of databases that are
+// gone are discarded and counted.
+//
+// Locks: region_lock(), shared to look and exclusive to close lanes and free seats; AccessShareLock on pg_database in short
+// transactions.
+#include "worker/worker.hpp"
+
+#include "pg/entry.hpp"
+#include "pg/settings.hpp"
+#include "pg/transaction.hpp"
+#include "shmem/events.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_database.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+namespace mirox::worker {
+namespace {
+
+constexpr TimestampTz kVisits = USECS_PER_HOUR;
+constexpr TimestampTz kFirstVisits = 30 * USECS_PER_SEC;
+constexpr TimestampTz kStarting = 10 * USECS_PER_SEC;  // how long a start may take before it is tried again
+constexpr int kAtOnce = 2;                             // visits
+constexpr int kMaxStarts = shmem::kMaxDatabases * 2;
+
+// A worker that was asked for.
+struct Start {
+    Oid database;  // InvalidOid: free
+    BackgroundWorkerHandle* handle;
+    TimestampTz at;
+    int in_vain;  // starts in a row that did nothing for the database
+    bool visit;
+};
+
+struct State {
+    Start starts[kMaxStarts];
+    Oid* databases;  // those that can be connected to; palloc'd in `kept`
+    int database_count;
+    Oid* every;  // all there are
+    int every_count;
+    Oid* to_visit;
+    int visit_count;
+    TimestampTz next_visits;
+    bool said_full;
+    MemoryContext kept;
+};
+
+void leave(int, Datum) {
+    shmem::control().launcher.store(nullptr, std::memory_order_release);
+}
+
+void list_databases(void* at) {
+    State& state = *static_cast<State*>(at);
+    Relation databases = table_open(DatabaseRelationId, AccessShareLock);
+    TableScanDesc scan = table_beginscan_catalog(databases, 0, nullptr);
+    MemoryContextReset(state.kept);
+    int room = 64;
+    state.databases = static_cast<Oid*>(MemoryContextAlloc(state.kept, sizeof(Oid) * room));
+    state.every = static_cast<Oid*>(MemoryContextAlloc(state.kept, sizeof(Oid) * room));
+    state.database_count = state.every_count = 0;
+    while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+        const auto* database = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+        if (state.every_count == room) {
+            room *= 2;
+            state.databases = static_cast<Oid*>(repalloc(state.databases, sizeof(Oid) * room));
+            state.every = static_cast<Oid*>(repalloc(state.every, sizeof(Oid) * room));
+        }
+        state.every[state.every_count++] = database->oid;
+        if (database->datallowconn && database->datconnlimit != -2)
+            state.databases[state.database_count++] = database->oid;
+    }
+    table_endscan(scan);
+    table_close(databases, AccessShareLock);
+}
+
+bool holds(const Oid* list, int count, Oid database) {
+    for (int i = 0; i < count; i++)
+        if (list[i] == database) return true;
+    return false;
+}
+
+// Gives up what is left of databases that are gone.
+void forget_gone(const State& state) {
+    shmem::Region& region = shmem::region();
+    for (std::uint32_t i = 0; i < region.ring().lane_count(); i++) {
+        const shmem::LaneRef lane = region.ring().lane_at(i);
+        if (!lane || holds(state.every, state.every_count, lane.database())) continue;
+        LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+        const bool closed = region.close_lane(lane.database());
+        LWLockRelease(shmem::region_lock());
+        if (closed)
+            ereport(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone",
+                                lane.database()));
+    }
+    for (std::uint32_t i = 0; i < region.strangers().capacity(); i++) {
+        const Oid database = region.strangers().database_at(i);
+        if (!OidIsValid(database) || holds(state.every, state.every_count, database)) continue;
+        LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+        region.strangers().forget(database);
+        LWLockRelease(shmem::region_lock());
+    }
+    for (shmem::Seat& seat : shmem::control().seats) {
+        const Oid database = seat.database.load(std::memory_order_relaxed);
+        if (!OidIsValid(database) || holds(state.every, state.every_count, database)) continue;
+        LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+        seat.database.store(InvalidOid, std::memory_order_release);
+        LWLockRelease(shmem::region_lock());
+    }
+}
+
+Start* start_of(State& state, Oid database) {
+    for (Start& start : state.starts)
+        if (start.database == database) return &start;
+    return nullptr;
+}
+
+// True while a worker that was asked for is about to be there.
+bool is_starting(Start& start, TimestampTz now) {
+    if (start.handle == nullptr) return false;
+    pid_t pid;
+    const BgwHandleStatus status = GetBackgroundWorkerPid(start.handle, &pid);
+    if (status == BGWH_NOT_YET_STARTED && now - start.at < kStarting) return true;
+    if (status == BGWH_STARTED) return true;
+    pfree(start.handle);
+    start.handle = nullptr;
+    return false;
+}
+
+enum class Asked : std::uint8_t { started, waits, full };
+
+// Asks the postmaster for a worker. One that came and went in vain is asked for again ever later, up to a minute.
+Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
+    Start* start = start_of(state, database);
+    if (start == nullptr) start = start_of(state, InvalidOid);
+    if (start == nullptr) {
+        for (Start& old : state.starts)
+            if (!is_starting(old, now)) {
+                start = &old;
+                break;
+            }
+        if (start == nullptr) return Asked::waits;
+        *start = {};
+    }
+    if (start->database != database) *start = {};
+    start->database = database;
+    if (is_starting(*start, now)) return Asked::waits;
+    const TimestampTz pause =
+        Min(USECS_PER_MINUTE, (start->in_vain > 8 ? 600 : (1L << start->in_vain)) * 100'000L);
+    if (start->at != 0 && start->in_vain > 0 && now - start->at < pause) return Asked::waits;
+    LWLockAcquire(shmem::region_lock(), LW_SHARED);
+    const bool barred = shmem::is_barred(database);
+    LWLockRelease(shmem::region_lock());
+    if (barred) return Asked::waits;
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    worker.bgw_main_arg = ObjectIdGetDatum(database);
+    worker.bgw_notify_pid = MyProcPid;
+    strlcpy(worker.bgw_library_name, "mirox_tokens", BGW_MAXLEN);
+    strlcpy(worker.bgw_function_name, "mirox_worker_main", BGW_MAXLEN);
+    strlcpy(worker.bgw_type, "mirox_tokens worker", BGW_MAXLEN);
+    snprintf(worker.bgw_name, BGW_MAXLEN, "mirox_tokens worker for database %u", database);
+    strlcpy(worker.bgw_extra, visit ? kVisit : kOnDemand, BGW_EXTRALEN);
+    const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+    const bool registered = RegisterDynamicBackgroundWorker(&worker, &start->handle);
+    MemoryContextSwitchTo(before);
+    if (!registered) {
+        start->handle = nullptr;
+        shmem::control().starved.store(1, std::memory_order_relaxed);
+        if (!state.said_full)
+            ereport(LOG, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
+                    errdetail("Recorded uses wait in shared memory; it is tried again."),
+                    errhint("Raise max_worker_processes."));
+        state.said_full = true;
+        return Asked::full;
+    }
+    start->in_vain++;
+    start->at = now;
+    start->visit = visit;
+    return Asked::started;
+}
+
+bool has_strangers(Oid database) {
+    const shmem::Strangers& strangers = shmem::region().strangers();
+    if (strangers.used() == 0 && strangers.overflowed() == 0) return false;
+    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
+        if (strangers.database_at(i) == database) return true;
+    return false;
+}
+
+// A worker that has drained or served was no start in vain.
+void note_work(State& state, Oid database) {
+    Start* start = start_of(state, database);
+    if (start != nullptr) start->in_vain = 0;
+}
+
+bool wants_worker(Oid database) {
+    shmem::Region& region = shmem::region();
+    const shmem::LaneRef lane = region.ring().find_lane(database);
+    if (lane && region.ring().claimed(lane) > region.ring().freed(lane)) return true;
+    const shmem::Seat* seat = shmem::seat_of(database);
+    if (seat != nullptr &&
+        seat->requested.load(std::memory_order_acquire) != seat->completed.load(std::memory_order_relaxed))
+        return true;
+    return has_strangers(database);
+}
+
+void look_around(State& state) {
+    pg::Trouble trouble;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!pg::in_transaction(list_databases, &state, trouble)) {
+        ereport(LOG, errmsg("mirox_tokens could not list the databases: %s", trouble.message));
+        return;
+    }
+    forget_gone(state);
+    bool full = false;
+    for (int i = 0; i < state.database_count; i++) {
+        const Oid database = state.databases[i];
+        if (!wants_worker(database)) {
+            note_work(state, database);
+            continue;
+        }
+        if (shmem::worker_of(database) != nullptr) continue;
+        full = ask_for(state, database, false, now) == Asked::full || full;
+    }
+    if (!full) {
+        state.said_full = false;
+        shmem::control().starved.store(0, std::memory_order_relaxed);
+    }
+
+    if (now >= state.next_visits) {
+        state.next_visits = now + kVisits;
+        if (state.to_visit != nullptr) pfree(state.to_visit);
+        state.to_visit = static_cast<Oid*>(
+            MemoryContextAlloc(TopMemoryContext, sizeof(Oid) * Max(state.database_count, 1)));
+        memcpy(state.to_visit, state.databases, sizeof(Oid) * state.database_count);
+        state.visit_count = state.database_count;
+    }
+    int visiting = 0;
+    for (Start& start : state.starts)
+        if (start.visit && OidIsValid(start.database) && is_starting(start, now)) visiting++;
+    while (state.visit_count > 0 && visiting < kAtOnce) {
+        const Oid database = state.to_visit[state.visit_count - 1];
+        // A template at rest is left alone: CREATE DATABASE wants it empty.
+        if (holds(state.databases, state.database_count, database) && shmem::worker_of(database) == nullptr) {
+            if (ask_for(state, database, true, now) != Asked::started) break;
+            note_work(state, database);
+            visiting++;
+        }
+        state.visit_count--;
+    }
+}
+
+}  // namespace
+
+void register_launcher() {
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = 1;
+    strlcpy(worker.bgw_library_name, "mirox_tokens", BGW_MAXLEN);
+    strlcpy(worker.bgw_function_name, "mirox_launcher_main", BGW_MAXLEN);
+    strlcpy(worker.bgw_name, "mirox_tokens launcher", BGW_MAXLEN);
+    strlcpy(worker.bgw_type, "mirox_tokens launcher", BGW_MAXLEN);
+    RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace mirox::worker
+
+MIROX_WORKER(launcher_main) {
+    using namespace mirox::worker;
+    pqsignal(SIGTERM, die);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    BackgroundWorkerUnblockSignals();
+    BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+    before_shmem_exit(mirox::pg::guarded<leave>, 0);
+    mirox::shmem::control().launcher.store(MyLatch, std::memory_order_release);
+    auto* state = static_cast<State*>(MemoryContextAllocZero(TopMemoryContext, sizeof(State)));
+    state->kept = AllocSetContextCreate(TopMemoryContext, "mirox_tokens databases", ALLOCSET_SMALL_SIZES);
+    state->next_visits = GetCurrentTimestamp() + kFirstVisits;
+    for (;;) {
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+        if (ConfigReloadPending) {
+            ConfigReloadPending = false;
+            ProcessConfigFile(PGC_SIGHUP);
+        }
+        look_around(*state);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                        state->visit_count > 0 ? 1000 : Max(mirox::pg::settings().flush_interval, 100),
+                        PG_WAIT_EXTENSION);
+        // One that is woken often (a ring that stays full) still looks around seldom.
+        pg_usleep(10'000);
+    }
+}

@@ -1,0 +1,99 @@
+// Browser, system and location for the worker (see lookup.hpp). The state is this process's, made at first use and kept until it
+// ends. Takes no locks.
+#include "worker/lookup.hpp"
+
+#include "pg/settings.hpp"
+
+namespace mirox::worker {
+namespace {
+
+constinit AgentParser* agents = nullptr;
+constinit LocationDatabase* locations = nullptr;
+constinit char rules_path[MAXPGPATH];
+constinit char geo_path[MAXPGPATH];
+constinit AgentStatus agents_said = AgentStatus::ok;
+constinit LocationStatus geo_said = LocationStatus::ok;
+constinit bool geo_there = false;
+
+// True when the path is another than before; keeps it.
+bool changed(char (&kept)[MAXPGPATH], const char* given) {
+    const char* path = given == nullptr ? "" : given;
+    if (strcmp(kept, path) == 0) return false;
+    strlcpy(kept, path, sizeof(kept));
+    return true;
+}
+
+shmem::Enricher code_of(LocationStatus status) {
+    switch (status) {
+        case LocationStatus::ok:
+            return shmem::Enricher::ok;
+        case LocationStatus::no_database:
+            return shmem::Enricher::none;
+        case LocationStatus::invalid:
+            return shmem::Enricher::invalid;
+        default:
+            return shmem::Enricher::unreadable;
+    }
+}
+
+void say(shmem::Seat* seat, AgentStatus status, const char* error) {
+    const auto code = status == AgentStatus::ok              ? shmem::Enricher::ok
+                      : status == AgentStatus::rules_invalid ? shmem::Enricher::invalid
+                                                             : shmem::Enricher::unreadable;
+    if (seat != nullptr) seat->agents.store(static_cast<std::uint32_t>(code), std::memory_order_relaxed);
+    if (status == agents_said) return;
+    agents_said = status;
+    if (status != AgentStatus::ok)
+        ereport(WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart: %s", error),
+                errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
+                        "again."));
+}
+
+}  // namespace
+
+void refresh_lookups(shmem::Seat* seat) {
+    const pg::Settings& settings = pg::settings();
+    if (changed(rules_path, settings.agent_rules) || agents == nullptr) {
+        if (agents != nullptr) close_agents(agents);
+        agents = open_agents(rules_path);
+        agents_said = AgentStatus::ok;
+    }
+    if (changed(geo_path, settings.geoip_database) || locations == nullptr) {
+        if (locations != nullptr) close_locations(locations);
+        locations = open_locations(geo_path);
+        geo_said = LocationStatus::ok;
+    }
+    if (locations == nullptr) return;
+    char error[kLocationErrorBytes];
+    LocationFile file;
+    const LocationStatus status = refresh_locations(*locations, &file, error);
+    geo_there = file.loaded;
+    if (seat != nullptr)
+        seat->geo.store(static_cast<std::uint32_t>(code_of(status)), std::memory_order_relaxed);
+    if (status == geo_said) return;
+    geo_said = status;
+    if (status != LocationStatus::ok && status != LocationStatus::no_database)
+        ereport(WARNING, errmsg("mirox_tokens cannot read the file of locations: %s", error),
+                errdetail(geo_there ? "The one read before stays in use." : "Locations are not known."),
+                errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
+                        "tried again."));
+}
+
+bool look_up_agent(shmem::Seat* seat, std::string_view agent, AgentInfo& out) {
+    out = {};
+    if (agents == nullptr) return false;
+    char error[kAgentErrorBytes];
+    const AgentStatus status = resolve_agent(*agents, agent, out, error);
+    say(seat, status, error);
+    return status == AgentStatus::ok;
+}
+
+void look_up_location(const shmem::Address& address, Location& out) {
+    out = {};
+    if (!geo_there || address.family == 0) return;
+    char error[kLocationErrorBytes];
+    if (locate(*locations, {address.bytes, address.family == 4 ? 4U : 16U}, out, error) != LocationStatus::ok)
+        out = {};
+}
+
+}  // namespace mirox::worker

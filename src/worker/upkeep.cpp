@@ -1,0 +1,300 @@
+// What the worker does besides draining (see upkeep.hpp).
+//
+// Locks: ordinary row locks. Ended sessions are deleted as all else is changed: the account's row first, and one that is held by
+// somebody is left for the next time, so that nobody waits for us.
+#include "worker/upkeep.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/query.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/actor.hpp"
+#include "worker/drain.hpp"
+#include "worker/lookup.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+}
+
+namespace mirox::worker {
+namespace {
+
+using pg::Query;
+using pg::Type;
+
+// A session that ended is of interest for a while (who was logged in when?), then the audit log alone tells of it.
+constexpr TimestampTz kSessionsKept = 30 * USECS_PER_DAY;
+// Networks of strangers that keep a row of their own in a minute, and in an hour, that is over.
+constexpr int kNetworksKept = 200;
+constexpr TimestampTz kStrangerMinutesKept = USECS_PER_DAY;
+// Rows a statement, so that a long overdue job comes in small transactions.
+constexpr int kRowsAtOnce = 20000;
+
+Query seal = {
+    "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
+    "m AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at) "
+    "SELECT minute, caller_id, requests, first_at, last_at FROM gone ORDER BY first_at), "
+    "h AS (INSERT INTO mirox.usage_hour AS t (hour, caller_id, requests, first_at, last_at) "
+    "SELECT pg_catalog.date_trunc('hour', minute, 'UTC'), caller_id, "
+    "pg_catalog.sum(requests)::pg_catalog.int8, "
+    "pg_catalog.min(first_at), pg_catalog.max(last_at) FROM gone GROUP BY 1, 2 ORDER BY 1, 2 "
+    "ON CONFLICT (caller_id, hour) DO UPDATE SET requests = t.requests + excluded.requests, "
+    "first_at = LEAST(t.first_at, excluded.first_at), last_at = GREATEST(t.last_at, excluded.last_at)), "
+    "d AS (INSERT INTO mirox.usage_day AS t (day, caller_id, requests, first_at, last_at) "
+    "SELECT pg_catalog.timezone('UTC', minute)::pg_catalog.date, caller_id, "
+    "pg_catalog.sum(requests)::pg_catalog.int8, pg_catalog.min(first_at), pg_catalog.max(last_at) FROM gone "
+    "GROUP BY 1, 2 ORDER BY 1, 2 "
+    "ON CONFLICT (caller_id, day) DO UPDATE SET requests = t.requests + excluded.requests, "
+    "first_at = LEAST(t.first_at, excluded.first_at), last_at = GREATEST(t.last_at, excluded.last_at)) "
+    "SELECT pg_catalog.count(*) FROM gone",
+    {Type::timestamptz}};
+
+// Of the thresholds that a token has passed and was not told of, the nearest is told; all are noted.
+Query select_notices = {
+    "WITH due AS (SELECT t.token_id, t.account_id, t.name, t.expires_at, d.days "
+    "FROM mirox.token t JOIN pg_catalog.unnest($2) d (days) "
+    "ON t.expires_at <= $1 + pg_catalog.make_interval(days => d.days) "
+    "WHERE t.revoked_at IS NULL AND t.expires_at > $1 AND t.expires_at <= $3), "
+    "sent AS (INSERT INTO mirox.notice (token_id, expires_at, days, sent_at) "
+    "SELECT token_id, expires_at, days, $1 FROM due ON CONFLICT DO NOTHING RETURNING token_id, days) "
+    "SELECT pg_catalog.pg_notify('mirox_tokens', pg_catalog.json_build_object('event', 'token_expiring', "
+    "'token_id', d.token_id, 'user_id', a.user_id, 'name', d.name, 'expires_at', "
+    "pg_catalog.to_char(pg_catalog.timezone('UTC', d.expires_at), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
+    "'days_left', mirox.days_until(d.expires_at, $1), 'threshold_days', s.days)::pg_catalog.text) "
+    "FROM (SELECT token_id, pg_catalog.min(days) AS days FROM sent GROUP BY token_id) s "
+    "JOIN due d ON d.token_id = s.token_id AND d.days = s.days "
+    "JOIN mirox.account a ON a.account_id = d.account_id ORDER BY d.expires_at",
+    {Type::timestamptz, Type::int4_array, Type::timestamptz}};
+Query delete_notices = {"DELETE FROM mirox.notice WHERE expires_at < $1", {Type::timestamptz}};
+
+Query select_ended = {
+    "SELECT DISTINCT account_id FROM (SELECT account_id FROM mirox.session "
+    "WHERE COALESCE(closed_at, expires_at) < $1 AND expires_at < 'infinity' LIMIT 1000) s",
+    {Type::timestamptz}};
+Query hold_account = {"SELECT 1 FROM mirox.account WHERE account_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+                      {Type::int8}};
+Query delete_ended = {"DELETE FROM mirox.session WHERE account_id = $1 AND LEAST(closed_at, expires_at) < $2",
+                      {Type::int8, Type::timestamptz}};
+
+// Retention, oldest first.
+#define OLD_ROWS(TABLE, COLUMN)                                                                          \
+    "DELETE FROM mirox." TABLE " WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox." TABLE " WHERE " COLUMN \
+    " < $1 LIMIT $2))"
+Query delete_minutes = {OLD_ROWS("usage_minute", "first_at"), {Type::timestamptz, Type::int4}};
+Query delete_hours = {OLD_ROWS("usage_hour", "hour"), {Type::timestamptz, Type::int4}};
+Query delete_days = {OLD_ROWS("usage_day", "day"), {Type::timestamptz, Type::int4}};
+Query delete_strangers = {OLD_ROWS("stranger", "minute"), {Type::timestamptz, Type::int4}};
+Query delete_audit = {OLD_ROWS("audit_log", "at"), {Type::timestamptz, Type::int4}};
+
+// Usage of generations and tokens that are gone. What is of the current generation stays, however old.
+Query delete_usage = {
+    "DELETE FROM mirox.token_usage u WHERE GREATEST(u.last_used_at, u.last_refused_at) < $1 "
+    "AND NOT EXISTS (SELECT FROM mirox.token t WHERE t.token_id = u.token_id AND t.generation = "
+    "u.generation)",
+    {Type::timestamptz}};
+Query delete_callers = {
+    "DELETE FROM mirox.caller c WHERE c.caller_id = ANY (ARRAY(SELECT o.caller_id FROM mirox.caller o "
+    "WHERE NOT EXISTS (SELECT FROM mirox.usage_open u WHERE u.caller_id = o.caller_id) "
+    "AND NOT EXISTS (SELECT FROM mirox.usage_minute u WHERE u.caller_id = o.caller_id) "
+    "AND NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id) "
+    "AND NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id) LIMIT $1))",
+    {Type::int4}};
+
+// Strangers: beyond the first networks of a minute, and of minutes older than a day by the hour, one row each.
+#define FOLD(UNIT, RANGE)                                                                                \
+    "WITH ranked AS (SELECT s.ctid AS at, pg_catalog.row_number() OVER (PARTITION BY "                   \
+    "pg_catalog.date_trunc(" UNIT                                                                        \
+    ", s.minute, 'UTC') ORDER BY s.network IS NULL, s.requests DESC) AS n FROM mirox.stranger s "        \
+    "WHERE " RANGE                                                                                       \
+    "), "                                                                                                \
+    "gone AS (DELETE FROM mirox.stranger s USING ranked r WHERE s.ctid = r.at AND r.n > $3 "             \
+    "RETURNING pg_catalog.date_trunc(" UNIT                                                              \
+    ", s.minute, 'UTC') AS minute, s.status, s.reason, s.requests, "                                     \
+    "s.first_at, s.last_at) "                                                                            \
+    "INSERT INTO mirox.stranger (node, ring_id, serial, minute, status, reason, requests, first_at, "    \
+    "last_at) "                                                                                          \
+    "SELECT $4, 0, pg_catalog.nextval('mirox.stranger_serial_seq'), g.* FROM (SELECT minute, status, "   \
+    "reason, "                                                                                           \
+    "pg_catalog.sum(requests)::pg_catalog.int8, pg_catalog.min(first_at), pg_catalog.max(last_at) FROM " \
+    "gone GROUP BY "                                                                                     \
+    "minute, status, reason) g"
+Query fold_minutes = {FOLD("'minute'", "s.minute >= $2 AND s.minute < $1"),
+                      {Type::timestamptz, Type::timestamptz, Type::int4, Type::int4}};
+Query fold_hours = {FOLD("'hour'", "s.minute < $1 AND s.minute >= $2"),
+                    {Type::timestamptz, Type::timestamptz, Type::int4, Type::int4}};
+
+Query delete_positions = {
+    "DELETE FROM mirox.drain_position WHERE NOT (ring_id = ANY ($1)) AND at < pg_catalog.now() - "
+    "INTERVAL '1 day' OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.oid = database)",
+    {Type::int8_array}};
+
+Query select_unresolved = {"SELECT agent_id, agent FROM mirox.agent WHERE NOT resolved LIMIT 1000", {}};
+Query resolve = {
+    "UPDATE mirox.agent SET browser = NULLIF($2, ''), os = NULLIF($3, ''), resolved = true WHERE agent_id = "
+    "$1",
+    {Type::int8, Type::text, Type::text}};
+
+TimestampTz days_before(TimestampTz now, const Interval& span) {
+    return DatumGetTimestampTz(
+        DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), IntervalPGetDatum(&span)));
+}
+
+void seal_step(void* state) {
+    if (!pg::catalog_present()) return;
+    store::Actor actor;
+    store::enter(actor);
+    pg::Args args;
+    args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
+    pg::run(seal, args);
+    store::leave(actor);
+}
+
+void notices_step(void*) {
+    if (!pg::catalog_present()) return;
+    store::Actor actor;
+    store::enter(actor);
+    const TimestampTz now = GetCurrentTimestamp();
+    const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
+    const auto widest = static_cast<std::int32_t>((horizon - now) / USECS_PER_DAY);
+    Datum days[3];
+    int count = 0;
+    for (const std::int32_t threshold : {widest, 7, 1})
+        if (threshold <= widest && (count == 0 || threshold < widest))
+            days[count++] = Int32GetDatum(threshold);
+    pg::Args args;
+    args.add(TimestampTzGetDatum(now))
+        .add(array_datum(INT4OID, days, nullptr, count))
+        .add(TimestampTzGetDatum(horizon));
+    pg::run(select_notices, args);
+    pg::Args old;
+    old.add(TimestampTzGetDatum(now - 30 * USECS_PER_DAY));
+    pg::run(delete_notices, old);
+    store::leave(actor);
+}
+
+void sessions_step(void*) {
+    if (!pg::catalog_present()) return;
+    store::Actor actor;
+    store::enter(actor);
+    actor.maintenance = true;
+    const TimestampTz before = GetCurrentTimestamp() - kSessionsKept;
+    pg::Args args;
+    args.add(TimestampTzGetDatum(before));
+    const std::uint64_t count = pg::run(select_ended, args);
+    auto* accounts = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
+    for (std::uint64_t i = 0; i < count; i++) accounts[i] = DatumGetInt64(pg::result_value(i, 1));
+    for (std::uint64_t i = 0; i < count; i++) {
+        pg::Args hold;
+        hold.int8(accounts[i]);
+        if (pg::run(hold_account, hold) == 0 || !store::lock_account(accounts[i], actor.account)) continue;
+        pg::Args gone;
+        gone.int8(accounts[i]).add(TimestampTzGetDatum(before));
+        pg::run(delete_ended, gone);
+    }
+    store::leave(actor);
+}
+
+struct Retention {
+    TimestampTz before;
+    bool again;
+};
+
+void retention_step(void* state) {
+    Retention& retention = *static_cast<Retention*>(state);
+    if (!pg::catalog_present()) return;
+    store::Actor actor;
+    store::enter(actor);
+    actor.maintenance = true;
+    std::uint64_t most = 0;
+    for (Query* query : {&delete_minutes, &delete_hours, &delete_days, &delete_strangers, &delete_audit}) {
+        pg::Args args;
+        args.add(TimestampTzGetDatum(retention.before)).int4(kRowsAtOnce);
+        pg::run(*query, args);
+        most = Max(most, static_cast<std::uint64_t>(SPI_processed));
+    }
+    pg::Args usage;
+    usage.add(TimestampTzGetDatum(retention.before));
+    pg::run(delete_usage, usage);
+    pg::Args callers;
+    callers.int4(kRowsAtOnce);
+    pg::run(delete_callers, callers);
+    store::leave(actor);
+    retention.again = most >= kRowsAtOnce;
+}
+
+// Only minutes of which no slot is left in shared memory, so that no slot writes its row again.
+TimestampTz oldest_slot(TimestampTz before) {
+    const shmem::Strangers& strangers = shmem::region().strangers();
+    shmem::StrangerCount slot;
+    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
+        if (strangers.read(i, MyDatabaseId, slot)) before = Min(before, slot.minute);
+    return before;
+}
+
+void house_step(void* state) {
+    auto* seat = static_cast<shmem::Seat*>(state);
+    if (!pg::catalog_present()) return;
+    store::Actor actor;
+    store::enter(actor);
+    const TimestampTz now = GetCurrentTimestamp();
+    const TimestampTz closed = oldest_slot(shmem::minute_of(now - 10 * USECS_PER_MINUTE));
+    const TimestampTz day_ago = shmem::minute_of(Min(closed, now - kStrangerMinutesKept));
+    const TimestampTz day_ago_hour = day_ago - day_ago % USECS_PER_HOUR;
+    pg::Args minutes;
+    minutes.add(TimestampTzGetDatum(closed)).add(TimestampTzGetDatum(day_ago_hour)).int4(kNetworksKept);
+    minutes.int4(pg::settings().node_id);
+    pg::run(fold_minutes, minutes);
+    pg::Args hours;
+    hours.add(TimestampTzGetDatum(day_ago_hour)).add(TimestampTzGetDatum(day_ago_hour - 7 * USECS_PER_DAY));
+    hours.int4(kNetworksKept).int4(pg::settings().node_id);
+    pg::run(fold_hours, hours);
+
+    std::uint64_t ids[shmem::kKeptRingIds];
+    const std::size_t count = shmem::region().ring_ids(ids);
+    Datum values[shmem::kKeptRingIds];
+    for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
+    pg::Args rings;
+    rings.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count)));
+    pg::run(delete_positions, rings);
+
+    pg::Args none;
+    const std::uint64_t agents = pg::run(select_unresolved, none);
+    SPITupleTable* const table = SPI_tuptable;
+    for (std::uint64_t i = 0; i < agents; i++) {
+        bool is_null;
+        const Datum id = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
+        const Datum agent = SPI_getbinval(table->vals[i], table->tupdesc, 2, &is_null);
+        AgentInfo info;
+        if (!look_up_agent(seat, pg::to_utf8(pg::text_view(agent)), info)) break;
+        pg::Args args;
+        args.add(id).text(pg::from_utf8_lossy(info.browser.view())).text(pg::from_utf8_lossy(info.os.view()));
+        pg::run(resolve, args);
+    }
+    store::leave(actor);
+}
+
+}  // namespace
+
+bool seal_minutes(TimestampTz minute, pg::Trouble& trouble) {
+    return pg::in_transaction(seal_step, &minute, trouble);
+}
+
+bool send_notices(pg::Trouble& trouble) {
+    return pg::in_transaction(notices_step, nullptr, trouble);
+}
+
+bool keep_house(shmem::Seat* seat, pg::Trouble& trouble) {
+    bool well = pg::in_transaction(house_step, seat, trouble);
+    well = pg::in_transaction(sessions_step, nullptr, trouble) && well;
+    if (!pg::settings().keep_audit) {
+        Retention retention = {days_before(GetCurrentTimestamp(), pg::settings().audit_retention), true};
+        while (retention.again) {
+            if (!pg::in_transaction(retention_step, &retention, trouble)) return false;
+            CHECK_FOR_INTERRUPTS();
+        }
+    }
+    return well;
+}
+
+}  // namespace mirox::worker

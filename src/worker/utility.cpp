@@ -1,0 +1,125 @@
+// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE. Our
+// worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
+//
+// Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
+// takes them away, and a crash of any process clears them all.
+#include "worker/worker.hpp"
+
+#include "pg/entry.hpp"
+#include "shmem/events.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "nodes/parsenodes.h"
+#include "storage/ipc.h"
+#include "tcop/utility.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+namespace mirox::worker {
+namespace {
+
+// The worker leaves between two transactions, each of which is short; longer than this the command itself would not wait.
+constexpr TimestampTz kPatience = 5 * USECS_PER_SEC;
+
+ProcessUtility_hook_type next_utility = nullptr;
+constinit bool barring = false;
+
+void lift_bars() {
+    if (!barring) return;
+    barring = false;
+    LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+    for (shmem::Bar& bar : shmem::control().bars)
+        if (bar.database != InvalidOid && bar.pid == MyProcPid) bar = {};
+    LWLockRelease(shmem::region_lock());
+    shmem::wake_launcher();
+}
+
+void on_exit(int, Datum) {
+    lift_bars();
+}
+
+void on_transaction(XactEvent event, void*) {
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) lift_bars();
+}
+
+void empty(Oid database) {
+    static constinit bool registered = false;
+    if (!OidIsValid(database) || !shmem::region() || !IsUnderPostmaster) return;
+    if (!registered) before_shmem_exit(pg::guarded<on_exit>, 0);
+    registered = true;
+    barring = true;
+    LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+    for (shmem::Bar& bar : shmem::control().bars)
+        if (bar.database == InvalidOid) {
+            bar = {database, MyProcPid};
+            break;
+        }
+    LWLockRelease(shmem::region_lock());
+    const TimestampTz until = GetCurrentTimestamp() + kPatience;
+    ConditionVariablePrepareToSleep(&shmem::control().drained);
+    while (shmem::worker_of(database) != nullptr && GetCurrentTimestamp() < until) {
+        shmem::wake_worker(database);
+        (void)ConditionVariableTimedSleep(&shmem::control().drained, 100, PG_WAIT_EXTENSION);
+    }
+    ConditionVariableCancelSleep();
+}
+
+Oid template_of(const CreatedbStmt* statement) {
+    const char* name = "template1";
+    ListCell* cell;
+    foreach (cell, statement->options) {
+        auto* option = static_cast<DefElem*>(lfirst(cell));
+        if (strcmp(option->defname, "template") == 0 && option->arg != nullptr) name = defGetString(option);
+    }
+    return get_database_oid(name, true);
+}
+
+bool moves(const AlterDatabaseStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->options)
+        if (strcmp(static_cast<DefElem*>(lfirst(cell))->defname, "tablespace") == 0) return true;
+    return false;
+}
+
+// The database that the statement needs empty, if any.
+Oid wanted_empty(Node* statement) {
+    switch (nodeTag(statement)) {
+        case T_DropdbStmt:
+            return get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true);
+        case T_CreatedbStmt:
+            return template_of(reinterpret_cast<CreatedbStmt*>(statement));
+        case T_AlterDatabaseStmt: {
+            auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
+            return moves(alter) ? get_database_oid(alter->dbname, true) : InvalidOid;
+        }
+        case T_RenameStmt: {
+            auto* rename = reinterpret_cast<RenameStmt*>(statement);
+            return rename->renameType == OBJECT_DATABASE ? get_database_oid(rename->subname, true)
+                                                         : InvalidOid;
+        }
+        default:
+            return InvalidOid;
+    }
+}
+
+void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
+             ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
+             QueryCompletion* completion) {
+    empty(wanted_empty(planned->utilityStmt));
+    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(
+        planned, text, read_only_tree, context, parameters, environment, destination, completion);
+}
+
+}  // namespace
+
+void watch_commands() {
+    next_utility = ProcessUtility_hook;
+    ProcessUtility_hook = pg::guarded<utility>;
+    RegisterXactCallback(on_transaction, nullptr);
+}
+
+}  // namespace mirox::worker
