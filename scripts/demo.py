@@ -8,7 +8,6 @@ demo with status 1. Arguments are bound (libpq's PQexecParams), as an applicatio
 import csv
 import ctypes
 import ctypes.util
-import fnmatch
 import pathlib
 import re
 import sys
@@ -87,18 +86,6 @@ def expect(what, got, wanted):
         print(f"    !! expected {wanted}")
 
 
-def scope_of(endpoints, method, path):
-    """The scope that the gateway asks for; `*` stands for one segment of a path, `**` for the rest."""
-    parts = path.split("/")
-    for rule in endpoints:
-        wanted = rule["path"].split("/")
-        rest = wanted[-1] == "**"
-        if rule["method"] == method and (len(parts) >= len(wanted) if rest else len(parts) == len(wanted)) \
-                and all(fnmatch.fnmatchcase(p, w) for p, w in zip(parts, wanted[:-1] if rest else wanted)):
-            return rule["scope"]
-    return "*"
-
-
 def main(folder, examples):
     requests = list(csv.DictReader(open(examples / "requests.csv", newline="")))
     endpoints = list(csv.DictReader(open(examples / "endpoints.csv", newline="")))
@@ -111,6 +98,10 @@ def main(folder, examples):
     for role, level in (("login_service", "login"), ("profile_page", "application"), ("gateway", "gateway")):
         call(dba, "SELECT mirox.grant_access($1, $2)", role, level)
     login, page, gateway = (Connection(folder, role) for role in ("login_service", "profile_page", "gateway"))
+
+    headline("and says which scope each endpoint needs (* one segment of a path, ** the rest)")
+    for rule in endpoints:
+        call(dba, "SELECT mirox.put_endpoint($1, $2, $3)", rule["method"], rule["path"], rule["scope"])
 
     headline("A user logs in")
     user = "anna@windpark.example"
@@ -129,7 +120,7 @@ def main(folder, examples):
         issued = call(page, f"SELECT token_id, secret, place, expires_at FROM mirox.issue_token($1, $2, $3{extra})",
                       session, name, group, *more.values())[0]
         secrets[name], ids[name] = issued["secret"], issued["token_id"]
-    secrets["(junk)"] = "Bearer of bad news"
+    secrets["(junk)"] = "of bad news"
     # Well formed down to the checksum, and nobody's: a secret of our shape that was never issued here.
     secrets["(guessed)"] = "mirox_" + "0" * 43 + base62_crc("mirox_" + "0" * 43)
 
@@ -152,21 +143,24 @@ def main(folder, examples):
                             "ok" if "timeseries" in r["path"] else "insufficient_scope",
         "Maintenance script": lambda r: "ip_not_allowed" if not r["ip"].startswith("192.0.2.") else
                               "ok" if r["method"] == "GET" else "insufficient_scope",
-        "(guessed)": lambda r: "unknown", "(junk)": lambda r: "malformed"}
+        "(guessed)": lambda r: "unknown", "(junk)": lambda r: "invalid_request"}
 
     def play(since, until):
-        print("gateway=> SELECT status, reason FROM mirox.verify_token(secret, client_ip, user_agent, required_scope);")
+        print("gateway=> SELECT status, reason, required_scope"
+              " FROM mirox.check_request('Bearer ' || secret, method, path, ip, user_agent);")
         shown = []
         for request in (r for r in requests if since <= r["time"][11:16] < until):
-            scope = scope_of(endpoints, request["method"], request["path"])
-            verdict = call(gateway, "SELECT status, reason FROM mirox.verify_token($1, $2, $3, $4)", secrets[request["token"]],
-                           request["ip"], request["user_agent"], scope, show=False)[0]
+            verdict = call(gateway, "SELECT status, reason, required_scope FROM mirox.check_request($1, $2, $3, $4, $5)",
+                           "Bearer " + secrets[request["token"]], request["method"], request["path"], request["ip"],
+                           request["user_agent"], show=False)[0]
             shown.append({**verdict, "time": request["time"][11:19], "token": request["token"], "ip": request["ip"],
-                          "request": f"{request['method']} {request['path']}", "scope": scope})
-        table(shown, "time", "token", "ip", "request", "scope", "status", "reason")
+                          "request": f"{request['method']} {request['path']}"})
+        table(shown, "time", "token", "ip", "request", "status", "reason", "required_scope")
         for row, request in zip(shown, (r for r in requests if since <= r["time"][11:16] < until)):
             expect(f"{row['time']} {row['token']}", row["reason"], outcomes[request["token"]](request))
 
+    print("\nFrom here on requests are played from docs/examples/requests.csv, with their times as they stand there; the server"
+          "\njudges, and writes its log, by its own clock.")
     headline("The gateway checks the morning's requests")
     play("00:00", "12:00")
 
@@ -180,6 +174,13 @@ def main(folder, examples):
     headline("16:00: she revokes another")
     call(page, "SELECT mirox.revoke_token($1, $2, $3) AS revoked_at", session, ids["MiroxQL notebook"], "laptop lost on the train")
     play("16:00", "24:00")
+
+    headline("Why was that? The client was told the status alone; the DBA asks, and leaves no trace")
+    request = next(r for r in requests if r["token"] == "Maintenance script" and not r["ip"].startswith("192.0.2."))
+    why = call(dba, "SELECT status, reason, user_id, token_id, permissions, required_scope"
+               " FROM mirox.explain_check($1, $2, $3, $4)", "Bearer " + secrets[request["token"]], request["method"],
+               request["path"], request["ip"])[0]
+    expect("explain_check", (why["reason"], why["token_id"]), ("ip_not_allowed", ids["Maintenance script"]))
 
     headline("Her list of tokens")
     print("profile_page=> SELECT … FROM mirox.list_tokens(session);")

@@ -47,6 +47,9 @@ pg::Query select_revoked = {
     {Type::text, Type::oid}};
 
 Datum change_access(FunctionCallInfo fcinfo, bool grant) {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("role and level must not be NULL"),
+                    errhint("Name a role and one of: login, application, gateway, reporting, admin."));
     const Oid role = PG_GETARG_OID(0);
     const std::string_view level = pg::text_view(PG_GETARG_DATUM(1));
     bool known = false;

@@ -4,11 +4,13 @@
 #include "pg/network.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
+#include "store/identity.hpp"
 #include "store/manage.hpp"
 
 extern "C" {
 #include "catalog/pg_class.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 }
 
@@ -76,6 +78,9 @@ MIROX_FUNCTION(delete_account) {
 
 // As the caller, who must own the table: an administrator of tokens is no administrator of other people's tables.
 MIROX_FUNCTION(bind_accounts) {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("users and id_column must not be NULL"),
+                    errhint("Name the platform's users table and its id column."));
     const Oid table = PG_GETARG_OID(0);
     const char* id_column = NameStr(*PG_GETARG_NAME(1));
     const char* name = get_rel_name(table);
@@ -101,17 +106,21 @@ MIROX_FUNCTION(bind_accounts) {
                  "EXECUTE FUNCTION mirox.account_bound(%s)",
                  full_name, argument),
         psprintf("CREATE OR REPLACE TRIGGER mirox_account_renamed AFTER UPDATE ON %s FOR EACH ROW "
-                 "WHEN (OLD.%s IS DISTINCT FROM NEW.%s) EXECUTE FUNCTION mirox.account_bound(%s)",
+                 "WHEN (OLD.%s::pg_catalog.text IS DISTINCT FROM NEW.%s::pg_catalog.text) "
+                 "EXECUTE FUNCTION mirox.account_bound(%s)",
                  full_name, column, column, argument),
         psprintf(
             "CREATE OR REPLACE TRIGGER mirox_account_no_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT "
             "EXECUTE FUNCTION mirox.account_bound(%s)",
             full_name, argument),
     };
+    // As the caller, but with names of our choosing: IS DISTINCT FROM finds its operator by search_path.
+    const int guc_level = pg::pin_search_path();
     pg::spi_open();
     for (const char* statement : statements)
         if (SPI_execute(statement, false, 0) < 0) elog(ERROR, "could not create a trigger on %s", full_name);
     pg::spi_close();
+    AtEOXact_GUC(false, guc_level);
 
     Actor actor;
     store::enter(actor);
@@ -135,6 +144,8 @@ MIROX_FUNCTION(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
+    // A session could issue what the token may not.
+    store::refuse_token_identity();
     store::NewSecret secret;
     Actor actor;
     store::enter(actor);

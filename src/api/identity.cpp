@@ -157,18 +157,24 @@ MIROX_FUNCTION(authenticate) {
 }
 
 MIROX_FUNCTION(postgrest_pre_request) {
-    enum { kAuthorization, kForwarded, kAgent };
-    pg::JsonField headers[] = {{"authorization", {}, 0}, {"x-forwarded-for", {}, 0}, {"user-agent", {}, 0}};
+    // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
+    // in another field, which the proxy before PostgREST moves it to.
+    enum { kMoved, kAuthorization, kForwarded, kAgent };
+    pg::JsonField headers[] = {{"x-mirox-authorization", {}, 0},
+                               {"authorization", {}, 0},
+                               {"x-forwarded-for", {}, 0},
+                               {"user-agent", {}, 0}};
     const char* request = GetConfigOption(kRequestHeaders, true, false);
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
     // Two fields are as one that holds both: no credential.
-    const bool one = readable && headers[kAuthorization].found <= 1;
+    const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
+    const std::string_view credential = headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value;
     const Check check = {readable ? forwarded_client(headers[kForwarded].value) : core::Address{},
                          readable ? headers[kAgent].value : std::string_view{},
                          {},
                          store::Need::nothing,
                          Counting::full};
-    const Answer answer = authenticate(one ? headers[kAuthorization].value : std::string_view{}, check);
+    const Answer answer = authenticate(one ? credential : std::string_view{}, check);
     const char* response = headers_of(answer);
     if (answer.status == 200) {
         set_response_headers(response);

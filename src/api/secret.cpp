@@ -21,7 +21,7 @@ MIROX_FUNCTION(secret_in) {
 MIROX_FUNCTION(secret_out) {
     char hint[core::kMaxHintBytes];
     const std::size_t size = core::redact_secret(pg::text_view(PG_GETARG_DATUM(0)), hint);
-    const std::string_view shown = pg::from_utf8({hint, size});
+    const std::string_view shown = pg::from_utf8_lossy({hint, size});
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 

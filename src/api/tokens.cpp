@@ -96,8 +96,13 @@ MIROX_FUNCTION(issue_token) {
     if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
     request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
     request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
+    const pg::OptionalText format = pg::text_arg(fcinfo, 7);
+    request.jwt = format.given && format.text == "jwt";
+    if (format.given && !request.jwt && format.text != "opaque")
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"),
+                    errdetail("There are: opaque, jwt."), errhint("Leave it out for an opaque token."));
     request.metadata =
-        PG_ARGISNULL(7) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(7);
+        PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
     Actor actor;
     enter_session(actor, fcinfo);
@@ -148,7 +153,7 @@ MIROX_FUNCTION(revoke_expired_tokens) {
 MIROX_FUNCTION(revoke_self) {
     const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    if (!secret.given || store::kind_of(secret.text) != core::SecretKind::token) store::no_such_token();
+    if (!secret.given || !store::looks_like_token(secret.text)) store::no_such_token();
     const core::Digest digest = store::digest_of(secret.text);
     Actor actor;
     store::enter(actor);

@@ -19,7 +19,7 @@ enum { kStatus, kReason, kTokenId, kUserId, kGroup, kPermissions, kExpiresAt, kR
 // for an administrator.
 void fill_verdict(const store::Checked& checked, bool everything, Datum* values, bool* nulls);
 
-// The function's row type, looked up once for each place in a query that calls it.
+// The row type that the function returns; for use at once.
 TupleDesc result_columns(FunctionCallInfo fcinfo);
 
 }  // namespace mirox::api

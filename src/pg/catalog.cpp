@@ -28,7 +28,8 @@ void forget(Datum, int, uint32) {
 }
 void forget_relation(Datum, Oid relation) {
     if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
-        relation != known.account && relation != known.token)
+        relation != known.account && relation != known.token && relation != known.permission_group &&
+        relation != known.audit_log)
         return;
     valid = false;
     invalidations++;

@@ -13,7 +13,9 @@ extern "C" {
 
 extern "C" {
 #include "common/jsonapi.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #endif
@@ -27,6 +29,15 @@ inline bool owns_relation(Oid relation, Oid role) {
     return object_ownercheck(RelationRelationId, relation, role);
 #else
     return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// Whether texts are ordered by their bytes.
+inline bool collation_orders_bytes(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+    return lc_collate_is_c(collation);
 #endif
 }
 
@@ -45,5 +56,14 @@ using JsonAction = JsonParseErrorType;
 using JsonAction = void;
 #define MIROX_JSON_DONE return
 #endif
+
+// Names the transaction that runs, for as long as the backend lives.
+inline LocalTransactionId my_transaction() {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
+#endif
+}
 
 }  // namespace mirox::pg

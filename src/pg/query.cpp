@@ -69,14 +69,19 @@ Oid type_oid(Type type) {
 
 }  // namespace
 
+int pin_search_path() {
+    const int level = NewGUCNestLevel();
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                            true, 0, false);
+    return level;
+}
+
 OwnerScope enter_owner() {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
     const Oid owner = catalog().owner;
-    scope.guc_level = NewGUCNestLevel();
     // Every name is qualified as it is; this is the second lock on the same door.
-    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                            true, 0, false);
+    scope.guc_level = pin_search_path();
     SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE);
     return scope;
 }

@@ -13,6 +13,9 @@ extern "C" {
 
 namespace mirox::pg {
 
+// Until AtEOXact_GUC(false, level), or the transaction's abort: names are looked up in pg_catalog, then pg_temp.
+int pin_search_path();
+
 // Who acts: the extension's owner, with the caller remembered. enter() and leave() pair in one function; on an ERROR the
 // server's transaction abort undoes both (user and GUC nest level), and nothing of ours needs to run.
 struct OwnerScope {

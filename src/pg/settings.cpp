@@ -123,6 +123,14 @@ extern "C" void assign_prefix(const char*, void* extra) {
     current.prefixes = *static_cast<core::PrefixList*>(extra);
 }
 
+extern "C" bool check_issuer(char** value, void**, GucSource) {
+    const std::size_t size = strlen(*value);
+    bool plain = size > 0 && size <= 255;
+    for (const char* c = *value; *c != '\0'; c++) plain = plain && *c >= ' ' && *c <= '~';
+    if (!plain) GUC_check_errdetail("It must be 1 to 255 printable ASCII characters, such as a URL.");
+    return plain;
+}
+
 }  // namespace
 
 const Settings& settings() {
@@ -185,6 +193,14 @@ void define_settings() {
         "mirox_tokens.geoip_database", "Sets the MaxMind DB file by which addresses are placed.",
         "Empty: locations are not known. It is read by the background worker, again when it changes.",
         &geoip_database_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, assign_geoip, nullptr);
+    DefineCustomStringVariable("mirox_tokens.jwt_issuer",
+                               "Sets the claim iss of tokens that are issued in the form of a JWT.", nullptr,
+                               &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.jwt_key_file", "Sets the file of the keys that sign tokens in the form of a JWT.",
+        "A key a line, \"kid: key in hex or base64\"; the first signs, all verify. A change of the file "
+        "works at once.",
+        &current.jwt_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets how long a token may live at most.",
                                "It may be lowered from 5 years, not raised.", &max_lifetime_text, "5 years",
                                PGC_SUSET, 0, check_lifetime, assign_max_lifetime, nullptr);

@@ -23,6 +23,8 @@ struct Settings {
     int flush_interval;  // ms
     const char* geoip_database;
     const char* agent_rules;
+    char* jwt_issuer;
+    char* jwt_key_file;  // empty: none
     core::PrefixList prefixes;
     Interval default_lifetime;
     Interval max_lifetime;

@@ -63,7 +63,7 @@ Datum scopes_from_text_array(Datum array) {
             MIROX_RAISE(
                 ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
                 errdetail("Element %d: %s", i + 1, scope_status_text(status)),
-                errhint("A scope is resource[.sub…][:action], such as parks:read, or * for everything."));
+                errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
@@ -126,6 +126,58 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
     return true;
 }
 
+namespace {
+
+// Whatever has a counterpart is converted, and `lacking` stands for each character that has none.
+std::string_view convert_all(std::string_view text, int from, int to,
+                             std::string_view (*lacking)(std::string_view)) {
+    bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
+    if (!plain) {
+        plain = true;
+        for (const char c : text) plain = plain && !IS_HIGHBIT_SET(c);
+    }
+    if (plain) return text;
+    const Oid conversion = FindDefaultConversionProc(from, to);
+    const int room = static_cast<int>(text.size()) * MAX_CONVERSION_GROWTH + 1;
+    auto* out = static_cast<unsigned char*>(palloc(room));
+    int written = 0;
+    while (!text.empty()) {
+        const int size = static_cast<int>(text.size());
+        auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));
+        if (OidIsValid(conversion)) {
+            const int read = pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written,
+                                                           room - written, true);
+            written += static_cast<int>(strlen(reinterpret_cast<char*>(out + written)));
+            text.remove_prefix(read);
+            if (text.empty()) break;
+        } else if (!IS_HIGHBIT_SET(*source)) {
+            out[written++] = *source;
+            text.remove_prefix(1);
+            continue;
+        }
+        const auto length = static_cast<std::size_t>(pg_encoding_mblen(from, text.data()));
+        const std::string_view character = text.substr(0, length);
+        const std::string_view instead = lacking(character);
+        memcpy(out + written, instead.data(), instead.size());
+        written += static_cast<int>(instead.size());
+        text.remove_prefix(character.size());
+    }
+    return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(written)};
+}
+
+}  // namespace
+
+std::string_view to_utf8_lossy(std::string_view text) {
+    return convert_all(text, GetDatabaseEncoding(), PG_UTF8,
+                       [](std::string_view) { return std::string_view("\xEF\xBF\xBD"); });
+}
+
+std::string_view from_utf8_lossy(std::string_view utf8) {
+    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(), [](std::string_view character) {
+        return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?");
+    });
+}
+
 std::string_view from_utf8(std::string_view utf8) {
     const int size = static_cast<int>(utf8.size());
     if (size == 0 || GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return utf8;
@@ -133,40 +185,6 @@ std::string_view from_utf8(std::string_view utf8) {
     auto* converted =
         reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, PG_UTF8, GetDatabaseEncoding()));
     return converted == utf8.data() ? utf8 : std::string_view(converted, strlen(converted));
-}
-
-std::string_view from_utf8_lossy(std::string_view utf8) {
-    const int encoding = GetDatabaseEncoding();
-    if (utf8.empty()) return utf8;
-    auto* const copy = static_cast<char*>(palloc(utf8.size() + 1));
-    memcpy(copy, utf8.data(), utf8.size());
-    copy[utf8.size()] = '\0';
-    for (std::size_t at = 0; at < utf8.size();) {
-        const int rest = static_cast<int>(utf8.size() - at);
-        const int good = pg_encoding_verifymbstr(PG_UTF8, copy + at, rest);
-        at += static_cast<std::size_t>(good);
-        if (good < rest) copy[at++] = '?';
-    }
-    if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII) return {copy, utf8.size()};
-    const Oid conversion = FindDefaultConversionProc(PG_UTF8, encoding);
-    const std::size_t room = utf8.size() * MAX_CONVERSION_GROWTH + 1;
-    auto* const out = static_cast<char*>(palloc(room));
-    std::size_t size = 0;
-    for (std::size_t at = 0; at < utf8.size();) {
-        if (OidIsValid(conversion)) {
-            at += static_cast<std::size_t>(pg_do_encoding_conversion_buf(
-                conversion, PG_UTF8, encoding, reinterpret_cast<unsigned char*>(copy + at),
-                static_cast<int>(utf8.size() - at), reinterpret_cast<unsigned char*>(out + size),
-                static_cast<int>(room - size), true));
-            size += strlen(out + size);
-        }
-        if (at >= utf8.size()) break;
-        const auto lead = static_cast<unsigned char>(copy[at]);
-        const bool plain = lead < 0x80 && !OidIsValid(conversion);
-        out[size++] = plain ? copy[at] : '?';
-        at += static_cast<std::size_t>(pg_encoding_mblen(PG_UTF8, copy + at));
-    }
-    return {out, size};
 }
 
 }  // namespace mirox::pg

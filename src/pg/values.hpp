@@ -64,7 +64,9 @@ std::string_view to_utf8(std::string_view server_text);
 // False, with no ERROR, where the text has no counterpart.
 bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
-// The same without an ERROR: what the database's encoding cannot hold becomes '?'.
+// For what is only ever shown, and must not fail for what a client sent: a character without counterpart becomes U+FFFD,
+// or, in an encoding other than UTF-8, `?` (an ellipsis: three dots).
+std::string_view to_utf8_lossy(std::string_view server_text);
 std::string_view from_utf8_lossy(std::string_view utf8);
 
 }  // namespace mirox::pg

@@ -14,7 +14,7 @@ CREATE FUNCTION mirox.require_preload() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_require_preload' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.require_preload() FROM PUBLIC;
 COMMENT ON FUNCTION mirox.require_preload() IS
-    'Fails with 55000 and the line to add unless shared_preload_libraries holds mirox_tokens';
+    'Internal: fails with 55000 and the line to add unless shared_preload_libraries holds mirox_tokens';
 SELECT mirox.require_preload();
 
 -- Functions left to PUBLIC by name (current_user_id and the like) must be callable by it; everything else in the

@@ -151,6 +151,8 @@ CREATE OPERATOR mirox.* (
 );
 COMMENT ON OPERATOR mirox.@> (mirox.scopes, mirox.scopes) IS 'covers every scope of the other set';
 COMMENT ON OPERATOR mirox.@> (mirox.scopes, text) IS 'covers the scope';
+COMMENT ON OPERATOR mirox.<@ (mirox.scopes, mirox.scopes) IS 'is covered by the other set';
+COMMENT ON OPERATOR mirox.<@ (text, mirox.scopes) IS 'the scope is covered by the set';
 COMMENT ON OPERATOR mirox.* (mirox.scopes, mirox.scopes) IS
     'what both sets cover; 54000 when the result would hold more than 256 scopes';
 CREATE OPERATOR CLASS mirox.scopes_hash_ops DEFAULT FOR TYPE mirox.scopes USING hash AS

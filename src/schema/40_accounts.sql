@@ -27,7 +27,7 @@ COMMENT ON FUNCTION mirox.delete_account(text) IS
     'Revokes the account''s tokens, closes its sessions, then deletes all of it but the audit log; false when there was none';
 
 CREATE FUNCTION mirox.bind_accounts(users regclass, id_column name) RETURNS void
-    AS 'MODULE_PATHNAME', 'mirox_bind_accounts' LANGUAGE C VOLATILE STRICT;
+    AS 'MODULE_PATHNAME', 'mirox_bind_accounts' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.bind_accounts(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.bind_accounts(regclass, name) IS
     'Puts triggers on the platform''s own users table, so that deleting a user deletes the account and changing its id '

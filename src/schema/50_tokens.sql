@@ -9,12 +9,13 @@ COMMENT ON TYPE mirox.issued_token IS 'What issuing and rotating return: the one
 CREATE FUNCTION mirox.issue_token(
     session text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
     expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips cidr[] DEFAULT NULL,
-    metadata jsonb DEFAULT '{}') RETURNS mirox.issued_token
+    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}') RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_issue_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], jsonb) IS
+REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb) IS
     'Issues a token for the session''s owner. Lives until expires_at or for expires_in (mirox_tokens.default_lifetime '
-    'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. Errors: 28000 no open '
+    'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
+    'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). Errors: 28000 no open '
     'session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
     'owner''s places are full, 22023 a bad argument';
 
@@ -90,7 +91,7 @@ REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 
 INSERT INTO mirox.access_rule (object, kind, level) VALUES
-    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],jsonb)', 'function', 'application'),
+    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],text,jsonb)', 'function', 'application'),
     ('mirox.rotate_token(text,bigint,interval)', 'function', 'application'),
     ('mirox.revoke_token(text,bigint,text)', 'function', 'application'),
     ('mirox.revoke_all_tokens(text,text)', 'function', 'application'),

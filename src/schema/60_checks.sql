@@ -15,7 +15,7 @@ CREATE FUNCTION mirox.verify_token(secret text, client_ip inet DEFAULT NULL, use
 REVOKE ALL ON FUNCTION mirox.verify_token(text, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.verify_token(text, inet, text, text) IS
     'Checks a token''s secret: who is this, what may it reach, may it go on now? Never an error for what a client sent. '
-    'Call it as SELECT … FROM mirox.verify_token(…): (f(x)).* would check once a column';
+    'Call it as SELECT ... FROM mirox.verify_token(...): (f(x)).* would check once a column';
 
 CREATE FUNCTION mirox.verify_digest(sha256 bytea, client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
                                     required_scope text DEFAULT NULL) RETURNS mirox.verdict

@@ -65,7 +65,7 @@ REVOKE ALL ON FUNCTION mirox.check_request(text, text, text, inet, text) FROM PU
 COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
     'Checks a request by its Authorization header, method and target, as they came; takes tokens and web sessions. Judged in '
     'the order 401, 429, 403; each authenticated request draws once on its owner''s rate limit. Never an error for what a '
-    'client sent. Call it as SELECT … FROM mirox.check_request(…)';
+    'client sent. Call it as SELECT ... FROM mirox.check_request(...)';
 
 CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, path text DEFAULT NULL,
                                     client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,

@@ -14,8 +14,9 @@ CREATE FUNCTION mirox.postgrest_pre_request() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_postgrest_pre_request' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.postgrest_pre_request() FROM PUBLIC;
 COMMENT ON FUNCTION mirox.postgrest_pre_request() IS
-    'For PostgREST''s db-pre-request: authenticates by the request''s headers, adds the RateLimit fields to the response''s; '
-    'raises PT401 or PT429, with the fields in DETAIL. The client''s address is the last hop of X-Forwarded-For: have the '
+    'For PostgREST''s db-pre-request: authenticates by the request''s Authorization field, or X-Mirox-Authorization, where a '
+    'proxy puts what PostgREST would take for a JWT of its own; adds the RateLimit fields to the response''s; raises PT401 or '
+    'PT429, with the fields in DETAIL. The client''s address is the last hop of X-Forwarded-For: have the '
     'proxy before PostgREST write that field';
 
 -- Left to PUBLIC: policies call these as whoever queries. They tell of the caller's own transaction alone.

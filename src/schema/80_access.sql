@@ -1,13 +1,13 @@
 -- Levels of access: login, application, gateway, reporting, admin. The extension creates no roles.
 
 CREATE FUNCTION mirox.grant_access(role regrole, level text) RETURNS void
-    AS 'MODULE_PATHNAME', 'mirox_grant_access' LANGUAGE C VOLATILE STRICT;
+    AS 'MODULE_PATHNAME', 'mirox_grant_access' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.grant_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.grant_access(regrole, text) IS
     'Lets a role use what its level names: login, application, gateway, reporting or admin (all of them)';
 
 CREATE FUNCTION mirox.revoke_access(role regrole, level text) RETURNS void
-    AS 'MODULE_PATHNAME', 'mirox_revoke_access' LANGUAGE C VOLATILE STRICT;
+    AS 'MODULE_PATHNAME', 'mirox_revoke_access' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_access(regrole, text) IS
     'Takes a level from a role; what another level of the role''s also names stays';

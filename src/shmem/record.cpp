@@ -35,7 +35,7 @@ std::string_view stored_agent(std::string_view given) {
     if (given.size() > 4 * core::kMaxUserAgentBytes)
         given = given.substr(
             0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), 4 * core::kMaxUserAgentBytes));
-    clean_agent_size = core::clean_user_agent(pg::to_utf8(given), clean_agent);
+    clean_agent_size = core::clean_user_agent(pg::to_utf8_lossy(given), clean_agent);
     raw_agent_size = 0;
     if (whole.size() <= sizeof(raw_agent)) {
         memcpy(raw_agent, whole.data(), whole.size());

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "mb/pg_wchar.h"
+#include "storage/lmgr.h"
 }
 
 namespace mirox::store {
@@ -29,6 +30,13 @@ void read_account(RowScan& scan, Account& out) {
     const Datum value = column(scan.slot, columns::kLockedAt, &is_null);
     out.locked = !is_null;
     out.locked_at = is_null ? 0 : DatumGetTimestampTz(value);
+}
+
+void lock_tables() {
+    const pg::Catalog tables = pg::catalog();
+    for (const Oid table :
+         {tables.account, tables.session, tables.token, tables.token_secret, tables.audit_log})
+        LockRelationOid(table, RowExclusiveLock);
 }
 
 bool read_by(Oid index, const Key& key, bool lock, Account& out) {
@@ -61,10 +69,12 @@ AccountState account_state(RowScan& scan) {
 }
 
 bool lock_account(std::int64_t account_id, Account& out) {
+    lock_tables();
     return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, true, out);
 }
 
 bool lock_account_of(std::string_view user_id, Account& out) {
+    lock_tables();
     // The newest version may have been given another name while we waited: then there is no account of this one.
     const Datum name = pg::text_datum(user_id);
     return read_by(pg::catalog().account_user, {Key::Kind::text, name}, true, out) &&

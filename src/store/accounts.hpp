@@ -1,7 +1,9 @@
 // Accounts: the row that is the lock for all that is the account's.
 //
-// Locks: lock_account() takes the row FOR NO KEY UPDATE in its newest version. Whatever changes an account, its tokens or
-// its sessions calls it first and only then reads, with a fresh snapshot.
+// Locks: lock_account() takes RowExclusiveLock on all tables that an act may write, always in the same order, then the row FOR
+// NO KEY UPDATE in its newest version. Whatever changes an account, its tokens or its sessions calls it first and only then
+// reads, with a fresh snapshot. (Read first, a table would be locked weakly, then strongly, and between the two a REINDEX
+// could come that waits for the one and holds up the other.)
 #pragma once
 
 #include "pg/prelude.hpp"

@@ -8,7 +8,13 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-Actor* innermost = nullptr;
+// In the transaction's memory, since the Actor itself may be gone when the callbacks run.
+struct Link {
+    Link* previous;
+    Actor* actor;
+    int nest_level;
+};
+Link* innermost = nullptr;
 
 void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
@@ -28,20 +34,22 @@ void enter(Actor& actor, bool direct) {
     actor.direct = direct;
     actor.owner = pg::enter_owner();
     pg::spi_open();
-    actor.previous = innermost;
-    actor.nest_level = GetCurrentTransactionNestLevel();
-    innermost = &actor;
+    auto* link = static_cast<Link*>(MemoryContextAlloc(TopTransactionContext, sizeof(Link)));
+    *link = {innermost, &actor, GetCurrentTransactionNestLevel()};
+    innermost = link;
 }
 
 void leave(Actor& actor) {
-    Assert(innermost == &actor);
-    innermost = actor.previous;
+    Assert(innermost != nullptr && innermost->actor == &actor);
+    Link* link = innermost;
+    innermost = link->previous;
+    pfree(link);
     pg::spi_close();
     pg::leave_owner(actor.owner);
 }
 
 Actor* current_actor() {
-    return innermost;
+    return innermost == nullptr ? nullptr : innermost->actor;
 }
 
 void watch_transactions() {

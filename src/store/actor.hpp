@@ -2,7 +2,7 @@
 // read it to write the audit log, and to tell our own statements from DML that bypasses the functions.
 //
 // An Actor lives on the C stack of the call. After an ERROR nothing of ours runs; callbacks of the (sub)transaction's abort
-// take the dead ones off the list.
+// take the dead ones off the list, without looking into them: their frames are overwritten by then.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -18,8 +18,6 @@ struct AuditKey {
 };
 
 struct Actor {
-    Actor* previous;
-    int nest_level;
     pg::OwnerScope owner;
     bool direct;              // a trigger on behalf of DML that bypasses the functions
     bool maintenance;         // the retention job: may delete what is past its time

@@ -59,6 +59,15 @@ void append_value(StringInfo out, Datum value, Oid type) {
             appendStringInfo(out, "\"%s\"", iso);
             return;
         }
+        case INTERVALOID: {
+            // ISO 8601 too, whatever the session's IntervalStyle.
+            char iso[MAXDATELEN + 1];
+            struct pg_itm parts;
+            interval2itm(*DatumGetIntervalP(value), &parts);
+            EncodeInterval(&parts, INTSTYLE_ISO_8601, iso);
+            appendStringInfo(out, "\"%s\"", iso);
+            return;
+        }
         case JSONBOID: {
             Jsonb* json = DatumGetJsonbP(value);
             JsonbToCString(out, &json->root, VARSIZE(json));

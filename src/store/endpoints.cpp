@@ -64,7 +64,7 @@ void fill() {
     table_endscan(scan);
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    table_close(table, AccessShareLock);
 
     const std::size_t size = core::EndpointMatcher::compiled_size({rules, count});
     auto* at = static_cast<std::byte*>(MemoryContextAllocHuge(memory, size));

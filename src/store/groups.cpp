@@ -62,7 +62,7 @@ void fill() {
     table_endscan(scan);
     UnregisterSnapshot(snapshot);
     ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    table_close(table, AccessShareLock);
     validity.keep(begun);
 }
 

@@ -106,9 +106,9 @@ void become(const Checked& checked) {
 
 void refuse_token_identity() {
     if (state != State::set || identity.token_id == 0) return;
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens or sessions"),
                 errdetail("The transaction acts for a token, by mirox.authenticate."),
-                errhint("Manage tokens in a transaction of the owner's web session."));
+                errhint("Do so in a transaction that does not act for a token."));
 }
 
 bool allows(const Identity& who, std::string_view text) {

@@ -31,7 +31,7 @@ void require_no_identity();
 // Makes the holder of an authenticated check the transaction's identity. 25001 when it has one, or had another's.
 void become(const Checked& checked);
 
-// 42501 when the transaction acts for a token, which manages nothing.
+// 42501 when the transaction acts for a token, which manages nothing and opens no session.
 void refuse_token_identity();
 
 bool allows(const Identity& identity, std::string_view scope);

@@ -114,6 +114,13 @@ bool delete_account(Actor& actor, std::string_view user_id) {
 
 void rename_account(Actor& actor, std::string_view before, std::string_view after) {
     if (!lock_account_of(before, actor.account)) return;
+    // Nobody registers the new id meanwhile. One that is registered is another owner's: never merged.
+    lock_registration(after);
+    Account other;
+    if (find_account_of(after, other))
+        MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errmsg("the new id belongs to another account"),
+                    errdetail("Renaming the account would give it that account's tokens, or lose them."),
+                    errhint("Delete that account first with mirox.delete_account, or choose another id."));
     pg::Args args;
     args.int8(actor.account.account_id).text(after);
     pg::run(rename_row, args);
@@ -125,8 +132,8 @@ std::string_view stored_user_agent(std::string_view raw) {
     if (raw.size() > 4 * core::kMaxUserAgentBytes)
         raw = raw.substr(
             0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
-    const std::size_t size = core::clean_user_agent(pg::to_utf8(raw), clean);
-    return pg::text_view(pg::text_datum(pg::from_utf8({clean, size})));
+    const std::size_t size = core::clean_user_agent(pg::to_utf8_lossy(raw), clean);
+    return pg::text_view(pg::text_datum(pg::from_utf8_lossy({clean, size})));
 }
 
 void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {

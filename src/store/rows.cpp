@@ -4,15 +4,21 @@
 #include "pg/catalog.hpp"
 
 extern "C" {
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tupmacs.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
 #include "pgstat.h"
+#include "storage/proc.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 Datum mirox_digest_eq(PG_FUNCTION_ARGS);
@@ -48,18 +54,146 @@ void init_key(ScanKeyData& out, const Key& key) {
     }
 }
 
+// The index's OID once its table is locked: REINDEX CONCURRENTLY puts another in its place, and drops the old one only when
+// nobody has the table locked who could still look for it.
+Oid index_of_locked(Oid index, Oid pg::Catalog::*which) {
+    return which == nullptr ? index : pg::catalog().*which;
+}
+
+Oid pg::Catalog::*which_index(Oid index) {
+    using pg::Catalog;
+    constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
+                                     &Catalog::account_pkey,        &Catalog::account_user,
+                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey};
+    for (Oid Catalog::*const one : all)
+        if (pg::catalog_known().*one == index) return one;
+    return nullptr;
+}
+
+// ---- a scan that is kept ---------------------------------------------------------------------------------------------
+//
+// Most of what an index scan costs beside its reads is making the scan: a slot, a descriptor, tens of kilobytes of the index's
+// own. None of these hold a lock, a pin or a reference while the scan rests, so they are kept from one look-up to the next,
+// and each look-up puts in what it has opened itself.
+
+struct Kept {
+    Oid heap, index;
+    MemoryContext memory;  // of scan, slot and what the index adds to them
+    IndexScanDesc scan;    // null: none, or one that is no longer good
+    TupleTableSlot* slot;
+    bool in_use;
+    LocalTransactionId user;  // the transaction that uses it
+};
+constinit Kept kept[4] = {};  // one for each table that is read so
+constinit bool watching = false;
+
+LocalTransactionId this_transaction() {
+    return pg::my_transaction();
+}
+
+// The slot is made for the table's columns as they were.
+void forget_kept(Datum, Oid relation) {
+    for (Kept& one : kept)
+        if (relation == InvalidOid || relation == one.heap || relation == one.index) one.heap = InvalidOid;
+}
+
+// A scan that an ERROR cut short still names buffers that the transaction's end has let go: it is thrown away, not ended.
+bool is_resting(const Kept& one) {
+    return !one.in_use || one.user != this_transaction();
+}
+
+bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
+    // Any table access method but the server's own may keep more in a scan than we know of.
+    if (heap->rd_tableam != GetHeapamTableAmRoutine()) return false;
+    if (!watching) {
+        CacheRegisterRelcacheCallback(forget_kept, 0);
+        watching = true;
+    }
+    one.heap = InvalidOid;
+    one.scan = nullptr;
+    if (one.memory == nullptr)
+        one.memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens look-up", ALLOCSET_SMALL_SIZES);
+    MemoryContextReset(one.memory);
+    const MemoryContext before = MemoryContextSwitchTo(one.memory);
+    // Columns of its own: those of the cache are counted, and would have to be let go with the transaction.
+    one.slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
+    one.scan = index_beginscan(heap, index, snapshot, 1, 0);
+    MemoryContextSwitchTo(before);
+    // The scan's own hold on the index; while it is used, ours is enough.
+    RelationDecrementReferenceCount(index);
+    one.heap = RelationGetRelid(heap);
+    one.index = RelationGetRelid(index);
+    return true;
+}
+
+// The kept scan for this table and index, ready for its key; null when there is none to be had.
+Kept* take_kept(const RowScan& scan) {
+    const Oid heap = RelationGetRelid(scan.heap), index = RelationGetRelid(scan.index);
+    Kept* empty = nullptr;
+    for (Kept& one : kept) {
+        if (!is_resting(one)) continue;
+        if (one.heap == heap && one.index == index && !one.in_use) {
+            one.in_use = true;
+            one.user = this_transaction();
+            one.scan->heapRelation = scan.heap;
+            one.scan->indexRelation = scan.index;
+            one.scan->xs_snapshot = scan.snapshot;
+            one.scan->xs_heapfetch->rel = scan.heap;
+            // As index_beginscan() would find it now: a standby may have been promoted since.
+            one.scan->xactStartedInRecovery = TransactionStartedDuringRecovery();
+            one.scan->ignore_killed_tuples = !one.scan->xactStartedInRecovery;
+            return &one;
+        }
+        if (one.heap == InvalidOid || one.in_use) empty = empty == nullptr ? &one : empty;
+    }
+    if (empty == nullptr) return nullptr;
+    // Not good until it is made whole.
+    empty->in_use = true;
+    empty->user = this_transaction();
+    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot)) {
+        empty->in_use = false;
+        return nullptr;
+    }
+    return empty;
+}
+
+// Lets go of every pin; the scan then rests.
+void put_back(RowScan& scan) {
+    Kept& one = *static_cast<Kept*>(scan.kept);
+    index_rescan(scan.scan, scan.scan->keyData, 1, nullptr, 0);
+    ExecClearTuple(scan.slot);
+    one.scan->heapRelation = one.scan->indexRelation = nullptr;
+    one.scan->xs_snapshot = nullptr;
+    one.scan->xs_heapfetch->rel = nullptr;
+    one.in_use = false;
+}
+
 bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock) {
+    Oid pg::Catalog::*const which = which_index(index);
+    scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
     scan.heap = table_open(heap, table_lock);
-    scan.index = index_open(index, AccessShareLock);
-    scan.slot = table_slot_create(scan.heap, nullptr);
+    scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     // What this transaction itself has done counts too.
     if (!IsParallelWorker()) CommandCounterIncrement();
     scan.snapshot = RegisterSnapshot(GetLatestSnapshot());
-    scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, 1, 0);
+    Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
+    scan.kept = one;
     ScanKeyData keys;
     init_key(keys, key);
+    if (one == nullptr) {
+        scan.slot = table_slot_create(scan.heap, nullptr);
+        scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, 1, 0);
+        index_rescan(scan.scan, &keys, 1, nullptr, 0);
+        return index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot);
+    }
+    scan.slot = one->slot;
+    scan.scan = one->scan;
+    // What the index adds to its scan must live as long as the scan.
+    const MemoryContext before = MemoryContextSwitchTo(one->memory);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
-    return index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot);
+    const bool found = index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot);
+    MemoryContextSwitchTo(before);
+    return found;
 }
 
 }  // namespace
@@ -69,14 +203,23 @@ bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
 }
 
 void close_scan(RowScan& scan) {
-    index_endscan(scan.scan);
+    if (scan.kept != nullptr) {
+        put_back(scan);
+    } else {
+        index_endscan(scan.scan);
+        ExecDropSingleTupleTableSlot(scan.slot);
+    }
     UnregisterSnapshot(scan.snapshot);
-    ExecDropSingleTupleTableSlot(scan.slot);
-    index_close(scan.index, NoLock);
-    table_close(scan.heap, NoLock);
+    index_close(scan.index, scan.release);
+    table_close(scan.heap, scan.release);
 }
 
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {
+    // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
+    if (XactReadOnly)
+        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                    errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
+                    errhint("Call it on the primary, in a read-write transaction."));
     if (!scan_for(scan, heap, index, key, RowExclusiveLock)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;
@@ -104,6 +247,36 @@ const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     bool should_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));
+}
+
+SecretRest secret_rest(TupleTableSlot* slot) {
+    using namespace secret_column;
+    bool should_free;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+    const HeapTupleHeader header = tuple->t_data;
+    SecretRest rest;
+    if (HeapTupleHeaderGetNatts(header) < kAllowedIps) {
+        bool is_null;
+        rest.user_id = column(slot, kUserId, &is_null);
+        rest.permissions = column(slot, kPermissions, &is_null);
+        rest.allowed_ips = column(slot, kAllowedIps, &is_null);
+        rest.has_allowed_ips = !is_null;
+        return rest;
+    }
+    // What stands before is NOT NULL and of fixed length: from there, a column after the other, as the server would walk.
+    const char* base = reinterpret_cast<const char*>(header) + header->t_hoff;
+    std::uint32_t at = offsetof(SecretFixed, locked) + 1;
+    const auto next = [&] {
+        at = att_align_pointer(at, TYPALIGN_INT, -1, base + at);
+        const char* value = base + at;
+        at = att_addlength_pointer(at, -1, value);
+        return PointerGetDatum(value);
+    };
+    rest.user_id = next();
+    rest.permissions = next();
+    rest.has_allowed_ips = !HeapTupleHasNulls(tuple) || !att_isnull(kAllowedIps - 1, header->t_bits);
+    rest.allowed_ips = rest.has_allowed_ips ? next() : 0;
+    return rest;
 }
 
 Datum column(TupleTableSlot* slot, int number, bool* is_null) {

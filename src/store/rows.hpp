@@ -1,8 +1,10 @@
 // Rows as C++ sees them: found by a unique index with the newest committed state, and locked in their newest version,
 // whatever the transaction's isolation level. No SPI, no plan.
 //
-// Locks: reading takes AccessShareLock on table and index, until the end of the transaction; locking a row takes
-// RowExclusiveLock on its table (so that a direct UPDATE can wait for all management in flight: statement_lock).
+// Locks: reading takes AccessShareLock on table and index until close_scan(), and no longer: an act reads a session, then
+// waits for its account's row, and whoever has that row may be waiting behind a VACUUM FULL of the sessions. Locking a row
+// takes RowExclusiveLock on its table until the end of the transaction (so that a direct UPDATE can wait for all management
+// in flight: statement_lock).
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -13,6 +15,7 @@ extern "C" {
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "nodes/lockoptions.h"
+#include "storage/lockdefs.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -27,6 +30,8 @@ struct RowScan {
     IndexScanDesc scan;
     TupleTableSlot* slot;
     Snapshot snapshot;
+    LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
+    void* kept;        // rows.cpp's own
 };
 
 struct Key {
@@ -69,6 +74,15 @@ inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevok
 
 // The fixed part of the row in a slot of token_secret.
 const SecretFixed& secret_fixed(TupleTableSlot* slot);
+
+// The columns of token_secret that a check needs beyond the fixed part.
+struct SecretRest {
+    Datum user_id;
+    Datum permissions;
+    Datum allowed_ips;
+    bool has_allowed_ips;
+};
+SecretRest secret_rest(TupleTableSlot* slot);
 
 Datum column(TupleTableSlot* slot, int number, bool* is_null);
 

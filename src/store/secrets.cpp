@@ -2,6 +2,12 @@
 #include "store/secrets.hpp"
 
 #include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/keys.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+}
 
 namespace mirox::store {
 
@@ -21,7 +27,8 @@ NewSecret make_secret(core::SecretKind kind) {
     if (!core::random_base62(random))
         MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
                     errhint("Check that the system's random number generator works, then try again."));
-    out.size = core::format_secret(kind, pg::settings().prefixes, random, out.text);
+    out.size = core::format_secret(kind, pg::settings().prefixes, random,
+                                   std::span<char, core::kMaxSecretChars>(out.text, core::kMaxSecretChars));
     core::wipe(random, sizeof(random));
     out.hint_size = core::redact_secret(out.view(), out.hint);
     const bool hashed = core::sha256(out.view(), out.digest);
@@ -31,6 +38,53 @@ NewSecret make_secret(core::SecretKind kind) {
         pg::raise_out_of_memory("hashing a secret");
     }
     return out;
+}
+
+NewSecret make_jwt(const JwtRequest& request) {
+    // Everything that can be an ERROR comes before the token is written.
+    const core::JwtKey& key = jwt_signing_key();
+    const auto unix_seconds = [](TimestampTz instant) {
+        const std::int64_t before_2000 = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * SECS_PER_DAY;
+        return instant / USECS_PER_SEC - (instant % USECS_PER_SEC < 0 ? 1 : 0) + before_2000;
+    };
+    // A claim jti that nobody can guess makes the whole one that nobody but us can have made, even with the key.
+    char id[core::kSecretRandomChars];
+    if (!core::random_base62(id))
+        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
+                    errhint("Check that the system's random number generator works, then try again."));
+    core::JwtClaims claims;
+    claims.issuer = pg::settings().jwt_issuer;
+    claims.subject = pg::to_utf8(request.user_id);
+    claims.token_id = {id, sizeof(id)};
+    claims.issued_at = unix_seconds(request.issued_at);
+    claims.expires_at = unix_seconds(request.expires_at);
+    claims.group = pg::to_utf8(request.group);
+
+    NewSecret out = {};
+    const bool written = core::write_jwt(key, claims, out.text, out.size);
+    const bool hashed = written && core::sha256(out.view(), out.digest);
+    core::wipe(id, sizeof(id));
+    out.scheme = 's';
+    if (!hashed) {
+        out.wipe();
+        if (written) pg::raise_out_of_memory("hashing a secret");
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the account's user id cannot stand in a JWT"),
+                    errdetail("A JWT holds UTF-8 text and has at most %d characters.",
+                              static_cast<int>(core::kMaxJwtChars)),
+                    errhint("Issue the token as 'opaque'."));
+    }
+    // All begin alike; what tells two of them apart to their owner is the end.
+    constexpr std::string_view kStart = "eyJ";
+    memcpy(out.hint, kStart.data(), kStart.size());
+    memcpy(out.hint + kStart.size(), core::kEllipsis.data(), core::kEllipsis.size());
+    out.hint_size = kStart.size() + core::kEllipsis.size();
+    memcpy(out.hint + out.hint_size, out.text + out.size - core::kHintRandomChars, core::kHintRandomChars);
+    out.hint_size += core::kHintRandomChars;
+    return out;
+}
+
+bool looks_like_token(std::string_view secret) {
+    return kind_of(secret) == core::SecretKind::token || core::looks_like_jwt(secret);
 }
 
 }  // namespace mirox::store

@@ -68,7 +68,7 @@ void require_session(Actor& actor, bool given, std::string_view secret, bool loc
     // Whatever secret it holds: who acts for a token acts for no session.
     refuse_token_identity();
     const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
-    if (kind == core::SecretKind::token)
+    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret)))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
                     errdetail("The argument is a token's secret where a web session's is needed."),
                     errhint("Log in and pass the secret that mirox.open_session returned."));

@@ -23,6 +23,7 @@ using pg::Type;
 
 constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
+constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
@@ -33,10 +34,10 @@ pg::Query select_places = {
 
 pg::Query insert_token = {
     "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
-    "created_at, expires_at, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING "
-    "token_id",
+    "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+    "RETURNING token_id",
     {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text,
-     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb}};
+     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb, Type::text}};
 
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 pg::Query insert_secret = {
@@ -86,11 +87,15 @@ pg::Query revoke_rows = {
 pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
                         {Type::int8, Type::text}};
 
-pg::Query select_account_of = {"SELECT account_id FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1",
-                               {Type::int8}};
-
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
+}
+
+[[noreturn]] void too_far_away(TimestampTz now) {
+    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+                errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
+                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
 }
 
 // The expiration and its length; the length is what rotation restarts.
@@ -114,6 +119,8 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
         if (compare_spans(lifetime, kNoTime) <= 0)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
                         errhint("Give an interval such as '90 days'."));
+        // Before it is added: what no calendar holds must be refused in the same words.
+        if (compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
@@ -129,7 +136,7 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
         if (granted.covers(scope)) continue;
         if (count == 0) initStringInfo(&missing);
         if (count++ == 10) {
-            appendStringInfoString(&missing, ", …");
+            appendStringInfoString(&missing, " and more");
             break;
         }
         appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
@@ -253,11 +260,7 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
     if (expires_at <= now)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
                     errhint("Give a date in the future."));
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    if (expires_at > latest)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
-                    errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                    errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
 }
 
 Places places_of(std::int64_t account_id) {
@@ -301,6 +304,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     normalise_name(request.name, out.name);
     const Group& group = require_group(request.group);
     out.group_id = group.id;
+    // A copy: the cache may be filled anew before we are done.
+    const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
     const Datum permissions =
         request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
@@ -310,7 +315,9 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     choose_expiry(request, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
-    out.secret = make_secret(core::SecretKind::token);
+    out.secret = request.jwt
+                     ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                     : make_secret(core::SecretKind::token);
     pg::Args args;
     args.int8(owner.account_id)
         .add(Int16GetDatum(out.place))
@@ -318,11 +325,12 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .int4(out.group_id)
         .add_or_null(permissions, permissions != 0)
         .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}))
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
         .add(IntervalPGetDatum(&lifetime))
         .add(TimestampTzGetDatum(out.created_at))
         .add(TimestampTzGetDatum(out.expires_at))
-        .add(request.metadata);
+        .add(request.metadata)
+        .text(request.jwt ? "jwt" : "opaque");
     pg::run(insert_token, args);
     out.token_id = DatumGetInt64(pg::result_value(0, 1));
     store_secret(out.token_id, out.secret);
@@ -346,6 +354,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     out.place = DatumGetInt16(pg::result_value(0, 3));
     const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
     out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
+    const bool jwt = pg::text_view(pg::result_value(0, 8)) == "jwt";
 
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
@@ -353,14 +362,20 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest) out.expires_at = latest;
     out.token_id = token_id;
-    out.secret = make_secret(core::SecretKind::token);
+    if (jwt) {
+        const Group* group = group_by_id(out.group_id);
+        if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
+        out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
+    } else {
+        out.secret = make_secret(core::SecretKind::token);
+    }
 
     // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
     pg::Args row;
     row.int8(token_id)
         .add(TimestampTzGetDatum(now))
         .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8({out.secret.hint, out.secret.hint_size}));
+        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
     pg::run(rotate_row, row);
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
@@ -414,10 +429,15 @@ void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& ou
 }
 
 std::int64_t account_of_token(std::int64_t token_id) {
-    pg::Args args;
-    args.int8(token_id);
-    if (pg::run(select_account_of, args) == 0) return 0;
-    return DatumGetInt64(pg::result_value(0, 1));
+    RowScan scan;
+    bool is_null;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found =
+        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)});
+    const std::int64_t account_id =
+        found ? DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) : 0;
+    close_scan(scan);
+    return account_id;
 }
 
 }  // namespace mirox::store

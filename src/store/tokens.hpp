@@ -62,6 +62,7 @@ struct IssueRequest {
     const Interval* expires_in;
     Datum permissions;  // text[], 0: none
     Datum allowed_ips;  // cidr[], 0: none
+    bool jwt;           // else opaque
     Datum metadata;     // jsonb
 };
 

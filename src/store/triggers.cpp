@@ -89,8 +89,9 @@ HeapTuple proceed(const Change& change) {
     return change.deleted ? change.before : change.after;
 }
 
-HeapTuple with_values(const Change& change, int count, int* columns, Datum* values, bool* nulls) {
-    return heap_modify_tuple_by_cols(change.after, change.columns, count, columns, values, nulls);
+HeapTuple with_values(const Change& change, HeapTuple row, int count, int* columns, Datum* values,
+                      bool* nulls) {
+    return heap_modify_tuple_by_cols(row, change.columns, count, columns, values, nulls);
 }
 
 // An INSERT that brings the key of an audit row is a replay: a restore, or a subscriber's copy.
@@ -148,15 +149,15 @@ void refuse_move(const Change& change, int column) {
                 errmsg("column \"%s\" of %s cannot be changed",
                        NameStr(TupleDescAttr(change.columns, column - 1)->attname),
                        RelationGetRelationName(change.data->tg_relation)),
-                errhint("Issue, rotate or open a new one by the functions of schema mirox."));
+                errhint("Leave it as it is, since others go by it, and make a new one instead."));
 }
 
 // Puts the key of the audit row on the row.
-HeapTuple stamp(const Change& change, int node_column, AuditKey key) {
+HeapTuple stamp(const Change& change, HeapTuple row, int node_column, AuditKey key) {
     int columns[] = {node_column, node_column + 1};
     Datum values[] = {Int32GetDatum(key.node), Int64GetDatum(key.id)};
     bool nulls[] = {false, false};
-    return with_values(change, 2, columns, values, nulls);
+    return with_values(change, row, 2, columns, values, nulls);
 }
 
 }  // namespace
@@ -202,8 +203,9 @@ Account account_of(HeapTuple row, const Change& change) {
     Account account = {};
     account.account_id = get_int8(row, change, account_column::kAccountId);
     account.user_id = PG_DETOAST_DATUM_COPY(get(row, change, account_column::kUserId).datum);
-    account.permissions =
-        PointerGetDatum(PG_DETOAST_DATUM_COPY(get(row, change, account_column::kPermissions).datum));
+    // NULL is left to the column's constraint, which is checked after us.
+    const Value permissions = get(row, change, account_column::kPermissions);
+    if (!permissions.is_null) account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(permissions.datum));
     return account;
 }
 }  // namespace
@@ -218,6 +220,13 @@ MIROX_FUNCTION(account_guard) {
     }
     Act act;
     begin(act);
+    Account known;
+    if (change.inserted && act.direct &&
+        find_account_of(pg::text_view(get(change.after, change, account_column::kUserId).datum), known)) {
+        // The unique index refuses it, or ON CONFLICT goes another way: nothing was registered that the log could tell.
+        end(act);
+        return PointerGetDatum(change.after);
+    }
     Detail detail;
     const char* event;
     Subject subject = {};
@@ -244,7 +253,8 @@ MIROX_FUNCTION(account_guard) {
     }
     const AuditKey key = audit(event, subject, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, account_column::kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before
+                                          : stamp(change, change.after, account_column::kAuditNode, key));
 }
 
 MIROX_FUNCTION(account_follow) {
@@ -314,7 +324,7 @@ MIROX_FUNCTION(session_guard) {
     }
     const AuditKey key = audit(event, subject, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
 }
 
 // ---- token -----------------------------------------------------------------------------------------------------------
@@ -408,29 +418,35 @@ MIROX_FUNCTION(token_guard) {
                         errhint("Leave the place NULL for the lowest free one."));
     }
 
+    // The row as it will be stored, which is also what the log tells. Made to outlive the act.
+    HeapTuple stored = change.after;
+    if (name.size > 0 || place > 0) {
+        const MemoryContext inner = MemoryContextSwitchTo(act.caller);
+        int columns[2];
+        Datum values[2];
+        bool nulls[2] = {};
+        int count = 0;
+        if (name.size > 0) {
+            columns[count] = kName;
+            values[count++] = pg::text_datum(name.view());
+        }
+        if (place > 0) {
+            columns[count] = kPlace;
+            values[count++] = Int16GetDatum(place);
+        }
+        stored = with_values(change, change.after, count, columns, values, nulls);
+        MemoryContextSwitchTo(inner);
+    }
+
     Detail detail;
     Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
     if (change.updated)
-        detail.add_changes(change.before, change.after, change.columns);
+        detail.add_changes(change.before, stored, change.columns);
     else if (change.inserted)
-        detail.add_row(change.after, change.columns);
+        detail.add_row(stored, change.columns);
     const AuditKey key = audit(token_event(change), subject, detail);
     end(act);
-    if (change.deleted) return PointerGetDatum(change.before);
-
-    int columns[4] = {kAuditNode, kAuditId};
-    Datum values[4] = {Int32GetDatum(key.node), Int64GetDatum(key.id)};
-    bool nulls[4] = {};
-    int count = 2;
-    if (name.size > 0) {
-        columns[count] = kName;
-        values[count++] = pg::text_datum(name.view());
-    }
-    if (place > 0) {
-        columns[count] = kPlace;
-        values[count++] = Int16GetDatum(place);
-    }
-    return PointerGetDatum(with_values(change, count, columns, values, nulls));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, stored, kAuditNode, key));
 }
 
 MIROX_FUNCTION(token_follow) {
@@ -458,6 +474,13 @@ MIROX_FUNCTION(token_follow) {
     return PointerGetDatum(nullptr);
 }
 
+namespace {
+Query select_revoked = {
+    "SELECT revoked_at IS NOT NULL FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1 "
+    "AND account_id OPERATOR(pg_catalog.=) $2",
+    {Type::int8, Type::int8}};
+}  // namespace
+
 MIROX_FUNCTION(token_secret_guard) {
     using namespace secret_column;
     const Change change = read_change(fcinfo);
@@ -466,10 +489,27 @@ MIROX_FUNCTION(token_secret_guard) {
     begin(act);
     AuditKey key = act.actor->last;
     if (act.direct) {
+        refuse_move(change, kTokenId);
+        refuse_move(change, kAccountId);
         HeapTuple row = change.before != nullptr ? change.before : change.after;
         const std::int64_t account_id = get_int8(row, change, kAccountId);
         Account account;
         if (!with_account(act, account_id, account) && !change.deleted) no_such_account(account_id);
+        if (!change.deleted) {
+            // A direct UPDATE or INSERT must not bring a revoked token back, nor lend its owner a 65th.
+            pg::Args args;
+            args.int8(get_int8(row, change, kTokenId)).int8(account_id);
+            if (pg::run(select_revoked, args) == 0)
+                MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such token"),
+                            errdetail("The account has no token of this token_id."),
+                            errhint("Issue a token with mirox.issue_token."));
+            const Value state = get(change.after, change, kState);
+            if (DatumGetBool(pg::result_value(0, 1)) && !state.is_null &&
+                DatumGetChar(state.datum) != kRevoked)
+                MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                            errmsg("a revoked token cannot be brought back"),
+                            errhint("Issue a new token with mirox.issue_token."));
+        }
         Detail detail;
         const Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
         if (change.updated) detail.add_changes(change.before, change.after, change.columns);
@@ -479,7 +519,7 @@ MIROX_FUNCTION(token_secret_guard) {
                     subject, detail);
     }
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
 }
 
 // ---- permission_group ------------------------------------------------------------------------------------------------
@@ -488,6 +528,8 @@ namespace {
 namespace group_column {
 constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
+Query select_group_named = {"SELECT 1 FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
+                            {Type::text}};
 Query select_group_use = {"SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
                           {Type::int4}};
 }  // namespace
@@ -514,6 +556,16 @@ MIROX_FUNCTION(group_guard) {
                         errdetail("Some tokens, revoked ones included, are in this group."),
                         errhint("Keep it and take its permissions away instead."));
     }
+    if (change.inserted && act.direct) {
+        const Value name = get(change.after, change, kName);
+        pg::Args args;
+        args.add_or_null(name.datum, !name.is_null);
+        if (pg::run(select_group_named, args) > 0) {
+            // As for accounts: the unique index or ON CONFLICT decides, and the log tells what comes of it.
+            end(act);
+            return PointerGetDatum(change.after);
+        }
+    }
     Detail detail;
     if (change.updated) {
         detail.add_value("name", get(row, change, kName).datum,
@@ -527,7 +579,7 @@ MIROX_FUNCTION(group_guard) {
                                                 : "group_dropped",
                                {}, detail);
     end(act);
-    return PointerGetDatum(change.deleted ? change.before : stamp(change, kAuditNode, key));
+    return PointerGetDatum(change.deleted ? change.before : stamp(change, change.after, kAuditNode, key));
 }
 
 // ---- endpoint --------------------------------------------------------------------------------------------------------
@@ -585,7 +637,7 @@ MIROX_FUNCTION(endpoint_guard) {
                       pg::text_datum(pg::from_utf8(rule.path())), Int32GetDatum(key.node),
                       Int64GetDatum(key.id)};
     bool nulls[4] = {};
-    return PointerGetDatum(with_values(change, 4, columns, values, nulls));
+    return PointerGetDatum(with_values(change, change.after, 4, columns, values, nulls));
 }
 
 // ---- all -------------------------------------------------------------------------------------------------------------

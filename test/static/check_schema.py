@@ -23,6 +23,11 @@ else:
     report("schema: the script owns its schema and fixes its search path", [])
 
 
+report("schema: the parts are ASCII, so that CREATE EXTENSION can read them in a database of any encoding",
+       [f"{name_of(p)}:{n}" for p in [*parts, *files("src/upgrade/*.sql")]
+        for n, line in enumerate(p.read_text().splitlines(), 1) if not line.isascii()])
+
+
 def offends(rule, pattern, whole=False):
     # Bodies too: a function's text is read when it runs, a DO block's at once.
     report(rule, [f"{s.where}: {m.group(0)}" for s in scripts for m in [re.search(pattern, s.text if whole else s.bare, re.I)] if m])

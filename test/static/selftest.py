@@ -92,6 +92,7 @@ SAMPLES = [
     ("version: only mirox_tokens.control holds it", "Makefile", "DATA = mirox_tokens--7.3.sql\n", "--7.3"),
     ("schema: the script owns its schema and fixes its search path", "src/schema/00_begin.sql", ("CREATE SCHEMA mirox;", ""), "CREATE SCHEMA"),
     ("schema: the script owns its schema and fixes its search path", "src/schema/00_begin.sql", ("SET LOCAL", "SET"), "SET LOCAL"),
+    ("schema: the parts are ASCII, so that CREATE EXTENSION can read them in a database of any encoding", PART, "-- \u2026\n", "10_one.sql"),
     ("schema: nothing that already exists is adopted", PART, "CREATE OR REPLACE FUNCTION mirox.x() RETURNS int LANGUAGE sql AS 'SELECT 1';\n", "OR REPLACE"),
     ("schema: nothing that already exists is adopted", PART, "CREATE TABLE IF NOT EXISTS mirox.x (i int);\n", "IF NOT EXISTS"),
     ("schema: no simple CASE, whose = cannot be qualified", PART, "CREATE VIEW mirox.c AS SELECT CASE 1 WHEN 1 THEN 2 END;\n", "CASE 1"),

@@ -98,6 +98,20 @@ for my $round (1 .. 4)
 	$by->rows('COMMIT');
 }
 
+# Made, used and undone in one transaction; then made for good.
+$other->rows('DROP EXTENSION mirox_tokens') if $wire->value("SELECT count(*) FROM pg_extension WHERE extname = 'mirox_tokens'");
+for my $end ('ROLLBACK', 'COMMIT')
+{
+	$wire->rows('BEGIN');
+	$wire->rows('CREATE EXTENSION mirox_tokens');
+	put_account($wire, 'undone', ['*']);
+	my $token = issue($wire, open_session($wire, 'undone'), 'undone');
+	is(reason($wire, $token->{secret}), 'ok', 'an extension works in the transaction that makes it');
+	$wire->rows($end);
+	is($wire->state('SELECT * FROM mirox.verify_token($1)', $token->{secret}), $end eq 'COMMIT' ? 'ok' : '3F000', "$end");
+	is($other->state('SELECT * FROM mirox.verify_token($1)', $token->{secret}), $end eq 'COMMIT' ? 'ok' : '3F000', 'in the other session too');
+}
+
 # A function kept by name beyond its extension finds the new one, not the tables of the old.
 put_account($wire, 'anna', ['*']);
 my $kept = issue($wire, open_session($wire, 'anna'), 'kept');

@@ -128,6 +128,43 @@ is($main->value("SELECT count(*) FROM mirox.token t LEFT JOIN mirox.account a US
 is(broken($main), '', 'the tables agree');
 $_->close for @pair;
 
+# ---- errors under savepoints -------------------------------------------------------------------------------------------
+# Who acts is forgotten with the savepoint that failed, and only with it; the next call acts for itself.
+put_account($main, 'careful', ['*']);
+my $careful = open_session($main, 'careful');
+my $token   = issue($main, $careful, 'careful');
+my %failing = (
+	'SELECT mirox.rename_token($1, $2, $3)' => [ $careful, $token->{token_id}, "\x01" ],
+	'SELECT mirox.revoke_token($1, $2)'     => [ $careful, -1 ],
+	'SELECT * FROM mirox.rotate_token($1, $2, $3)' => [ $careful, $token->{token_id}, '8 days' ],
+	'UPDATE mirox.token SET generation = 9 WHERE token_id = $1' => [ $token->{token_id} ],
+	'UPDATE mirox.token SET name = $2 WHERE token_id = $1' => [ $token->{token_id}, '' ],
+	'SELECT * FROM mirox.issue_token($1, $2, $3)' => [ $careful, 'x', 'none' ]);
+$main->rows('BEGIN');
+for my $round (1 .. 200)
+{
+	my $depth = 1 + $round % 5;
+	$main->rows("SAVEPOINT s$_") for 1 .. $depth;
+	my $statement = (sort keys %failing)[ $round % keys %failing ];
+	$main->state($statement, @{ $failing{$statement} }) =~ /^(22023|P0002)$/ or fail("$statement: " . $main->{sql});
+	$main->rows('ROLLBACK TO s' . (1 + int rand $depth));
+	call($main, 'rename_token', $careful, $token->{token_id}, "round $round");
+	$main->rows("UPDATE mirox.token SET metadata = jsonb_build_object('round', $round) WHERE token_id = \$1", $token->{token_id});
+	$main->rows('RELEASE s1');
+}
+$main->rows('COMMIT');
+is_deeply(
+	[ map { @$_ } $main->rows(
+			q{SELECT event, (detail ? 'direct')::text, count(*) FROM mirox.audit_log WHERE token_id = $1 AND event <> 'token_issued'
+			  GROUP BY 1, 2 ORDER BY 1, 2}, $token->{token_id}) ],
+	[ 'token_changed', 'true', 200, 'token_renamed', 'false', 200 ],
+	'200 failures under savepoints: each act after one is its own, each direct change is one');
+$main->rows(q{CREATE FUNCTION swallow(statement text) RETURNS text LANGUAGE plpgsql AS
+	'BEGIN EXECUTE statement; RETURN ''ok''; EXCEPTION WHEN others THEN RETURN sqlstate; END'});
+is($main->value(q{SELECT string_agg(DISTINCT swallow(format('SELECT mirox.rename_token(%L, %s, %L)', $1::text, $2::bigint, E'\\x01')), ' ')
+	FROM generate_series(1, 500)}, $careful, $token->{token_id}), '22023', 'and 500 swallowed by PL/pgSQL in one statement');
+is(call($main, 'rename_token', $careful, $token->{token_id}, 'last')->[0], 'last', 'after which life goes on');
+
 # ---- everything at once ---------------------------------------------------------------------------------------------
 my @scopes = qw(parks:read parks:write reports exports timeseries:query admin.users:list);
 put_account($main, 'busy', \@scopes);

@@ -16,6 +16,8 @@ $wire->rows('CREATE EXTENSION mirox_tokens CASCADE');
 $wire->rows('SELECT mirox.grant_access($1::regrole, $2)', @$_)
   for [ app => 'application' ], [ app => 'login' ], [ gate => 'gateway' ], [ boss => 'admin' ];
 $wire->rows("INSERT INTO mirox.permission_group (name, permissions, description) VALUES ('own', '{parks:read}', 'added by a DBA')");
+call($wire, 'put_endpoint', 'GET', '/parks/*', 'parks:read');
+call($wire, 'put_endpoint', '*', '/reports/**', 'reports');
 $wire->rows('CREATE TABLE users (id text PRIMARY KEY)');
 $wire->rows("INSERT INTO users VALUES ('carl'), ('anna')");
 $wire->rows("SELECT mirox.bind_accounts('users', 'id')");
@@ -57,6 +59,11 @@ my $acls = q{SELECT string_agg(kind || ' ' || object || ' ' || acl, E'\n' ORDER 
 	SELECT 'function', p.oid::regprocedure::text, p.proacl::text FROM pg_proc p WHERE p.pronamespace = 'mirox'::regnamespace
 	UNION ALL SELECT 'relation', c.oid::regclass::text, c.relacl::text FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace
 	UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'mirox') a (kind, object, acl)};
+my @requests = map { my $path = $_; map { [ "Bearer $_", 'GET', $path ] } $tokens[32]{secret}, $tokens[33]{secret}, $session{carl} }
+  '/parks/1', '/reports/a/b', '/nowhere';
+my $answers = sub { my $wire = shift; return join ' ', map { call($wire, 'check_request', @$_)->[1] } @requests };
+my $answered = $answers->($wire);
+note $answered;
 my $before = contents($node, 'lived');
 my $acls_before = $wire->value($acls);
 note $before;
@@ -69,6 +76,7 @@ sub check
 	my $wire = wire($node, dbname => $dbname);
 	my @differ = grep { reason($wire, $_) ne $expected{$_} } keys %expected;
 	is(join(', ', map { "$expected{$_} is now " . reason($wire, $_) } @differ), '', "$name: every secret has the verdict that it had");
+	is($answers->($wire), $answered, "$name: requests are answered as they were");
 	is(broken($wire), '', "$name: the tables agree");
 	is($wire->value($acls), $acls_before, "$name: every grant is there, and none more") if $options{acls} // 1;
 

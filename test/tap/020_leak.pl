@@ -44,6 +44,13 @@ for my $round (1 .. 20)
 	call($wire, 'verify_digest', '\x' . $wire->value('SELECT encode(sha256($1::text::bytea), $2)', $token->{secret}, 'hex'));
 	call($wire, 'list_tokens', $session);
 	call($wire, 'rename_token', $session, $token->{token_id}, "renamed $round");
+	call($wire, 'check_request', "Bearer $_", 'GET', '/parks/1', '10.1.1.1', 'agent') for $token->{secret}, $session;
+	call($wire, 'check_request', "Bearer  $token->{secret}", 'GET', "/?token=$token->{secret}");
+	call($wire, 'explain_check', $token->{secret}, 'GET', '/parks/1');
+	$wire->rows('BEGIN');
+	$wire->rows('SELECT mirox.authenticate($1, $2)', "Bearer $token->{secret}", '10.1.1.1');
+	$wire->rows('SELECT mirox.current_user_id()');
+	$wire->rows('COMMIT');
 	my $new = rotate($wire, $session, $token->{token_id}, $round % 2 ? '0' : '1 day');
 	keep($new->{secret});
 	call($wire, 'verify_token', $_->{secret}) for $token, $new;
@@ -89,6 +96,12 @@ my @told = map { $fails->(@$_) }
   [ 'rename_token', $session, $token->{token_id}, "\x01" ],
   [ 'open_session', 'nobody', '1 day', undef, $secret ],
   [ 'put_account',  "nobody\x01$secret", ['*'] ],
+  [ 'authenticate', "Bearer $damaged" ],
+  [ 'authenticate', "Bearer $secret x" ],
+  [ 'authenticate', "Basic $secret" ],
+  [ 'rate_limit_status', $secret ],
+  [ 'put_group', $secret, ['parks'] ],
+  [ 'put_endpoint', 'GET', '/x', "$secret!" ],
   [ 'close_session', $damaged ];
 is("@told", '', 'no error repeats a secret');
 cmp_ok(scalar(grep { !/ ok$/ } keys %states), '>=', 10, 'of ' . keys(%states) . ' kinds');

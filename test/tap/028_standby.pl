@@ -1,0 +1,135 @@
+# A streaming hot standby: checks and lists work there, and obey whatever the primary has committed once it is replayed;
+# what would change something says that it cannot; after promotion life goes on.
+use strict;
+use warnings;
+use Mirox qw(new_node wire call put_account open_session issue rotate verify reason broken clean_log);
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $primary = new_node('primary', streaming => 1, conf => "wal_level = replica\nmax_wal_senders = 4\n");
+my $p = wire($primary);
+put_account($p, 'anna', [ 'parks', 'reports' ]);
+my $session = open_session($p, 'anna');
+my $token   = issue($p, $session, 'before', group => 'reporting');
+
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby);
+
+my $s = wire($standby);
+is(reason($s, $token->{secret}), 'ok', 'a token of before the backup verifies');
+is_deeply([ map { @$_ } $s->rows('SELECT name, status, permission_group FROM mirox.list_tokens($1)', $session) ],
+	[ 'before', 'active', 'reporting' ], 'and is listed');
+
+# A long transaction there, its snapshot taken before all that follows.
+my $old = wire($standby);
+$old->rows('BEGIN ISOLATION LEVEL REPEATABLE READ');
+is($old->value('SELECT count(*) FROM mirox.token'), 1, 'a transaction with an old snapshot');
+is(reason($old, $token->{secret}), 'ok', 'checks in it');
+
+my $replayed = sub { $primary->wait_for_catchup($standby) };
+my $new = issue($p, $session, 'after');
+$replayed->();
+is(reason($_, $new->{secret}), 'ok', 'a token issued since verifies') for $s, $old;
+my $next = rotate($p, $session, $new->{token_id});
+$replayed->();
+is(reason($_, $new->{secret}), 'rotated', 'its rotation is obeyed') for $s, $old;
+is(reason($_, $next->{secret}), 'ok', 'and the new secret verifies') for $s, $old;
+call($p, 'put_account', 'anna', ['parks']);
+$replayed->();
+is(verify($_, $next->{secret})->{permissions}, '{parks}', 'so is a permission that the owner has lost') for $s, $old;
+$p->rows("INSERT INTO mirox.permission_group (name, permissions) VALUES ('own', '{parks:read}')");
+my $grouped = issue($p, $session, 'grouped', group => 'own');
+$replayed->();
+is(verify($_, $grouped->{secret})->{permissions}, '{parks:read}', 'a group added since') for $s, $old;
+$p->rows("UPDATE mirox.permission_group SET permissions = '{parks:write}' WHERE name = 'own'");
+$replayed->();
+is(verify($_, $grouped->{secret}, undef, undef, 'parks:read')->{reason}, 'insufficient_scope', 'a change of a group that is cached')
+  for $s, $old;
+my @request = ("Bearer $next->{secret}", 'GET', '/parks/1');
+is(call($_, 'check_request', @request)->[1], 'insufficient_scope', 'a request of which no rule says anything') for $s, $old;
+call($p, 'put_endpoint', 'GET', '/parks/*', 'parks:read');
+$replayed->();
+is(call($_, 'check_request', @request)->[1], 'ok', 'a rule added since') for $s, $old;
+call($p, 'drop_endpoint', 'GET', '/parks/*');
+$replayed->();
+is(call($_, 'check_request', @request)->[1], 'insufficient_scope', 'and dropped') for $s, $old;
+$s->rows('BEGIN');
+is($s->state('SELECT mirox.authenticate($1)', $request[0]), 'ok', 'a transaction acts for a token there');
+is($s->value('SELECT mirox.current_user_id()'), 'anna', 'and knows for whom');
+$s->rows('COMMIT');
+call($p, 'lock_account', 'anna');
+$replayed->();
+is(reason($_, $next->{secret}), 'locked', 'a locked account') for $s, $old;
+is($_->state('SELECT * FROM mirox.list_tokens($1)', $session), '28000', 'and its session') for $s;
+call($p, 'unlock_account', 'anna');
+call($p, 'revoke_token', $session, $next->{token_id});
+$replayed->();
+is(reason($_, $next->{secret}), 'revoked', 'a revocation') for $s, $old;
+
+# ---- nothing changes there ---------------------------------------------------------------------------------------------
+my %acts = (
+	put_account  => [ 'anna', ['*'] ],
+	put_account_new => [ 'nobody', ['*'] ],
+	lock_account => ['anna'],
+	open_session => ['anna'],
+	close_session => [$session],
+	issue_token  => [ $session, 'x', 'full_access' ],
+	rotate_token => [ $session, $token->{token_id} ],
+	revoke_token => [ $session, $token->{token_id} ],
+	revoke_self  => [ $token->{secret} ],
+	rename_token => [ $session, $token->{token_id}, 'x' ]);
+for my $wire ($s, $p)
+{
+	$wire->rows('BEGIN READ ONLY');
+	for my $name (sort keys %acts)
+	{
+		(my $function = $name) =~ s/_new$//;
+		$wire->rows('SAVEPOINT a');
+		my $marks = join ', ', map { "\$$_" } 1 .. @{ $acts{$name} };
+		my $result = $wire->run("SELECT * FROM mirox.$function($marks)", @{ $acts{$name} });
+		is($result->{state}, '25006', "$name read-only" . ($wire == $s ? ', on the standby' : ', on the primary'));
+		ok($result->{hint}, 'with a hint');
+		$wire->rows('ROLLBACK TO a');
+	}
+	is(reason($wire, $token->{secret}), 'ok', 'a check is read-only');
+	is(scalar(my @rows = $wire->rows('SELECT * FROM mirox.list_tokens($1)', $session)), 2, 'a list too');
+	$wire->rows('ROLLBACK');
+}
+
+# ---- the extension dropped and made anew on the primary -------------------------------------------------------------------
+$p->rows('CREATE DATABASE other');
+my $p2 = wire($primary, dbname => 'other');
+$p2->rows('CREATE EXTENSION mirox_tokens CASCADE');
+put_account($p2, 'carl', ['*']);
+my $first = issue($p2, open_session($p2, 'carl'), 'first');
+$replayed->();
+my $s2 = wire($standby, dbname => 'other');
+is(reason($s2, $first->{secret}), 'ok', 'an extension made since');
+$p2->rows('DROP EXTENSION mirox_tokens');
+$p2->rows('CREATE EXTENSION mirox_tokens');
+put_account($p2, 'carl', ['*']);
+my $second = issue($p2, open_session($p2, 'carl'), 'second');
+$replayed->();
+is(reason($s2, $first->{secret}), 'unknown', 'made anew: what it held is gone');
+is(reason($s2, $second->{secret}), 'ok', 'and what it holds is found, in the same session');
+
+# ---- promotion -----------------------------------------------------------------------------------------------------------
+$old->rows('COMMIT');
+my $last_id = $p->value('SELECT max(token_id) FROM mirox.token');
+$_->close for $p, $p2;
+clean_log($primary);
+$primary->stop;
+$standby->promote;
+my $more = issue($s, $session, 'promoted');
+cmp_ok($more->{token_id}, '>', $last_id, 'promoted: a token is issued in a session that was open, under a new id');
+is(reason($s, $more->{secret}), 'ok', 'and verifies');
+call($s, 'revoke_token', $session, $more->{token_id});
+is(reason($s, $more->{secret}), 'revoked', 'until it is revoked');
+is(broken($s), '', 'the tables agree');
+$_->close for $s, $s2, $old;
+clean_log($standby);
+$standby->stop;
+done_testing();

@@ -1,0 +1,130 @@
+# Rate limits where one session cannot show them: many connections on one account, an owner's tokens and session together,
+# more accounts than there is room for, a change by another session or by a reload.
+use strict;
+use warnings;
+use Mirox qw(new_node wire call open_session issue verify clean_log);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node = new_node('limits', conf => "max_connections = 60\nmirox_tokens.max_tracked_accounts = 64\n");
+my $main = wire($node);
+
+sub account { my ($user, $limit, $burst) = @_; call($main, 'put_account', $user, ['parks:read'], $limit, $burst); return open_session($main, $user); }
+sub check_request { my ($wire, $secret) = @_; return call($wire, 'check_request', "Bearer $secret", 'GET', '/'); }
+
+# Loops until the instant, without a pause, and counts what is admitted; a check's wait must never be beyond the truth.
+$main->rows(<<'SQL');
+CREATE FUNCTION hammer(secret text, start timestamptz, stop timestamptz, OUT admitted int, OUT refused int, OUT longest int)
+LANGUAGE plpgsql AS $$
+DECLARE v mirox.verdict;
+BEGIN
+    admitted := 0; refused := 0; longest := 0;
+    PERFORM pg_sleep(extract(epoch FROM start - clock_timestamp()));
+    WHILE clock_timestamp() < stop LOOP
+        SELECT * INTO v FROM mirox.verify_token(secret);
+        IF v.status = 200 THEN admitted := admitted + 1;
+        ELSIF v.status = 429 THEN refused := refused + 1; longest := greatest(longest, v.retry_after_ms);
+        ELSE RAISE 'status %', v.status; END IF;
+    END LOOP;
+END $$
+SQL
+
+# ---- 32 connections on one account, 10 s ------------------------------------------------------------------------------
+my $session = account('crowd', 600, 60);
+my $token = issue($main, $session, 'crowd');
+my @crowd = map { wire($node, name => "crowd$_") } 1 .. 32;
+my $start = $main->value("SELECT clock_timestamp() + interval '1 second'");
+my @results = map { $_->{rows}[0] }
+  Mirox::Wire::all(
+	sub { ['SELECT * FROM hammer($1, $2::timestamptz, $2::timestamptz + interval \'10 seconds\')', $token->{secret}, $start] }, @crowd);
+my ($admitted, $refused, $longest) = (0, 0, 0);
+for (@results)
+{
+	$admitted += $_->[0];
+	$refused  += $_->[1];
+	$longest = $_->[2] if $_->[2] > $longest;
+}
+note "admitted $admitted, refused $refused, longest wait $longest ms";
+cmp_ok($admitted, '<=', 160, 'in 10 s at most the burst and the rate are admitted');
+cmp_ok($admitted, '>=', 157, 'and at least 98% of that');
+cmp_ok($refused, '>', 1000, 'the others were refused');
+cmp_ok($longest, '<=', 100, 'nobody was told to wait for longer than one interval');
+
+# ---- two tokens and a session of one owner, exactly -------------------------------------------------------------------
+$session = account('owner', 1, 50);
+my @secrets = (issue($main, $session, 'one')->{secret}, issue($main, $session, 'two')->{secret}, $session);
+my (%count, %sent);
+Mirox::Wire::drive(
+	sub {
+		my ($wire, $result) = @_;
+		$count{ $result->{rows}[0][0] }++ if $result;
+		return undef if $sent{$wire}++ == 10;
+		return [ 'SELECT status FROM mirox.check_request($1, $2, $3)', "Bearer $secrets[ ($sent{$wire} + $wire->{pid}) % 3 ]", 'GET', '/' ];
+	},
+	@crowd);
+is_deeply(\%count, { 403 => 50, 429 => 270 }, 'two tokens and a session share one burst, to the request');
+my $status = call($main, 'rate_limit_status', 'owner');
+is_deeply([ @$status[ 0 .. 2 ] ], [ 1, 50, 0 ], 'the status says so');
+cmp_ok($status->[3], '<=', 60000, 'and when the next one is let in');
+
+# Who waits as long as told is let in, and no sooner.
+$session = account('patient', 300, 1);
+is(check_request($main, $session)->[0], 403, 'the first goes through');
+my $verdict = check_request($main, $session);
+is($verdict->[0], 429, 'the second does not');
+sleep $verdict->[7] / 1000;
+is(check_request($main, $session)->[0], 403, 'after the time that it was told it does');
+
+# ---- a change by another session, obeyed in a transaction that began before --------------------------------------------
+$session = account('changed', 1, 1);
+$token = issue($main, $session, 'changed');
+my $old = wire($node, name => 'old');
+$old->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+is(verify($old, $token->{secret})->{status}, 200, 'a transaction draws the one there is');
+is(verify($old, $token->{secret})->{status}, 429, 'and no other');
+call($main, 'put_account', 'changed', ['parks:read'], 1, 3);
+is(join(' ', map { verify($old, $token->{secret})->{status} } 1 .. 3), '200 200 429', 'a larger burst works at once');
+$old->run('ROLLBACK');
+call($main, 'put_account', 'changed', ['parks:read']);
+is(verify($main, $token->{secret})->{status}, 200, 'without a limit of its own it has the default');
+$node->append_conf('postgresql.conf', "mirox_tokens.rate_limit = 0\n");
+$node->reload;
+ok($node->poll_query_until('postgres', "SHOW mirox_tokens.rate_limit", '0'), 'the default is lowered to nothing');
+is(verify($old, $token->{secret})->{status}, 429, 'and every session obeys');
+$node->append_conf('postgresql.conf', "mirox_tokens.rate_limit = 1000000\n");
+$node->reload;
+ok($node->poll_query_until('postgres', "SHOW mirox_tokens.rate_limit", '1000000'), 'and raised again');
+is(verify($old, $token->{secret})->{status}, 200, 'which is obeyed too');
+
+# ---- more accounts than there is room for ------------------------------------------------------------------------------
+# Each account may make two requests; whatever is evicted or shared, none may make a third.
+my @accounts = map { account("many$_", 1, 2) } 1 .. 300;
+my (%passed, @over);
+for my $round (1 .. 3)
+{
+	for my $i (0 .. $#accounts)
+	{
+		$passed{$i}++ if check_request($main, $accounts[$i])->[0] != 429;
+	}
+}
+@over = grep { ($passed{$_} // 0) > 2 } 0 .. $#accounts;
+is("@over", '', 'no account of 300 gets through more often than its limit, with room for 64');
+cmp_ok(scalar(grep { ($passed{$_} // 0) == 2 } 0 .. $#accounts), '>=', 30, 'those that have a place get all that is theirs');
+
+# Accounts that have their whole burst again make room: a word that is idle is given to who comes.
+$node->restart;
+$main = wire($node);
+my @fast = map { account("fast$_", 600000, 100) } 1 .. 400;
+my $through = grep { check_request($main, $_)->[0] == 403 } @fast, @fast;
+is($through, 800, 'accounts that rest make room for others: 400 in turn, with room for 64');
+
+# ---- a server without the library checks nothing -----------------------------------------------------------------------
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nmirox_tokens.rate_limit = 600\n");
+$node->adjust_conf('postgresql.conf', 'mirox_tokens.max_tracked_accounts', undef);
+$node->restart;
+my $bare = wire($node);
+is($bare->state('SELECT * FROM mirox.verify_token($1)', $fast[0]), 'ok', 'what is no token is refused without it');
+is($bare->state('SELECT * FROM mirox.check_request($1, $2, $3)', "Bearer $fast[0]", 'GET', '/'), '55000', 'a check that would have to count says that it cannot');
+
+clean_log($node);
+done_testing();
