@@ -188,6 +188,7 @@ void serve() {
     for (;;) {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
+        if (ShutdownRequestPending) return;
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
@@ -214,7 +215,7 @@ void serve() {
 MIROX_WORKER(worker_main) {
     using namespace mirox::worker;
     database = DatumGetObjectId(argument);
-    pqsignal(SIGTERM, die);
+    pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     if (!take_place()) return;
