@@ -19,8 +19,8 @@ SELECT status, reason, permissions, expires_at = :'fresh' AS expires FROM mirox.
 SELECT status, reason FROM mirox.verify_token(:'second', '198.51.100.1');
 SELECT generation, permissions, allowed_ips, lifetime, metadata, rotated_at IS NOT NULL AS rotated, expires_at = rotated_at + interval '30 days' AS full_window,
        hint = :'second'::mirox.secret::text AS new_hint FROM mirox.token WHERE token_id = :token_id;
--- The recorded usage is cleared, the audit log is not.
-SELECT uses, last_used_at FROM mirox.list_tokens(:'session') WHERE token_id = :token_id;
+-- The recorded usage is cleared (what is shown came after), the audit log is not.
+SELECT uses, refusals, last_ip FROM mirox.list_tokens(:'session') WHERE token_id = :token_id;
 SELECT event, detail #> '{generation}' AS generation, detail #>> '{name}' AS name FROM mirox.audit_log WHERE token_id = :token_id ORDER BY audit_id;
 -- Again without overlap: only the newest works.
 SELECT secret AS third FROM mirox.rotate_token(:'session', :token_id, '0') \gset

@@ -46,10 +46,8 @@ bool in_transaction(void (*step)(void*), void* state, Trouble& trouble) {
         keep(data == nullptr ? "out of memory" : data->message, trouble.message);
         keep(data == nullptr ? nullptr : data->detail, trouble.detail);
         // As PostgresMain does: nothing of the failed transaction is left, a request to cancel it has been served.
-        HOLD_INTERRUPTS();
         QueryCancelPending = false;
         AbortCurrentTransaction();
-        RESUME_INTERRUPTS();
     }
     MemoryContextSwitchTo(context);
     return code == 0;

@@ -106,11 +106,11 @@ CREATE TABLE mirox.token_usage (
     uses bigint NOT NULL DEFAULT 0,
     refusals bigint NOT NULL DEFAULT 0,
     last_used_at timestamptz,
-    last_refused_at timestamptz,
     last_ip inet,
     last_location text,
     last_browser text,
     last_os text,
+    last_refused_at timestamptz,
     PRIMARY KEY (token_id, generation)
 ) WITH (fillfactor = 70);
 REVOKE ALL ON TABLE mirox.token_usage FROM PUBLIC;

@@ -365,7 +365,7 @@ COMMENT ON COLUMN mirox.refusals.session_id IS 'The web session whose request it
 COMMENT ON COLUMN mirox.refusals.scope IS 'What the request needed; NULL: nothing in particular';
 COMMENT ON COLUMN mirox.audit_trail.audit_id IS 'With node, the key of the row in the audit log; NULL: a use';
 COMMENT ON COLUMN mirox.audit_trail.at IS 'When it happened; of uses, when the first of the minute was';
-COMMENT ON COLUMN mirox.audit_trail.event IS 'What happened: token_issued, token_used, token_refused …';
+COMMENT ON COLUMN mirox.audit_trail.event IS 'What happened: token_issued, token_used, token_refused ...';
 COMMENT ON COLUMN mirox.audit_trail.user_id IS 'Whose account it is';
 COMMENT ON COLUMN mirox.audit_trail.token_id IS 'The token';
 COMMENT ON COLUMN mirox.audit_trail.session_id IS 'The web session that acted';

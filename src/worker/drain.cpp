@@ -16,6 +16,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "utils/array.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -660,6 +661,7 @@ Drained drain_events(shmem::Seat* seat, pg::Trouble& trouble) {
         pgstat_report_stat(true);
         CHECK_FOR_INTERRUPTS();
         if (step.settles) continue;
+        if (ShutdownRequestPending) return Drained::later;
         if (step.to >= target) return Drained::all;
         if (step.events == 0) return step.ended == ReadStatus::empty ? Drained::all : Drained::later;
     }

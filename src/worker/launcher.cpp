@@ -285,7 +285,7 @@ void register_launcher() {
 
 MIROX_WORKER(launcher_main) {
     using namespace mirox::worker;
-    pqsignal(SIGTERM, die);
+    pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
@@ -297,6 +297,7 @@ MIROX_WORKER(launcher_main) {
     for (;;) {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
+        if (ShutdownRequestPending) proc_exit(1);  // 0 would be for good
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);

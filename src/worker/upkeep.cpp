@@ -14,6 +14,7 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "postmaster/interrupt.h"
 #include "utils/timestamp.h"
 }
 
@@ -289,7 +290,7 @@ bool keep_house(shmem::Seat* seat, pg::Trouble& trouble) {
     well = pg::in_transaction(sessions_step, nullptr, trouble) && well;
     if (!pg::settings().keep_audit) {
         Retention retention = {days_before(GetCurrentTimestamp(), pg::settings().audit_retention), true};
-        while (retention.again) {
+        while (retention.again && !ShutdownRequestPending) {
             if (!pg::in_transaction(retention_step, &retention, trouble)) return false;
             CHECK_FOR_INTERRUPTS();
         }

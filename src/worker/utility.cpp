@@ -1,5 +1,6 @@
-// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE. Our
-// worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
+// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE; and
+// those that take the extension's tables away or change them, which lock them in an order that a drain's could cross: DROP and
+// ALTER EXTENSION, DROP SCHEMA, DROP OWNED. Our worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
 //
 // Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
 // takes them away, and a crash of any process clears them all.
@@ -101,6 +102,13 @@ Oid wanted_empty(Node* statement) {
             return rename->renameType == OBJECT_DATABASE ? get_database_oid(rename->subname, true)
                                                          : InvalidOid;
         }
+        case T_DropStmt: {
+            const ObjectType type = reinterpret_cast<DropStmt*>(statement)->removeType;
+            return type == OBJECT_EXTENSION || type == OBJECT_SCHEMA ? MyDatabaseId : InvalidOid;
+        }
+        case T_AlterExtensionStmt:
+        case T_DropOwnedStmt:
+            return MyDatabaseId;
         default:
             return InvalidOid;
     }

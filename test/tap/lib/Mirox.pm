@@ -124,6 +124,7 @@ sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->
 sub contents
 {
 	my ($node, $dbname) = @_;
+	$node->safe_psql($dbname, 'SELECT mirox.flush()') if $node->safe_psql($dbname, 'SELECT pg_is_in_recovery()') eq 'f';
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
