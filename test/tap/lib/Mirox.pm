@@ -118,15 +118,16 @@ SQL
 sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
 
 # contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
-# all; and where each sequence stands. What waits in shared memory is written first. Recorded use is read through the views
-# that add its parts up, since the worker moves rows from open minutes to closed ones when their time comes.
+# all; and where each sequence stands. What waits in shared memory is written first. Minutes are read
+# through the view of open and closed ones, since the worker moves rows from one to the other when their time comes.
 sub contents
 {
 	my ($node, $dbname) = @_;
 	$node->safe_psql($dbname, 'SELECT mirox.flush()') if $node->safe_psql($dbname, 'SELECT pg_is_in_recovery()') eq 'f';
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND NOT c.relispartition
-  AND (c.relkind IN ('r', 'p') AND c.relname <> 'drain_position' AND c.relname !~ '^usage_' OR c.relname ~ '^(hour|day)_use$')
+  AND (c.relkind IN ('r', 'p') AND c.relname NOT IN ('drain_position', 'usage_open', 'usage_minute')
+  OR c.relname = 'minute_use')
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
