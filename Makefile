@@ -23,11 +23,12 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = .deps build results
 
 # ---- compiling ------------------------------------------------------------------------------------
-# Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the
-# headers of 15 use `register`. gcc-only warnings stay out of PG_CXXFLAGS, which clang reads for bitcode.
+# Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the headers of 15
+# use `register`; -Wno-deprecated-volatile: macros of theirs count in volatile variables. gcc-only warnings stay out
+# of PG_CXXFLAGS, which clang reads for bitcode.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-declarations -fno-strict-aliasing
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
 SHLIB_LINK += -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
 	-Wl,--version-script=src/exports.map
 
@@ -41,7 +42,8 @@ include $(PGXS)
 ROOM_FLAGS = $(if $(filter src/core/%,$@),-fno-exceptions -fno-rtti)
 DEPENDENCIES = -MMD -MP -MT $@ -MF .deps/$(subst /,_,$@).d
 COMPILE.cc += $(ROOM_FLAGS) $(DEPENDENCIES)
-COMPILE.cxx.bc += $(PG_CXXFLAGS) $(ROOM_FLAGS) $(DEPENDENCIES)
+# The server's own macros count on volatile variables (HOLD_INTERRUPTS), which clang calls deprecated in C++20.
+COMPILE.cxx.bc += $(PG_CXXFLAGS) -Wno-deprecated-volatile $(ROOM_FLAGS) $(DEPENDENCIES)
 $(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
 .deps:
 	@mkdir -p $@

@@ -172,12 +172,6 @@ std::string_view to_utf8_lossy(std::string_view text) {
                        [](std::string_view) { return std::string_view("\xEF\xBF\xBD"); });
 }
 
-std::string_view from_utf8_lossy(std::string_view utf8) {
-    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(), [](std::string_view character) {
-        return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?");
-    });
-}
-
 std::string_view from_utf8(std::string_view utf8) {
     const int size = static_cast<int>(utf8.size());
     if (size == 0 || GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return utf8;
@@ -185,6 +179,22 @@ std::string_view from_utf8(std::string_view utf8) {
     auto* converted =
         reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, PG_UTF8, GetDatabaseEncoding()));
     return converted == utf8.data() ? utf8 : std::string_view(converted, strlen(converted));
+}
+
+std::string_view from_utf8_lossy(std::string_view utf8) {
+    const int size = static_cast<int>(utf8.size());
+    // What was cut within a character, or damaged, is no UTF-8 and must not get into a table.
+    if (pg_encoding_verifymbstr(PG_UTF8, utf8.data(), size) != size) {
+        char* const copy = pnstrdup(utf8.data(), utf8.size());
+        for (int at = 0; at < size;) {
+            at += pg_encoding_verifymbstr(PG_UTF8, copy + at, size - at);
+            if (at < size) copy[at++] = '?';
+        }
+        utf8 = {copy, utf8.size()};
+    }
+    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(), [](std::string_view character) {
+        return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?");
+    });
 }
 
 }  // namespace mirox::pg
