@@ -42,7 +42,8 @@ include $(PGXS)
 ROOM_FLAGS = $(if $(filter src/core/%,$@),-fno-exceptions -fno-rtti)
 DEPENDENCIES = -MMD -MP -MT $@ -MF .deps/$(subst /,_,$@).d
 COMPILE.cc += $(ROOM_FLAGS) $(DEPENDENCIES)
-COMPILE.cxx.bc += $(PG_CXXFLAGS) $(ROOM_FLAGS) $(DEPENDENCIES)
+# The server's own macros count on volatile variables (HOLD_INTERRUPTS), which clang calls deprecated in C++20.
+COMPILE.cxx.bc += $(PG_CXXFLAGS) -Wno-deprecated-volatile $(ROOM_FLAGS) $(DEPENDENCIES)
 $(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
 .deps:
 	@mkdir -p $@

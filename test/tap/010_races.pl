@@ -97,6 +97,36 @@ is($main->value("SELECT count(*) FROM mirox.account WHERE user_id LIKE 'new%'"),
 is(join(' ', grep { $_ ne 'ok' } map { keys %$_ } @registered{ @levels[ 0, 1 ] }), '', 'and nobody saw an error');
 is(join(' ', grep { !/^(ok|40001)$/ } keys %{ $registered{SERIALIZABLE} }), '', 'nor, at SERIALIZABLE, any but 40001');
 
+# The same of permission groups and endpoint rules, added and dropped.
+my %few = (
+	"put_group"    => [ 'SELECT mirox.put_group($1, $2)', sub { ( "group$_[0]", ['parks'] ) } ],
+	"drop_group"   => [ 'SELECT mirox.drop_group($1)', sub { ("group$_[0]") } ],
+	"put_endpoint" => [ 'SELECT mirox.put_endpoint($1, $2, $3)', sub { ( 'GET', "/e$_[0]/*", (qw(parks reports exports))[ rand 3 ] ) } ],
+	"drop_endpoint" => [ 'SELECT mirox.drop_endpoint($1, $2)', sub { ( 'GET', "/e$_[0]/*" ) } ]);
+my %fewer;
+for my $round (1 .. 60)
+{
+	my $level = $levels[ $round % 3 ];
+	my $kind  = (qw(group endpoint))[ $round % 2 ];
+	$_->run("BEGIN ISOLATION LEVEL $level"), $_->run('SELECT 1') for @pair;
+	my %step;
+	Mirox::Wire::drive(
+		sub {
+			my ($wire, $result) = @_;
+			if (!$result)
+			{
+				my $act = $few{ ($wire == $pair[0] || $wire == $pair[4] ? 'drop_' : 'put_') . $kind };
+				return [ $act->[0], $act->[1]->(int $round / 4) ];
+			}
+			my $state = $result->{state} // 'ok';
+			$fewer{"$kind, $level: $state " . ($result->{message} // '')} = 1
+			  unless $state eq 'ok' || $state eq '40001' && $level eq 'SERIALIZABLE';
+			return $step{$wire}++ ? undef : [ $result->{state} ? 'ROLLBACK' : 'COMMIT' ];
+		},
+		@pair);
+}
+is(join("\n", sort keys %fewer), '', 'groups and endpoint rules put and dropped at once: no error');
+
 # ---- deleting an account while its sessions issue -----------------------------------------------------------------------
 my %deleted;
 for my $round (1 .. 20)

@@ -22,7 +22,7 @@ call($main, 'revoke_token', $session, $revoked->{token_id});
 my $spinning = issue($main, $session, 'spinning');
 
 # ---- maintenance under load ----------------------------------------------------------------------------------------------
-my @tables  = qw(account session token token_secret permission_group audit_log);
+my @tables  = qw(account session token token_secret permission_group audit_log token_usage caller usage_open);
 my @indexes = map { $_->[0] } $main->rows(
 	"SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ANY (\$1::regclass[]) ORDER BY 1", [ map { "mirox.$_" } @tables ]);
 # Those that take a table whole deadlock with any transaction of several statements that comes back for it, so in the second
@@ -90,6 +90,7 @@ Mirox::Wire::drive(
 	},
 	$keeper, @loaders);
 is(join("\n", @wrong), '', "$done{act} checks and acts during " . ($done{ok} // 0) . ' chores: each as ever');
+is($main->state('SELECT mirox.flush()'), 'ok', 'recorded use is written all the same');
 is(broken($main), '', 'the tables agree');
 $_->close for $keeper, @loaders;
 

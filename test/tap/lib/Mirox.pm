@@ -118,17 +118,27 @@ SQL
 sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
 
 # contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
-# all; and where each sequence stands.
+# all; and where each sequence stands. Recorded use moves on by itself, from open minutes to closed ones and on to hours and
+# days, so it is compared as the requests of each minute and caller; and what belongs to a server's own ring, or is sent by
+# its worker, is not a dump's.
 sub contents
 {
 	my ($node, $dbname) = @_;
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind IN ('r', 'p')
-  AND NOT c.relispartition ORDER BY c.relname COLLATE "C"
+  AND NOT c.relispartition
+  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'stranger')
+ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
 		"SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM mirox.$_ t"
 	} split /\n/, $tables);
+	$text .= "\n" . $node->safe_psql($dbname, <<'SQL');
+SELECT 'use', count(*), sum(requests), md5(string_agg(concat_ws(' ', minute, caller_id, requests), E'\n' ORDER BY minute, caller_id))
+FROM (SELECT minute, caller_id, sum(requests) AS requests
+      FROM (TABLE mirox.usage_open UNION ALL TABLE mirox.usage_minute) u GROUP BY minute, caller_id) u
+UNION ALL SELECT 'strangers', count(DISTINCT reason), sum(requests), NULL FROM mirox.stranger
+SQL
 	my $sequences = $node->safe_psql($dbname,
 		"SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'mirox' ORDER BY 1");
 	return "$text\n$sequences";
