@@ -102,3 +102,14 @@ bench:
 	@scripts/bench.sh
 bench-quick:
 	@scripts/bench.sh quick
+## make bench-docs      make bench, then the figures and tables of docs/performance.md anew
+## make bench-core      what the rules of src/core cost, by Google Benchmark
+.PHONY: bench-docs bench-core
+bench-docs:
+	@scripts/bench.sh
+	@/usr/bin/python3 test/bench/report.py bench/results.json docs
+bench-core:
+	@mkdir -p build
+	@for source in test/bench/*_bench.cpp; do program=build/$$(basename $$source .cpp); \
+	$(CXX) -std=c++20 -O2 -Wall -Wextra -Werror -Isrc $$source src/core/*.cpp -o $$program -lbenchmark -lcrypto -lz -lutf8proc -pthread && \
+	$$program --benchmark_min_time=0.1 || exit 1; done
