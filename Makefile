@@ -109,7 +109,5 @@ bench-docs:
 	@scripts/bench.sh
 	@/usr/bin/python3 test/bench/report.py bench/results.json docs
 bench-core:
-	@mkdir -p build
-	@for source in test/bench/*_bench.cpp; do program=build/$$(basename $$source .cpp); \
-	$(CXX) -std=c++20 -O2 -Wall -Wextra -Werror -Isrc $$source src/core/*.cpp -o $$program -lbenchmark -lcrypto -lz -lutf8proc -pthread && \
-	$$program --benchmark_min_time=0.1 || exit 1; done
+	@$(MAKE) -s -f test/bench/bench.mk
+	@for program in build/bench/*_bench; do $$program --benchmark_min_time=0.1 || exit 1; done
