@@ -23,11 +23,12 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = .deps build results
 
 # ---- compiling ------------------------------------------------------------------------------------
-# Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the
-# headers of 15 use `register`. gcc-only warnings stay out of PG_CXXFLAGS, which clang reads for bitcode.
+# Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the headers of 15
+# use `register`; -Wno-deprecated-volatile: macros of theirs count in volatile variables. gcc-only warnings stay out
+# of PG_CXXFLAGS, which clang reads for bitcode.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-declarations -fno-strict-aliasing
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
 SHLIB_LINK += -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
 	-Wl,--version-script=src/exports.map
 

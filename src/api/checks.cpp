@@ -4,6 +4,7 @@
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
+#include "pg/stages.hpp"
 #include "pg/values.hpp"
 
 extern "C" {
@@ -110,12 +111,14 @@ Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
     fill_verdict(checked, false, values, nulls);
     const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo), values, nulls));
     store::end_check(checked);
+    MIROX_STAGE(answer);
     return result;
 }
 
 }  // namespace
 
 MIROX_FUNCTION(verify_token) {
+    MIROX_STAGES_BEGIN();
     const Check check = read_check(fcinfo);
     Checked checked;
     // A session's secret is no token: it is not looked up.

@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "utils/jsonb.h"
 }
 
@@ -49,6 +50,10 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 
+// As in the view token_report, but asking shared memory for the owner's few tokens alone.
+#define PENDING_IS_NEWER "p.last_used_at > COALESCE(u.last_used_at, '-infinity')"
+#define PENDING_AGENT(COLUMN) \
+    "(SELECT x." COLUMN " FROM mirox.agent x WHERE x.key OPERATOR(pg_catalog.=) p.agent_key LIMIT 1)"
 pg::Query select_list = {
     // What is effective now: the owner's, the group's and the token's own.
     "SELECT t.place::pg_catalog.int4, t.token_id, t.name, t.hint, g.name, "
@@ -56,15 +61,26 @@ pg::Query select_list = {
     "t.allowed_ips, "
     "mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()), t.created_at, "
     "t.rotated_at, t.expires_at, "
-    "mirox.days_until(t.expires_at, pg_catalog.clock_timestamp()), u.last_used_at, u.last_ip, "
-    "u.last_location, "
-    "u.last_browser, u.last_os, COALESCE(u.uses, 0), COALESCE(u.refusals, 0), t.metadata "
-    "FROM mirox.token t "
-    "JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
-    "JOIN mirox.permission_group g ON g.group_id OPERATOR(pg_catalog.=) t.group_id "
-    "LEFT JOIN mirox.token_usage u ON u.token_id OPERATOR(pg_catalog.=) t.token_id "
-    "AND u.generation OPERATOR(pg_catalog.=) t.generation "
-    "WHERE t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL ORDER BY t.place",
+    "mirox.days_until(t.expires_at, pg_catalog.clock_timestamp()), GREATEST(u.last_used_at, p.last_used_at), "
+    "CASE WHEN " PENDING_IS_NEWER
+    " THEN p.last_ip ELSE u.last_ip END, "
+    "CASE WHEN " PENDING_IS_NEWER
+    " AND p.last_ip IS DISTINCT FROM u.last_ip THEN NULL ELSE u.last_location END, "
+    "CASE WHEN " PENDING_IS_NEWER " THEN " PENDING_AGENT(
+        "browser") " ELSE u.last_browser END, "
+                   "CASE WHEN " PENDING_IS_NEWER
+                   " THEN " PENDING_AGENT(
+                       "os") " ELSE u.last_os END, "
+                             "COALESCE(u.uses, 0) OPERATOR(pg_catalog.+) COALESCE(p.uses, 0), "
+                             "COALESCE(u.refusals, 0) OPERATOR(pg_catalog.+) COALESCE(p.refusals, 0), t.metadata "
+                             "FROM mirox.token t "
+                             "JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
+                             "JOIN mirox.permission_group g ON g.group_id OPERATOR(pg_catalog.=) t.group_id "
+                             "LEFT JOIN mirox.token_usage u ON u.token_id OPERATOR(pg_catalog.=) t.token_id "
+                             "AND u.generation OPERATOR(pg_catalog.=) t.generation "
+                             "LEFT JOIN LATERAL mirox.pending_uses((SELECT d.\"position\" FROM mirox.drained d), "
+                             "t.token_id, t.generation) p ON true "
+                             "WHERE t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL ORDER BY t.place",
     {pg::Type::int8}};
 
 }  // namespace
@@ -202,6 +218,15 @@ MIROX_FUNCTION(token_status) {
     if (expires_at <= now) return pg::text_datum("expired");
     return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring"
                                                                                           : "active");
+}
+
+MIROX_FUNCTION(expiry_horizon) {
+    return TimestampTzGetDatum(
+        pg::add_in_utc(GetCurrentStatementStartTimestamp(), pg::settings().expiry_notice));
+}
+
+MIROX_FUNCTION(places) {
+    return Int32GetDatum(pg::settings().max_tokens_per_account);
 }
 
 MIROX_FUNCTION(days_until) {

@@ -207,6 +207,156 @@ MIROX_FUNCTION(flush) {
     PG_RETURN_VOID();
 }
 
+namespace {
+
+pg::Query select_generation = {"SELECT generation FROM mirox.token WHERE token_id = $1 AND account_id = $2",
+                               {pg::Type::int8, pg::Type::int8}};
+
+// Rows of the tables and what still waits, gathered alike.
+pg::Query select_history = {
+    "SELECT pg_catalog.min(x.first_at), pg_catalog.max(x.last_at), x.status::pg_catalog.int4, x.reason, "
+    "pg_catalog.sum(x.requests)::pg_catalog.int8, x.ip, pg_catalog.max(x.location), "
+    "pg_catalog.max(x.browser), "
+    "pg_catalog.max(x.os), x.user_agent, x.scope FROM ("
+    "SELECT u.minute, u.first_at, u.last_at, c.status, c.reason, u.requests, c.ip, c.location, c.browser, "
+    "c.os, "
+    "c.user_agent, c.scope FROM mirox.caller_shown c JOIN mirox.minute_use u ON u.caller_id = c.caller_id "
+    "WHERE c.token_id = $1 AND c.generation = $2 "
+    "UNION ALL "
+    "SELECT pg_catalog.date_trunc('minute', w.at, 'UTC'), w.at, w.at, w.status, w.reason, w.requests, w.ip, "
+    "NULL, "
+    "g.browser, g.os, w.user_agent, w.scope "
+    "FROM mirox.waiting_uses((SELECT d.\"position\" FROM mirox.drained d), $1, $2) w "
+    "LEFT JOIN mirox.agent g ON g.agent = w.user_agent COLLATE \"C\") x "
+    "WHERE $3 IS NULL OR x.last_at >= $3 "
+    "GROUP BY x.minute, x.status, x.reason, x.ip, x.user_agent, x.scope ORDER BY 2 DESC, 1 DESC",
+    {pg::Type::int8, pg::Type::int4, pg::Type::timestamptz}};
+
+}  // namespace
+
+MIROX_FUNCTION(token_history) {
+    InitMaterializedSRF(fcinfo, 0);
+    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    Actor actor;
+    store::enter(actor);
+    store::require_session(actor, secret.given, secret.text, false);
+    if (PG_ARGISNULL(1)) store::no_such_token();
+    pg::Args token;
+    token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
+    if (pg::run(select_generation, token) == 0) store::no_such_token();
+    pg::Args args;
+    args.int8(PG_GETARG_INT64(1))
+        .add(pg::result_value(0, 1))
+        .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
+    pg::run(select_history, args);
+    pg::return_rows(fcinfo);
+    store::leave(actor);
+    return (Datum)0;
+}
+
+// ---- health ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+const char* enricher_text(std::uint32_t state) {
+    switch (static_cast<shmem::Enricher>(state)) {
+        case shmem::Enricher::unused:
+            return "unused";
+        case shmem::Enricher::ok:
+            return "ok";
+        case shmem::Enricher::none:
+            return "none";
+        case shmem::Enricher::unreadable:
+            return "unreadable";
+        case shmem::Enricher::invalid:
+            return "invalid";
+    }
+    return "unused";
+}
+
+std::uint64_t checks_of(const shmem::Seat& seat, int reason) {
+    std::uint64_t sum = 0;
+    for (const auto& stripe : seat.checks) sum += stripe.of[reason].load(std::memory_order_relaxed);
+    return sum;
+}
+
+Datum count_datum(std::uint64_t count) {
+    return Int64GetDatum(static_cast<std::int64_t>(count));
+}
+
+std::uint64_t since(std::uint64_t now, std::uint64_t before) {
+    return now > before ? now - before : 0;
+}
+
+}  // namespace
+
+MIROX_FUNCTION(stat_now) {
+    shmem::Region& region = require_region();
+    TupleDesc columns;
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "unexpected result type");
+    Datum values[29] = {};
+    bool nulls[29] = {};
+    static const shmem::Seat nothing = {};
+    const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
+    const shmem::Seat& seat = found == nullptr ? nothing : *found;
+    LWLockAcquire(shmem::region_lock(), LW_SHARED);
+    const shmem::LaneRef lane = region.ring().find_lane(MyDatabaseId);
+    const std::uint64_t waiting = region.ring().waiting(lane);
+    const std::uint64_t dropped = region.ring().dropped(lane);
+    const std::uint64_t torn = region.ring().torn(lane);
+    const shmem::Worker* worker = shmem::worker_of(MyDatabaseId);
+    const std::int32_t pid = worker == nullptr ? 0 : worker->pid.load(std::memory_order_relaxed);
+    LWLockRelease(shmem::region_lock());
+    std::uint64_t all = 0;
+    for (int i = 0; i < store::kReasons; i++) {
+        const std::uint64_t count = checks_of(seat, i);
+        all += count;
+        values[1 + i] = count_datum(count);
+    }
+    static_assert(store::kReasons == 11);
+    const std::int64_t last = seat.last_drain_at.load(std::memory_order_relaxed);
+    const std::int64_t reset = seat.stats_reset_at.load(std::memory_order_relaxed);
+    const double segments = region.ring().segments();
+    values[0] = count_datum(all);
+    values[12] = count_datum(waiting);
+    values[13] = count_datum(seat.flushed.load(std::memory_order_relaxed));
+    values[14] = count_datum(since(dropped, seat.dropped_before.load(std::memory_order_relaxed)));
+    values[15] = count_datum(since(torn, seat.torn_before.load(std::memory_order_relaxed)));
+    values[16] = count_datum(seat.drains.load(std::memory_order_relaxed));
+    values[17] = count_datum(seat.failures.load(std::memory_order_relaxed));
+    values[18] = Float8GetDatum(static_cast<double>(seat.drain_us.load(std::memory_order_relaxed)) / 1000.0);
+    values[19] = TimestampTzGetDatum(last);
+    nulls[19] = last == 0;
+    values[20] = Int32GetDatum(pid);
+    nulls[20] = pid == 0;
+    values[21] = count_datum(static_cast<std::uint64_t>(region.ring().segments()) * shmem::kSegmentBytes);
+    values[22] = Float8GetDatum((segments - region.ring().free_segments()) / segments);
+    values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control));
+    values[24] = count_datum(region.counters().misses());
+    values[25] = count_datum(region.strangers().uncounted());
+    values[26] = pg::text_datum(enricher_text(seat.agents.load(std::memory_order_relaxed)));
+    values[27] = pg::text_datum(enricher_text(seat.geo.load(std::memory_order_relaxed)));
+    values[28] = TimestampTzGetDatum(reset);
+    nulls[28] = reset == 0;
+    return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
+}
+
+MIROX_FUNCTION(stat_reset) {
+    shmem::Region& region = require_region();
+    shmem::Seat* seat = shmem::my_seat();
+    if (seat == nullptr) PG_RETURN_VOID();
+    const shmem::LaneRef lane = region.ring().find_lane(MyDatabaseId);
+    for (auto& stripe : seat->checks)
+        for (auto& count : stripe.of) count.store(0, std::memory_order_relaxed);
+    for (auto* count : {&seat->drains, &seat->failures, &seat->flushed, &seat->drain_us})
+        count->store(0, std::memory_order_relaxed);
+    seat->dropped_before.store(region.ring().dropped(lane), std::memory_order_relaxed);
+    seat->torn_before.store(region.ring().torn(lane), std::memory_order_relaxed);
+    seat->stats_reset_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
+    PG_RETURN_VOID();
+}
+
 // On usage_minute: what is closed stays as it is; retention alone takes rows away.
 MIROX_FUNCTION(usage_guard) {
     if (!CALLED_AS_TRIGGER(fcinfo))

@@ -55,7 +55,7 @@ bool load(Catalog& out) {
         {&out.token, "token"},
         {&out.token_pkey, "token_pkey"},
         {&out.token_secret, "token_secret"},
-        {&out.token_secret_digest, "token_secret_pkey"},
+        {&out.token_secret_digest, "token_secret_lookup"},
         {&out.permission_group, "permission_group"},
         {&out.permission_group_pkey, "permission_group_pkey"},
         {&out.audit_log, "audit_log"},

@@ -147,6 +147,8 @@ CREATE TABLE mirox.token_secret (
     audit_id bigint
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox.token_secret FROM PUBLIC;
+-- What a check looks up by: a page or two whatever the number of secrets, where the btree of the key takes three or four.
+CREATE INDEX token_secret_lookup ON mirox.token_secret USING hash (digest);
 CREATE INDEX token_secret_token ON mirox.token_secret (token_id);
 CREATE UNIQUE INDEX token_secret_current ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'c';
 CREATE UNIQUE INDEX token_secret_overlap ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'o';

@@ -161,6 +161,10 @@ CREATE TABLE mirox.drain_position (
 REVOKE ALL ON TABLE mirox.drain_position FROM PUBLIC;
 COMMENT ON TABLE mirox.drain_position IS 'Up to where the events of each ring in shared memory have been written';
 
+-- For audit_trail: by time, and whose account it was that is gone.
+CREATE INDEX audit_log_at ON mirox.audit_log (at);
+CREATE INDEX audit_log_deleted ON mirox.audit_log (account_id) WHERE event = 'account_deleted';
+
 CREATE FUNCTION mirox.usage_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_usage_guard' LANGUAGE C;
 REVOKE ALL ON FUNCTION mirox.usage_guard() FROM PUBLIC;

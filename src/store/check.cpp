@@ -4,6 +4,7 @@
 #include "pg/catalog.hpp"
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
+#include "pg/stages.hpp"
 #include "pg/values.hpp"
 #include "shmem/limits.hpp"
 #include "shmem/record.hpp"
@@ -108,6 +109,7 @@ Reason judge_request(Checked& checked, const Check& check) {
                                ? shmem::draw_on_limit(checked.account_id, checked.limit, burst)
                                : shmem::peek_at_limit(checked.account_id, checked.limit, burst);
         checked.limited = true;
+        MIROX_STAGE(limit);
         if (!checked.decision.admitted) return Reason::rate_limited;
     }
     switch (check.need) {
@@ -133,6 +135,7 @@ void begin_refused(Reason reason, Checked& out) {
 }
 
 void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+    MIROX_STAGE(digest);
     clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
@@ -144,6 +147,7 @@ void begin_digest(const core::Digest& digest, const core::Address& client, Check
         out.reason = Reason::unknown;
         return;
     }
+    MIROX_STAGE(look_up);
     const SecretFixed& row = secret_fixed(out.scan.slot);
     out.holder = Holder::token;
     out.token_id = row.token_id;
@@ -158,12 +162,14 @@ void begin_digest(const core::Digest& digest, const core::Address& client, Check
     out.group = group_by_id(row.group_id);
     out.reason = judge_token(row, rest, client);
     out.authenticated = out.reason == Reason::ok;
+    MIROX_STAGE(checks);
 }
 
 void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out) {
     switch (kind_of(secret)) {
         case core::SecretKind::token:
             if (holders == Holders::session) break;
+            MIROX_STAGE(parse);
             begin_digest(digest_of(secret), client, out);
             return;
         case core::SecretKind::session:
@@ -197,6 +203,7 @@ void conclude(Checked& checked, const Check& check) {
     use.agent = check.agent;
     use.scope = check.need == Need::scope ? check.scope : std::string_view{};
     shmem::record_use(use);
+    MIROX_STAGE(record);
 }
 
 void end_check(Checked& checked) {

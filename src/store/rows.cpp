@@ -12,6 +12,7 @@ extern "C" {
 #include "access/tupmacs.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
 #include "executor/tuptable.h"
 #include "pgstat.h"
@@ -27,7 +28,7 @@ Datum mirox_digest_eq(PG_FUNCTION_ARGS);
 namespace mirox::store {
 namespace {
 
-void init_key(ScanKeyData& out, const Key& key) {
+void init_key(ScanKeyData& out, const Key& key, Relation index) {
     switch (key.kind) {
         case Key::Kind::digest: {
             // Our own function: filled in by hand, since looking it up costs more than the comparison.
@@ -37,8 +38,9 @@ void init_key(ScanKeyData& out, const Key& key) {
             info.fn_strict = true;
             info.fn_stats = TRACK_FUNC_ALL;
             info.fn_mcxt = CurrentMemoryContext;
-            ScanKeyEntryInitializeWithInfo(&out, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, &info,
-                                           key.value);
+            const StrategyNumber equal =
+                index->rd_rel->relam == HASH_AM_OID ? HTEqualStrategyNumber : BTEqualStrategyNumber;
+            ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key.value);
             return;
         }
         case Key::Kind::int8:
@@ -168,6 +170,22 @@ void put_back(RowScan& scan) {
     one.in_use = false;
 }
 
+// The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
+bool next_row(RowScan& scan, const Key& key) {
+    while (index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot)) {
+        if (!scan.scan->xs_recheck) return true;
+        Assert(key.kind == Key::Kind::digest);
+        const auto bytes = [](Datum digest) {
+            return std::span(reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)),
+                             core::kDigestBytes);
+        };
+        bool is_null;
+        const Datum stored = slot_getattr(scan.slot, 1, &is_null);
+        if (!is_null && core::equal_constant_time(bytes(stored), bytes(key.value))) return true;
+    }
+    return false;
+}
+
 bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock) {
     Oid pg::Catalog::*const which = which_index(index);
     scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
@@ -179,19 +197,19 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
     scan.kept = one;
     ScanKeyData keys;
-    init_key(keys, key);
+    init_key(keys, key, scan.index);
     if (one == nullptr) {
         scan.slot = table_slot_create(scan.heap, nullptr);
         scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, 1, 0);
         index_rescan(scan.scan, &keys, 1, nullptr, 0);
-        return index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot);
+        return next_row(scan, key);
     }
     scan.slot = one->slot;
     scan.scan = one->scan;
     // What the index adds to its scan must live as long as the scan.
     const MemoryContext before = MemoryContextSwitchTo(one->memory);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
-    const bool found = index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot);
+    const bool found = next_row(scan, key);
     MemoryContextSwitchTo(before);
     return found;
 }
