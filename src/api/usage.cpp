@@ -196,12 +196,12 @@ MIROX_FUNCTION(flush) {
                     errhint("Drop databases that are not used, or call this again when one is gone."));
     const std::uint64_t request = seat->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
     ConditionVariablePrepareToSleep(&shmem::control().drained);
-    for (;;) {
+    for (bool ask = true;;) {
         const bool drained =
             region.ring().applied(lane) >= target || region.ring().find_lane(MyDatabaseId).key != lane.key;
         if (drained && seat->completed.load(std::memory_order_acquire) >= request) break;
-        shmem::wake_worker(MyDatabaseId);
-        (void)ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
+        if (ask) shmem::wake_worker(MyDatabaseId);
+        ask = ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
     }
     ConditionVariableCancelSleep();
     PG_RETURN_VOID();
