@@ -127,7 +127,10 @@ class Bench:
         if peers:
             self.server.script(database, (HERE / "peers.sql").read_text())
         else:
-            self.server.script(database, "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
+            self.server.script(database, "CREATE TABLE bench.pk AS SELECT key_hash AS k, id, user_id, repeat('x', 100) AS payload "
+                               "FROM bench.api_key ORDER BY id; ALTER TABLE bench.pk ADD PRIMARY KEY (k);"
+                               "CREATE UNLOGGED TABLE bench.key_sample AS SELECT sha256(secret::bytea) AS k FROM bench.sample;"
+                               "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
         if self.server.has(database, "mirox.put_endpoint(text,text,text)"):
             self.server.script(database, "SELECT mirox.put_endpoint('GET', '/api/v1/park/*', 'parks:read');"
                                "SELECT mirox.put_endpoint('GET', '/api/v1/reports/**', 'reports:read');"
@@ -256,14 +259,17 @@ class Bench:
     def loops(self, database, wanted, rounds, tokens):
         """Nanoseconds of processor time a call, of a loop over the sample, without the bare loop's."""
         cpu = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
+        recorded = self.results.get("usage_recorded")
         text = ["SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on;"]
         for _, sql, _ in wanted:
-            text.append(sql + ";" if "\\" not in sql else sql)
-        marks = []
+            text.append(f"{sql} \\g /dev/null")
+            if recorded:
+                text.append("\\o /dev/null\nSELECT mirox.flush();\n\\o")
         for turn in range(rounds):
             for key, sql, count in wanted:
                 text.append(f"SELECT {cpu} AS before \\gset\n{sql} \\g /dev/null\nSELECT '{key}|' || {cpu} - :before;")
-                marks.append(key)
+                if recorded and not key.startswith(("bare", "pk", "digest")):
+                    text.append("\\o /dev/null\nSELECT mirox.flush();\n\\o")
         times = {}
         for line in self.server.script(database, "\n".join(text)).splitlines():
             key, _, value = line.partition("|")
@@ -493,10 +499,8 @@ def main():
         say("\n== inside the backend: processor time of a loop over 100,000 calls, without the bare loop's")
         wanted = bench.verify_loops()
         for database, tokens in ((bench.small, options.small), (bench.big, options.size)):
-            more = []
-            if database == bench.big:
-                more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
-                        ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
+            more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
+                    ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
             loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else max(3, options.rounds), tokens)
         wal = bench.wal_in_backend(bench.big)
         say(f"   WAL written by the checking backend: {wal:.3f} bytes a check")
