@@ -1,6 +1,8 @@
 // Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE; and
 // those that take the extension's tables away or change them, which lock them in an order that a drain's could cross: DROP and
-// ALTER EXTENSION, DROP SCHEMA, DROP OWNED. Our worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
+// ALTER EXTENSION, DROP SCHEMA, DROP OWNED. Our worker of that database is asked to leave, and none comes back until the
+// command's transaction has ended, however it ends. Only for those who may do it, and only where it is about us: nobody else's
+// open transaction may keep recorded uses from being written.
 //
 // Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
 // takes them away, and a crash of any process clears them all.
@@ -10,12 +12,16 @@
 #include "shmem/events.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
@@ -55,7 +61,7 @@ void empty(Oid database) {
     barring = true;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
     for (shmem::Bar& bar : shmem::control().bars)
-        if (bar.database == InvalidOid) {
+        if (bar.database == InvalidOid || (bar.database == database && bar.pid == MyProcPid)) {
             bar = {database, MyProcPid};
             break;
         }
@@ -86,29 +92,60 @@ bool moves(const AlterDatabaseStmt* statement) {
     return false;
 }
 
+bool may_create_databases() {
+    if (superuser()) return true;
+    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+    if (!HeapTupleIsValid(tuple)) return false;
+    const bool may = reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcreatedb;
+    ReleaseSysCache(tuple);
+    return may;
+}
+
+Oid if_owned(Oid database) {
+    return OidIsValid(database) && pg::owns_database(database, GetUserId()) ? database : InvalidOid;
+}
+
+bool owns_us() {
+    if (!IsTransactionState()) return false;
+    const Oid extension = get_extension_oid("mirox_tokens", true);
+    return OidIsValid(extension) && pg::owns_extension(extension, GetUserId());
+}
+
+// Whether it can take us away: it names us or what we need, or goes on to whatever depends on what it names.
+bool drops_us(const DropStmt* drop) {
+    if (drop->removeType != OBJECT_EXTENSION && drop->removeType != OBJECT_SCHEMA) return false;
+    if (drop->behavior == DROP_CASCADE) return true;
+    ListCell* cell;
+    foreach (cell, drop->objects) {
+        const char* name = strVal(lfirst(cell));
+        for (const char* ours : {"mirox_tokens", "mirox", "pgcrypto"})
+            if (strcmp(name, ours) == 0) return true;
+    }
+    return false;
+}
+
 // The database that the statement needs empty, if any.
 Oid wanted_empty(Node* statement) {
     switch (nodeTag(statement)) {
         case T_DropdbStmt:
-            return get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true);
+            return if_owned(get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true));
         case T_CreatedbStmt:
-            return template_of(reinterpret_cast<CreatedbStmt*>(statement));
+            return may_create_databases() ? template_of(reinterpret_cast<CreatedbStmt*>(statement))
+                                          : InvalidOid;
         case T_AlterDatabaseStmt: {
             auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
-            return moves(alter) ? get_database_oid(alter->dbname, true) : InvalidOid;
+            return moves(alter) ? if_owned(get_database_oid(alter->dbname, true)) : InvalidOid;
         }
         case T_RenameStmt: {
             auto* rename = reinterpret_cast<RenameStmt*>(statement);
-            return rename->renameType == OBJECT_DATABASE ? get_database_oid(rename->subname, true)
+            return rename->renameType == OBJECT_DATABASE ? if_owned(get_database_oid(rename->subname, true))
                                                          : InvalidOid;
         }
-        case T_DropStmt: {
-            const ObjectType type = reinterpret_cast<DropStmt*>(statement)->removeType;
-            return type == OBJECT_EXTENSION || type == OBJECT_SCHEMA ? MyDatabaseId : InvalidOid;
-        }
+        case T_DropStmt:
+            return drops_us(reinterpret_cast<DropStmt*>(statement)) && owns_us() ? MyDatabaseId : InvalidOid;
         case T_AlterExtensionStmt:
         case T_DropOwnedStmt:
-            return MyDatabaseId;
+            return owns_us() ? MyDatabaseId : InvalidOid;
         default:
             return InvalidOid;
     }
