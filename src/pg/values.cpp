@@ -114,7 +114,8 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
     out = text;
     if (plain) return true;
     const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
-    if (!OidIsValid(conversion)) return false;
+    // What would not fit into an allocation once converted is longer than anything that we take.
+    if (!OidIsValid(conversion) || text.size() > MaxAllocSize / MAX_CONVERSION_GROWTH - 1) return false;
     const int size = static_cast<int>(text.size());
     const int room = size * MAX_CONVERSION_GROWTH + 1;
     auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));
