@@ -47,6 +47,10 @@ Datum scopes_from_text_array(Datum array) {
     bool* nulls;
     int count;
     ArrayType* value = DatumGetArrayTypeP(array);
+    if (ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value)) > static_cast<int>(core::kMaxGivenScopes))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+                    errdetail("%s", scope_status_text(core::ScopeStatus::too_many_scopes)),
+                    errhint("Leave out scopes that are named twice, or that another one covers."));
     deconstruct_array(value, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
     if (ARR_NDIM(value) > 1)
