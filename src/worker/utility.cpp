@@ -1,10 +1,13 @@
 // Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE. Our
 // worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
+// The same for DROP EXTENSION and ALTER EXTENSION of ours in this database: they lock our tables whole, one after the other, in
+// an order that is not the worker's.
 //
 // Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
 // takes them away, and a crash of any process clears them all.
 #include "worker/worker.hpp"
 
+#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "shmem/events.hpp"
 
@@ -46,6 +49,11 @@ void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) lift_bars();
 }
 
+// A command that failed under a savepoint bars nobody any longer, however long its transaction stays open.
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    if (event == SUBXACT_EVENT_ABORT_SUB) lift_bars();
+}
+
 void empty(Oid database) {
     static constinit bool registered = false;
     if (!OidIsValid(database) || !shmem::region() || !IsUnderPostmaster) return;
@@ -85,6 +93,19 @@ bool moves(const AlterDatabaseStmt* statement) {
     return false;
 }
 
+// For the tables' owner alone: nobody else's statement, which fails, shall send the worker away.
+bool owns_extension() {
+    return pg::catalog_present() && pg::owns_relation(pg::catalog().account, GetUserId());
+}
+
+bool drops_us(const DropStmt* statement) {
+    if (statement->removeType != OBJECT_EXTENSION) return false;
+    ListCell* cell;
+    foreach (cell, statement->objects)
+        if (strcmp(strVal(lfirst(cell)), "mirox_tokens") == 0) return owns_extension();
+    return false;
+}
+
 // The database that the statement needs empty, if any.
 Oid wanted_empty(Node* statement) {
     switch (nodeTag(statement)) {
@@ -100,6 +121,12 @@ Oid wanted_empty(Node* statement) {
             auto* rename = reinterpret_cast<RenameStmt*>(statement);
             return rename->renameType == OBJECT_DATABASE ? get_database_oid(rename->subname, true)
                                                          : InvalidOid;
+        }
+        case T_DropStmt:
+            return drops_us(reinterpret_cast<DropStmt*>(statement)) ? MyDatabaseId : InvalidOid;
+        case T_AlterExtensionStmt: {
+            const char* name = reinterpret_cast<AlterExtensionStmt*>(statement)->extname;
+            return strcmp(name, "mirox_tokens") == 0 && owns_extension() ? MyDatabaseId : InvalidOid;
         }
         default:
             return InvalidOid;
@@ -120,6 +147,7 @@ void watch_commands() {
     next_utility = ProcessUtility_hook;
     ProcessUtility_hook = pg::guarded<utility>;
     RegisterXactCallback(on_transaction, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 
 }  // namespace mirox::worker

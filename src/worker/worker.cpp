@@ -77,8 +77,9 @@ void settle_session() {
     constexpr struct {
         const char *name, *value;
     } kOurs[] = {
-        {"lock_timeout",
-         "1000"},  // a user's open transaction that holds what it should not costs us a second
+        // A user's open transaction that holds what it should not costs us this much; and it is below the server's
+        // deadlock_timeout, so that of the two it is we who give way.
+        {"lock_timeout", "400"},
         {"statement_timeout", "0"},
         {"default_transaction_read_only", "off"},
         {"default_transaction_isolation", "read committed"},

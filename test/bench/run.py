@@ -71,6 +71,8 @@ ROW = "SELECT status, reason, token_id, user_id, permissions FROM mirox.verify_t
 FAST = [
     Contender("select1", "SELECT 1", "SELECT 1;"),
     Contender("pk", "pk: SELECT by a unique 32-byte key", "SELECT id FROM bench.pk WHERE k = :S;", "key_batch"),
+    Contender("pk_row", "pk with five columns",
+              "SELECT status, reason, id, user_id, permissions FROM bench.pk WHERE k = :S;", "key_batch"),
     Contender("verify", "verify_token, status", CHECK, "batch"),
     Contender("verify_hot", "verify_token, status, one hot token", CHECK, hot="batch"),
     Contender("verify_row", "verify_token, five columns", ROW, "batch"),
@@ -127,7 +129,10 @@ class Bench:
         if peers:
             self.server.script(database, (HERE / "peers.sql").read_text())
         else:
-            self.server.script(database, "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
+            self.server.script(database, "CREATE TABLE bench.pk AS SELECT key_hash AS k, id, 200 AS status, 'ok' AS reason, user_id, "
+                               "scopes::text AS permissions FROM bench.api_key ORDER BY id; ALTER TABLE bench.pk ADD PRIMARY KEY (k);"
+                               "CREATE UNLOGGED TABLE bench.key_sample AS SELECT sha256(secret::bytea) AS k FROM bench.sample;"
+                               "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
         if self.server.has(database, "mirox.put_endpoint(text,text,text)"):
             self.server.script(database, "SELECT mirox.put_endpoint('GET', '/api/v1/park/*', 'parks:read');"
                                "SELECT mirox.put_endpoint('GET', '/api/v1/reports/**', 'reports:read');"
@@ -221,6 +226,7 @@ class Bench:
                 for contender in contenders:
                     progress(f"   {clients} clients, round {turn + 1} of {rounds}: {contender.label}")
                     sample = self.pgbench(contender, clients, protocol, seconds)
+                    self.settle(contender)
                     self.samples.setdefault((name, contender.key, clients, protocol), []).append(sample)
             progress("")
             say(f"   {clients} client{'s' if clients > 1 else '':1}                                           "
@@ -234,6 +240,12 @@ class Bench:
                 self.results["runs"].append({
                     "group": name, "key": contender.key, "label": contender.label, "clients": clients, "protocol": protocol,
                     "tps": statistics.median(tps), "tps_rounds": tps, **middle})
+
+    def settle(self, contender):
+        """After checks: the worker writes what waits now, or it would do so, and log it, while another contender is measured.
+        What it takes a check is measured by itself (worker_share)."""
+        if "mirox." in contender.sql and self.results.get("usage_recorded"):
+            self.server.script(self.big, "SELECT mirox.flush();")
 
     def ratio(self, a, b, clients, group="checks", protocol="prepared", group_b=None):
         """Ratio of the medians, with the smallest and largest ratio of a round; None when either was not measured."""
@@ -249,14 +261,17 @@ class Bench:
     def loops(self, database, wanted, rounds, tokens):
         """Nanoseconds of processor time a call, of a loop over the sample, without the bare loop's."""
         cpu = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
+        recorded = self.results.get("usage_recorded")
         text = ["SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on;"]
         for _, sql, _ in wanted:
-            text.append(sql + ";" if "\\" not in sql else sql)
-        marks = []
+            text.append(f"{sql} \\g /dev/null")
+            if recorded:
+                text.append("\\o /dev/null\nSELECT mirox.flush();\n\\o")
         for turn in range(rounds):
             for key, sql, count in wanted:
                 text.append(f"SELECT {cpu} AS before \\gset\n{sql} \\g /dev/null\nSELECT '{key}|' || {cpu} - :before;")
-                marks.append(key)
+                if recorded and not key.startswith(("bare", "pk", "digest")):
+                    text.append("\\o /dev/null\nSELECT mirox.flush();\n\\o")
         times = {}
         for line in self.server.script(database, "\n".join(text)).splitlines():
             key, _, value = line.partition("|")
@@ -300,7 +315,9 @@ class Bench:
                 for part in parts.split():
                     name, _, value = part.partition("=")
                     taken.setdefault(name, []).append(float(value))
-        middle = {name: statistics.median(values) for name, values in taken.items()}
+        # The stages are timed by the clock: the round that was disturbed least, and all of its figures.
+        quietest = min(range(len(taken["total"])), key=lambda i: sum(v[i] for n, v in taken.items() if n != "total"))
+        middle = {name: values[quietest] for name, values in taken.items()}
         total = middle.pop("total")
         middle["the server's call"] = max(0.0, total - sum(middle.values()))
         say("\n== where a check's time goes, nanoseconds, one backend")
@@ -308,6 +325,93 @@ class Bench:
             say(f"   {name:20}{value:9,.0f}{value / total:8.0%}")
         say(f"   {'all':20}{total:9,.0f}")
         return {"stages": middle, "all": total}
+
+    def worker_time(self):
+        """Processor time of the small database's worker, in nanoseconds."""
+        pid = self.server.value(self.small, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                                "AND backend_type LIKE 'mirox_tokens%' LIMIT 1")
+        try:
+            return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        except (OSError, IndexError):
+            return 0
+
+    def worker_share(self, seconds):
+        """WAL of the checks and of the worker that writes them to the tables, at the default flush interval."""
+        text = "SELECT mirox.flush();"
+        self.server.script(self.small, "VACUUM;" + text)
+        self.server.script(self.small, "CHECKPOINT;")
+        contender = next(c for c in FAST if c.key == "verify")
+        self.pgbench(contender, 8, "prepared", 1, self.small)
+        self.server.script(self.small, text)
+        uses = "SELECT COALESCE(sum(uses), 0)::bigint FROM mirox.token_usage"
+        counted, before, busy = int(self.server.value(self.small, uses)), self.lsn(), self.worker_time()
+        sample = self.pgbench(contender, 8, "prepared", seconds, self.small)
+        self.server.script(self.small, text)
+        wal, counted = self.lsn() - before, int(self.server.value(self.small, uses)) - counted
+        result = {"seconds": seconds, "checks": counted, "wal_bytes": wal / max(1, counted), "tps": sample["tps"],
+                  "worker_ns": (self.worker_time() - busy) / max(1, counted)}
+        say(f"\n== the worker's share: 8 clients, {self.options.small:,} tokens, {seconds} s: {counted:,} uses recorded, each "
+            f"{result['wal_bytes']:.2f} bytes of WAL and {result['worker_ns']:,.0f} ns of the worker's processor time")
+        self.results["worker"] = result
+        return result["wal_bytes"]
+
+    def protected(self, rows, rounds):
+        """A query on a protected table beside the WHERE that somebody would write by hand; in turns, in one session."""
+        say(f"\n== protected tables of {rows:,} rows")
+        self.server.script(self.big, f"""
+            CREATE ROLE bench_app;
+            SELECT mirox.grant_access('bench_app', 'gateway');
+            GRANT USAGE ON SCHEMA bench TO bench_app;
+            CREATE TABLE bench.document_plain (id bigint PRIMARY KEY, owner text NOT NULL, payload text NOT NULL);
+            INSERT INTO bench.document_plain SELECT i, 'user' || 1 + i % 200, repeat('x', 60) FROM generate_series(1, {rows}) i;
+            CREATE INDEX ON bench.document_plain (owner);
+            CREATE TABLE bench.document (LIKE bench.document_plain INCLUDING ALL);
+            INSERT INTO bench.document SELECT * FROM bench.document_plain ORDER BY id;
+            CREATE TABLE bench.measure (LIKE bench.document_plain INCLUDING ALL);
+            INSERT INTO bench.measure SELECT * FROM bench.document_plain ORDER BY id;
+            SELECT mirox.protect_table('bench.document', 'dashboards', 'owner');
+            SELECT mirox.protect_table('bench.measure', 'dashboards');
+            GRANT SELECT ON bench.document, bench.document_plain, bench.measure TO bench_app;
+            VACUUM (ANALYZE) bench.document; VACUUM (ANALYZE) bench.document_plain; VACUUM (ANALYZE) bench.measure;""")
+        each = max(1, self.options.size // self.options.accounts)
+        token = next(n for n in range(16 * each + 1, 17 * each + 2) if n % 5 < 3)
+        owner = f"user{(token - 1) // each + 1}"
+        pairs = {
+            "rows of one owner, by an index": (
+                "SELECT count(*), sum(length(payload)) FROM bench.document",
+                f"SELECT count(*), sum(length(payload)) FROM bench.document_plain WHERE owner = '{owner}'"),
+            "the whole table, in parallel": (
+                "SELECT count(*), sum(length(payload)) FROM bench.measure",
+                "SELECT count(*), sum(length(payload)) FROM bench.document_plain WHERE id > 0"),
+        }
+        explain = "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF, SUMMARY ON)"
+        worst = None
+        for name, (ours, by_hand) in pairs.items():
+            text = "".join(f"BEGIN; SELECT mirox.authenticate('Bearer {data.token(token)}'); SET LOCAL ROLE bench_app;\n"
+                           f"\\echo #ours\n{explain} {ours};\n\\echo #hand\n{explain} {by_hand};\n\\echo #end\nCOMMIT;\n"
+                           for _ in range(rounds + 1))
+            times, plans, which = {"ours": [], "hand": []}, {}, None
+            for line in self.server.script(self.big, text).splitlines():
+                if line.startswith("#"):
+                    which = line[1:]
+                    plans[which] = []
+                elif which in times:
+                    found = re.search(r"Execution Time: ([0-9.]+)", line)
+                    if found:
+                        times[which].append(float(found.group(1)))
+                    node = re.search(r"^\s*(?:->\s+)?([A-Z][A-Za-z ]+?(?:Scan|Aggregate|Gather|Result))\b", line)
+                    if node:
+                        plans[which].append(node.group(1))
+            ours_ms, hand_ms = times["ours"][1:], times["hand"][1:]
+            each_round = [a / b for a, b in zip(ours_ms, hand_ms)]
+            ratio = statistics.median(ours_ms) / statistics.median(hand_ms)
+            same = [n for n in plans["ours"] if n != "Result"] == plans["hand"]
+            say(f"   {name:34} {statistics.median(ours_ms):9.2f} ms, by hand {statistics.median(hand_ms):9.2f} ms: {ratio:.2f} "
+                f"({min(each_round):.2f}-{max(each_round):.2f}); " + ("the same plan" if same else "ANOTHER plan"))
+            self.results.setdefault("protected", []).append({"what": name, "ms": statistics.median(ours_ms), "same_plan": same,
+                                                             "by_hand_ms": statistics.median(hand_ms), "ratio": ratio, "ratios": each_round})
+            worst = max(worst or 0, ratio if same else 99)
+        return worst
 
     def verify_loops(self):
         wanted = [
@@ -399,10 +503,8 @@ def main():
         say("\n== inside the backend: processor time of a loop over 100,000 calls, without the bare loop's")
         wanted = bench.verify_loops()
         for database, tokens in ((bench.small, options.small), (bench.big, options.size)):
-            more = []
-            if database == bench.big:
-                more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
-                        ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
+            more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
+                    ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
             loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else max(3, options.rounds), tokens)
         wal = bench.wal_in_backend(bench.big)
         say(f"   WAL written by the checking backend: {wal:.3f} bytes a check")
@@ -420,10 +522,15 @@ def main():
                    "growth": size - s0}
             bench.results.setdefault("left", []).append(row)
             say(f"     {table:40} {row['calls']:10,.0f} calls {row['written']:13,} {row['dead']:11,} {row['growth'] / 1e6:9.1f} MB")
+    share = over = None
+    if "worker" in only and recorded:
+        share = bench.worker_share(4 if options.quick else 25)
+    if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
+        over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 9)
     if "manage" in only:
         bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds)
 
-    verdicts(bench, clients, loops, wal, options)
+    verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
     shutil.rmtree(bench.folder)
     say(f"\nresults: {out / 'results.json'}")
@@ -442,7 +549,7 @@ def sizes(server, database):
     return {r[0]: tuple(int(v) for v in r[1:]) for r in rows}
 
 
-def verdicts(bench, clients, loops, wal, options):
+def verdicts(bench, clients, loops, wal, share, over, options):
     """The figures that the project has set itself, and whether this run reached them."""
     rows = []
 
@@ -453,34 +560,41 @@ def verdicts(bench, clients, loops, wal, options):
         rows.append((what, None if got is None else (got, got, got), target, got is not None and got <= target, unit))
 
     for c in clients:
-        at_least(f"verify_token, status, against pk; {c} clients", bench.ratio("verify", "pk", c), 1.0)
+        at_least(f"verify_token, status, against pk; {c} client(s)", bench.ratio("verify", "pk", c), 1.0)
     for c in clients:
-        at_least(f"verify_token, five columns, against pk; {c} clients", bench.ratio("verify_row", "pk", c), 0.90)
+        at_least(f"verify_token, five columns, against pk; {c} client(s)", bench.ratio("verify_row", "pk", c), 0.90)
     for c in clients:
-        at_least(f"verify_token against SELECT 1, random tokens; {c} clients", bench.ratio("verify", "select1", c), 0.60)
-        at_least(f"verify_token against SELECT 1, one hot token; {c} clients", bench.ratio("verify_hot", "select1", c), 0.80)
-        at_least(f"verify_token against (a), which records nothing; {c} clients", bench.ratio("verify", "a", c), 1.0)
-        at_least(f"a malformed secret against SELECT 1; {c} clients", bench.ratio("malformed", "select1", c), 0.95)
-        at_least(f"check_request against verify_token; {c} clients", bench.ratio("check_request", "verify", c), 0.80)
+        at_least(f"verify_token against SELECT 1, random tokens; {c} client(s)", bench.ratio("verify", "select1", c), 0.60)
+        at_least(f"verify_token against SELECT 1, one hot token; {c} client(s)", bench.ratio("verify_hot", "select1", c), 0.80)
+        at_least(f"verify_token against (a), which records nothing; {c} client(s)", bench.ratio("verify", "a", c), 1.0)
+        at_least(f"a malformed secret against SELECT 1; {c} client(s)", bench.ratio("malformed", "select1", c), 0.95)
+        at_least(f"check_request against verify_token; {c} client(s)", bench.ratio("check_request", "verify", c), 0.80)
     for c in clients:
-        at_least(f"against (b), random tokens; {c} clients", bench.ratio("verify", "b", c, "peers"), 6)
-        at_least(f"against (c), random tokens; {c} clients", bench.ratio("verify", "c", c, "peers"), 6)
-        at_least(f"against (e), bcrypt; {c} clients", bench.ratio("verify", "e", c, "peers"), 300)
-    at_least(f"against (b), one hot token; {max(clients)} clients", bench.ratio("verify_hot", "b_hot", max(clients), "peers"), 20)
+        at_least(f"against (b), random tokens; {c} client(s)", bench.ratio("verify", "b", c, "peers"), 6)
+        at_least(f"against (c), random tokens; {c} client(s)", bench.ratio("verify", "c", c, "peers"), 6)
+        at_least(f"against (e), bcrypt; {c} client(s)", bench.ratio("verify", "e", c, "peers"), 300)
+    at_least(f"against (b), one hot token; {max(clients)} client(s)", bench.ratio("verify_hot", "b_hot", max(clients), "peers"), 20)
     big, small = loops.get(options.size), loops.get(options.small)
     at_most("in-backend cost of a verify, a use recorded, microseconds", big and big["verify"][0] / 1000, 4, "us")
     at_most(f"growth of that from {options.small:,} to {options.size:,} tokens", big and small and big["verify"][0] / small["verify"][0], 1.3, "x")
     at_most("WAL bytes a check in the request", wal, 0, "B")
+    at_most("WAL bytes a check with the worker's share", share, 5, "B")
+    at_most("time of a query on a protected table against by hand, the same plan", over, 1.15, "x")
     for c in [c for c in clients if c != 4] or clients:
-        at_least(f"issue_token against a bare INSERT with its audit row; {c} clients", bench.ratio("issue", "insert", c, "manage"), 0.5)
-        at_least(f"rotate_token against a bare UPDATE with its audit row; {c} clients", bench.ratio("rotate", "update", c, "manage"), 0.5)
-        at_least(f"revoke_token against a bare UPDATE with its audit row; {c} clients", bench.ratio("revoke", "update", c, "manage"), 0.5)
+        at_least(f"issue_token against a bare INSERT with its audit row; {c} client(s)", bench.ratio("issue", "insert", c, "manage"), 0.5)
+        at_least(f"rotate_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("rotate", "update", c, "manage"), 0.5)
+        at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
+    beside = [(c, bench.ratio("verify_row", "pk_row", c)) for c in clients]
+    for c, got in beside:
+        if got:
+            say(f"   five columns of verify_token against five columns of pk, {c} client(s): {got[0]:.2f} ({got[1]:.2f}-{got[2]:.2f})")
+    bench.results["row_against_pk_row"] = [[c, *got] for c, got in beside if got]
     say("\n== must reach")
     for what, got, target, good, unit in rows:
         if got is None and options.only != EVERYTHING:
             continue
         figure = "not measured" if got is None else f"{got[0]:8.2f}" + (f" ({got[1]:.2f}-{got[2]:.2f})" if unit == "x" and got[1] != got[2] else "")
-        sign = "<=" if unit in ("us", "B") or what.startswith("growth") else ">="
+        sign = "<=" if unit in ("us", "B") or what.startswith(("growth", "time")) else ">="
         say(f"   {'not measured' if got is None else 'reached     ' if good else 'NOT REACHED ':13} {what:68} {sign} {target:<6} {figure if got else ''}")
         bench.results["must"].append({"what": what, "target": target, "at_most": sign == "<=", "unit": unit,
                                       "got": None if got is None else got[0], "spread": None if got is None else got[1:], "reached": good})
