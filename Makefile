@@ -103,3 +103,12 @@ bench:
 	@scripts/bench.sh
 bench-quick:
 	@scripts/bench.sh quick
+## make bench-docs      make bench, then the figures and tables of docs/performance.md anew
+## make bench-core      what the rules of src/core cost, by Google Benchmark
+.PHONY: bench-docs bench-core
+bench-docs:
+	@scripts/bench.sh
+	@/usr/bin/python3 test/bench/report.py bench/results.json docs
+bench-core:
+	@$(MAKE) -s -f test/bench/bench.mk
+	@for program in build/bench/*_bench; do $$program --benchmark_min_time=0.1 || exit 1; done

@@ -182,11 +182,30 @@ def main(folder, examples):
                request["path"], request["ip"])[0]
     expect("explain_check", (why["reason"], why["token_id"]), ("ip_not_allowed", ids["Maintenance script"]))
 
+    headline("The worker writes recorded use to the tables every ten seconds; flush() waits for it")
+    call(dba, "SELECT mirox.flush()")
+
     headline("Her list of tokens")
     print("profile_page=> SELECT … FROM mirox.list_tokens(session);")
-    rows = page.rows("SELECT place, name, hint, permission_group, permissions, status, days_left FROM mirox.list_tokens($1)", session)
-    table(rows, "place", "name", "hint", "permission_group", "permissions", "status", "days_left")
+    rows = page.rows("SELECT place, name, hint, permissions, status, days_left, uses, refusals, last_ip, last_browser, last_os"
+                     " FROM mirox.list_tokens($1)", session)
+    table(rows, "place", "name", "hint", "permissions", "status", "days_left", "uses", "refusals", "last_ip", "last_browser", "last_os")
     expect("the list", [row["name"] for row in rows], ["Grafana wind dashboards", "Nightly report export", "Maintenance script"])
+
+    headline("When and how one of them was used")
+    print("profile_page=> SELECT … FROM mirox.token_history(session, token_id);")
+    table(page.rows("SELECT to_char(last_at, 'HH24:MI:SS.MS') AS last_at, status, reason, requests, ip, browser, os, scope"
+                    " FROM mirox.token_history($1, $2)", session, ids["Maintenance script"]),
+          "last_at", "status", "reason", "requests", "ip", "browser", "os", "scope")
+
+    headline("What a reporting tool sees of the day, strangers apart")
+    report = ("SELECT status, reason, sum(requests) AS requests, count(DISTINCT token_id) AS tokens FROM mirox.usage_daily"
+              " GROUP BY status, reason ORDER BY status, reason")
+    rows = call(dba, report, show=False)
+    print(f"postgres=> {report};")
+    table(rows, "status", "reason", "requests", "tokens")
+    expect("requests recorded", sum(int(row["requests"]) for row in rows),
+           sum(1 for r in requests if not r["token"].startswith("(")))
 
     headline("What the audit log tells")
     print("postgres=> SELECT … FROM mirox.audit_log ORDER BY audit_id;")

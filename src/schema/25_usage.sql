@@ -2,9 +2,9 @@
 -- statement writes here or locks a row, so that an open transaction holds up no drain. No foreign keys.
 --
 -- A star: what was used, from where, with what and how it ended is one row of `caller`; the tables by time hold its id, a
--- count and the first and last instant. Uses of the minutes still open stand in usage_open; when a minute has closed they
--- move to usage_minute, which is never changed from then on, and are added to usage_hour and usage_day in the same
--- transaction. A use that comes late (recovered after a crash) makes a row of its own for its minute.
+-- count and the first and last instant. A batch is added to its minutes, hours and days in one transaction. Minutes still
+-- open stand in usage_open; when one has closed it moves to usage_minute, which is never changed from then on. A use that
+-- comes late (recovered after a crash) makes a row of its own for its minute.
 --
 -- In caller nothing is NULL, so that one unique index finds a row: 0 is no token, session, account or agent; 0.0.0.0/0 no
 -- address; an empty text no location or scope.
@@ -85,7 +85,7 @@ CREATE TABLE mirox.usage_hour (
 ) WITH (fillfactor = 80);
 REVOKE ALL ON TABLE mirox.usage_hour FROM PUBLIC;
 CREATE INDEX usage_hour_hour ON mirox.usage_hour (hour);
-COMMENT ON TABLE mirox.usage_hour IS 'Closed minutes by the hour. Read it through the view usage_hourly';
+COMMENT ON TABLE mirox.usage_hour IS 'Uses by the hour. Read it through the view usage_hourly';
 
 CREATE TABLE mirox.usage_day (
     day date NOT NULL,
@@ -97,7 +97,7 @@ CREATE TABLE mirox.usage_day (
 ) WITH (fillfactor = 80);
 REVOKE ALL ON TABLE mirox.usage_day FROM PUBLIC;
 CREATE INDEX usage_day_day ON mirox.usage_day (day);
-COMMENT ON TABLE mirox.usage_day IS 'Closed minutes by the day in UTC. Read it through the view usage_daily';
+COMMENT ON TABLE mirox.usage_day IS 'Uses by the day in UTC. Read it through the view usage_daily';
 
 -- The newest recorded use of each generation of a token. Rotation raises the generation and writes nothing here.
 CREATE TABLE mirox.token_usage (

@@ -1,8 +1,8 @@
 -- Views for reporting tools (level reporting). No digest is in any of them. A view reads the tables as the extension's owner;
 -- the functions in it run as the reader, which is why they have the level too.
 --
--- Each shows the newest state: minutes that are still open, and what stands in shared memory and is not drained yet
--- (token_report and those that build on it). None sorts or gathers the usage of all time, so that a page of any comes at once.
+-- token_report and those that build on it also show what stands in shared memory and is not drained yet. None sorts or gathers
+-- the usage of all time, so that a page of any comes at once.
 
 CREATE FUNCTION mirox.expiry_horizon() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_expiry_horizon' LANGUAGE C STABLE PARALLEL SAFE;
@@ -77,35 +77,6 @@ COMMENT ON VIEW mirox.unused_tokens IS
 
 -- ---- usage by time --------------------------------------------------------------------------------------------------------
 
--- Internal: closed minutes added up, and what is still open on top; a row for each time and caller.
-CREATE VIEW mirox.hour_use AS
-    WITH open AS (
-        SELECT pg_catalog.date_trunc('hour', minute, 'UTC') AS hour, caller_id, pg_catalog.sum(requests)::bigint AS requests,
-               pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-        FROM mirox.usage_open GROUP BY 1, 2)
-    SELECT h.hour, h.caller_id, h.requests + COALESCE(o.requests, 0) AS requests,
-           LEAST(h.first_at, o.first_at) AS first_at, GREATEST(h.last_at, o.last_at) AS last_at
-    FROM mirox.usage_hour h LEFT JOIN open o ON o.caller_id = h.caller_id AND o.hour = h.hour
-    UNION ALL
-    SELECT o.hour, o.caller_id, o.requests, o.first_at, o.last_at FROM open o
-    WHERE NOT EXISTS (SELECT FROM mirox.usage_hour h WHERE h.caller_id = o.caller_id AND h.hour = o.hour);
-REVOKE ALL ON TABLE mirox.hour_use FROM PUBLIC;
-COMMENT ON VIEW mirox.hour_use IS 'Internal: use by hour and caller, open minutes included';
-
-CREATE VIEW mirox.day_use AS
-    WITH open AS (
-        SELECT pg_catalog.timezone('UTC', minute)::date AS day, caller_id, pg_catalog.sum(requests)::bigint AS requests,
-               pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-        FROM mirox.usage_open GROUP BY 1, 2)
-    SELECT d.day, d.caller_id, d.requests + COALESCE(o.requests, 0) AS requests,
-           LEAST(d.first_at, o.first_at) AS first_at, GREATEST(d.last_at, o.last_at) AS last_at
-    FROM mirox.usage_day d LEFT JOIN open o ON o.caller_id = d.caller_id AND o.day = d.day
-    UNION ALL
-    SELECT o.day, o.caller_id, o.requests, o.first_at, o.last_at FROM open o
-    WHERE NOT EXISTS (SELECT FROM mirox.usage_day d WHERE d.caller_id = o.caller_id AND d.day = o.day);
-REVOKE ALL ON TABLE mirox.day_use FROM PUBLIC;
-COMMENT ON VIEW mirox.day_use IS 'Internal: use by day and caller, open minutes included';
-
 CREATE VIEW mirox.minute_use AS
     SELECT minute, caller_id, requests, first_at, last_at FROM mirox.usage_minute
     UNION ALL
@@ -133,7 +104,7 @@ COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
 CREATE VIEW mirox.usage_hourly AS
     SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
            u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.hour_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    FROM mirox.usage_hour u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
     WHERE c.token_id > 0;
 REVOKE ALL ON TABLE mirox.usage_hourly FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, place, agent, scope and outcome';
@@ -141,7 +112,7 @@ COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token
 CREATE VIEW mirox.usage_daily AS
     SELECT u.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
            u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.day_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    FROM mirox.usage_day u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
     WHERE c.token_id > 0;
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';

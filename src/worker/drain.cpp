@@ -94,17 +94,29 @@ Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * 
                         " g ON CONFLICT DO NOTHING",
                         CALLER_TYPES};
 
-// Texts that the database's encoding cannot tell apart may bring one row twice, hence the GROUP BY.
-Query put_uses = {
-    "INSERT INTO mirox.usage_open AS u (minute, caller_id, requests, first_at, last_at) "
-    "SELECT g.m, g.c, pg_catalog.sum(g.r)::pg_catalog.int8, pg_catalog.min(g.f), pg_catalog.max(g.l) "
-    "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "
-    "pg_catalog.unnest($4), "
-    "pg_catalog.unnest($5)) g (m, c, r, f, l) GROUP BY g.m, g.c ORDER BY g.m, g.c "
-    "ON CONFLICT (minute, caller_id) DO UPDATE SET requests = u.requests + excluded.requests, "
-    "first_at = LEAST(u.first_at, excluded.first_at), last_at = GREATEST(u.last_at, excluded.last_at)",
-    {Type::timestamptz_array, Type::int8_array, Type::int8_array, Type::timestamptz_array,
-     Type::timestamptz_array}};
+// By the minute, the hour and the day. Texts that the database's encoding cannot tell apart may bring one row twice, hence
+// the GROUP BY.
+#define PUT_USES(TABLE, COLUMN, OF_MINUTE, KEY)                                                             \
+    {                                                                                                       \
+        "INSERT INTO mirox." TABLE " AS u (" COLUMN                                                         \
+        ", caller_id, requests, first_at, last_at) SELECT " OF_MINUTE                                       \
+        ", g.c, pg_catalog.sum(g.r)::pg_catalog.int8, pg_catalog.min(g.f), pg_catalog.max(g.l) "            \
+        "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "             \
+        "pg_catalog.unnest($4), "                                                                           \
+        "pg_catalog.unnest($5)) g (m, c, r, f, l) GROUP BY 1, 2 ORDER BY 1, 2 "                             \
+        "ON CONFLICT (" KEY                                                                                 \
+        ") DO UPDATE SET requests = u.requests + excluded.requests, "                                       \
+        "first_at = LEAST(u.first_at, excluded.first_at), last_at = GREATEST(u.last_at, excluded.last_at)", \
+        {                                                                                                   \
+            Type::timestamptz_array, Type::int8_array, Type::int8_array, Type::timestamptz_array,           \
+                Type::timestamptz_array                                                                     \
+        }                                                                                                   \
+    }
+Query put_minutes = PUT_USES("usage_open", "minute", "g.m", "minute, caller_id");
+Query put_hours =
+    PUT_USES("usage_hour", "hour", "pg_catalog.date_trunc('hour', g.m, 'UTC')", "caller_id, hour");
+Query put_days =
+    PUT_USES("usage_day", "day", "pg_catalog.timezone('UTC', g.m)::pg_catalog.date", "caller_id, day");
 
 #define NEWER "WHEN t.last_used_at IS NULL OR excluded.last_used_at >= t.last_used_at THEN excluded."
 Query put_tokens = {
@@ -477,7 +489,7 @@ void write_uses(Batch& batch) {
         .add(array_datum(INT8OID, requests, nullptr, n))
         .add(array_datum(TIMESTAMPTZOID, firsts, nullptr, n))
         .add(array_datum(TIMESTAMPTZOID, lasts, nullptr, n));
-    pg::run(put_uses, args);
+    for (Query* query : {&put_minutes, &put_hours, &put_days}) pg::run(*query, args);
 }
 
 void write_tokens(Batch& batch) {

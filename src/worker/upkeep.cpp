@@ -35,19 +35,7 @@ constexpr int kRowsAtOnce = 20000;
 Query seal = {
     "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
     "m AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at) "
-    "SELECT minute, caller_id, requests, first_at, last_at FROM gone ORDER BY first_at), "
-    "h AS (INSERT INTO mirox.usage_hour AS t (hour, caller_id, requests, first_at, last_at) "
-    "SELECT pg_catalog.date_trunc('hour', minute, 'UTC'), caller_id, "
-    "pg_catalog.sum(requests)::pg_catalog.int8, "
-    "pg_catalog.min(first_at), pg_catalog.max(last_at) FROM gone GROUP BY 1, 2 ORDER BY 1, 2 "
-    "ON CONFLICT (caller_id, hour) DO UPDATE SET requests = t.requests + excluded.requests, "
-    "first_at = LEAST(t.first_at, excluded.first_at), last_at = GREATEST(t.last_at, excluded.last_at)), "
-    "d AS (INSERT INTO mirox.usage_day AS t (day, caller_id, requests, first_at, last_at) "
-    "SELECT pg_catalog.timezone('UTC', minute)::pg_catalog.date, caller_id, "
-    "pg_catalog.sum(requests)::pg_catalog.int8, pg_catalog.min(first_at), pg_catalog.max(last_at) FROM gone "
-    "GROUP BY 1, 2 ORDER BY 1, 2 "
-    "ON CONFLICT (caller_id, day) DO UPDATE SET requests = t.requests + excluded.requests, "
-    "first_at = LEAST(t.first_at, excluded.first_at), last_at = GREATEST(t.last_at, excluded.last_at)) "
+    "SELECT minute, caller_id, requests, first_at, last_at FROM gone ORDER BY first_at) "
     "SELECT pg_catalog.count(*) FROM gone",
     {Type::timestamptz}};
 

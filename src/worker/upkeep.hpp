@@ -1,4 +1,4 @@
-// What the worker does besides draining: closing minutes and adding them up, notices of expiration, retention, agents that could
+// What the worker does besides draining: closing minutes, notices of expiration, retention, agents that could
 // not be resolved before. Each in a transaction of its own, with lock_timeout; what fails is tried again the next time.
 #pragma once
 

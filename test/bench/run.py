@@ -221,6 +221,7 @@ class Bench:
                 for contender in contenders:
                     progress(f"   {clients} clients, round {turn + 1} of {rounds}: {contender.label}")
                     sample = self.pgbench(contender, clients, protocol, seconds)
+                    self.settle(contender)
                     self.samples.setdefault((name, contender.key, clients, protocol), []).append(sample)
             progress("")
             say(f"   {clients} client{'s' if clients > 1 else '':1}                                           "
@@ -234,6 +235,12 @@ class Bench:
                 self.results["runs"].append({
                     "group": name, "key": contender.key, "label": contender.label, "clients": clients, "protocol": protocol,
                     "tps": statistics.median(tps), "tps_rounds": tps, **middle})
+
+    def settle(self, contender):
+        """After checks: the worker writes what waits now, or it would do so, and log it, while another contender is measured.
+        What it takes a check is measured by itself (worker_share)."""
+        if "mirox." in contender.sql and self.results.get("usage_recorded"):
+            self.server.script(self.big, "SELECT mirox.flush();")
 
     def ratio(self, a, b, clients, group="checks", protocol="prepared", group_b=None):
         """Ratio of the medians, with the smallest and largest ratio of a round; None when either was not measured."""
@@ -308,6 +315,93 @@ class Bench:
             say(f"   {name:20}{value:9,.0f}{value / total:8.0%}")
         say(f"   {'all':20}{total:9,.0f}")
         return {"stages": middle, "all": total}
+
+    def worker_time(self):
+        """Processor time of the small database's worker, in nanoseconds."""
+        pid = self.server.value(self.small, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                                "AND backend_type LIKE 'mirox_tokens%' LIMIT 1")
+        try:
+            return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        except (OSError, IndexError):
+            return 0
+
+    def worker_share(self, seconds):
+        """WAL of the checks and of the worker that writes them to the tables, at the default flush interval."""
+        text = "SELECT mirox.flush();"
+        self.server.script(self.small, "VACUUM;" + text)
+        self.server.script(self.small, "CHECKPOINT;")
+        contender = FAST[2]
+        self.pgbench(contender, 8, "prepared", 1, self.small)
+        self.server.script(self.small, text)
+        uses = "SELECT COALESCE(sum(uses), 0)::bigint FROM mirox.token_usage"
+        counted, before, busy = int(self.server.value(self.small, uses)), self.lsn(), self.worker_time()
+        sample = self.pgbench(contender, 8, "prepared", seconds, self.small)
+        self.server.script(self.small, text)
+        wal, counted = self.lsn() - before, int(self.server.value(self.small, uses)) - counted
+        result = {"seconds": seconds, "checks": counted, "wal_bytes": wal / max(1, counted), "tps": sample["tps"],
+                  "worker_ns": (self.worker_time() - busy) / max(1, counted)}
+        say(f"\n== the worker's share: 8 clients, {self.options.small:,} tokens, {seconds} s: {counted:,} uses recorded, each "
+            f"{result['wal_bytes']:.2f} bytes of WAL and {result['worker_ns']:,.0f} ns of the worker's processor time")
+        self.results["worker"] = result
+        return result["wal_bytes"]
+
+    def protected(self, rows, rounds):
+        """A query on a protected table beside the WHERE that somebody would write by hand; in turns, in one session."""
+        say(f"\n== protected tables of {rows:,} rows")
+        self.server.script(self.big, f"""
+            CREATE ROLE bench_app;
+            SELECT mirox.grant_access('bench_app', 'gateway');
+            GRANT USAGE ON SCHEMA bench TO bench_app;
+            CREATE TABLE bench.document_plain (id bigint PRIMARY KEY, owner text NOT NULL, payload text NOT NULL);
+            INSERT INTO bench.document_plain SELECT i, 'user' || 1 + i % 200, repeat('x', 60) FROM generate_series(1, {rows}) i;
+            CREATE INDEX ON bench.document_plain (owner);
+            CREATE TABLE bench.document (LIKE bench.document_plain INCLUDING ALL);
+            INSERT INTO bench.document SELECT * FROM bench.document_plain ORDER BY id;
+            CREATE TABLE bench.measure (LIKE bench.document_plain INCLUDING ALL);
+            INSERT INTO bench.measure SELECT * FROM bench.document_plain ORDER BY id;
+            SELECT mirox.protect_table('bench.document', 'dashboards', 'owner');
+            SELECT mirox.protect_table('bench.measure', 'dashboards');
+            GRANT SELECT ON bench.document, bench.document_plain, bench.measure TO bench_app;
+            VACUUM (ANALYZE) bench.document; VACUUM (ANALYZE) bench.document_plain; VACUUM (ANALYZE) bench.measure;""")
+        each = max(1, self.options.size // self.options.accounts)
+        token = next(n for n in range(16 * each + 1, 17 * each + 2) if n % 5 < 3)
+        owner = f"user{(token - 1) // each + 1}"
+        pairs = {
+            "rows of one owner, by an index": (
+                "SELECT count(*), sum(length(payload)) FROM bench.document",
+                f"SELECT count(*), sum(length(payload)) FROM bench.document_plain WHERE owner = '{owner}'"),
+            "the whole table, in parallel": (
+                "SELECT count(*), sum(length(payload)) FROM bench.measure",
+                "SELECT count(*), sum(length(payload)) FROM bench.document_plain WHERE id > 0"),
+        }
+        explain = "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF, SUMMARY ON)"
+        worst = None
+        for name, (ours, by_hand) in pairs.items():
+            text = "".join(f"BEGIN; SELECT mirox.authenticate('Bearer {data.token(token)}'); SET LOCAL ROLE bench_app;\n"
+                           f"\\echo #ours\n{explain} {ours};\n\\echo #hand\n{explain} {by_hand};\n\\echo #end\nCOMMIT;\n"
+                           for _ in range(rounds + 1))
+            times, plans, which = {"ours": [], "hand": []}, {}, None
+            for line in self.server.script(self.big, text).splitlines():
+                if line.startswith("#"):
+                    which = line[1:]
+                    plans[which] = []
+                elif which in times:
+                    found = re.search(r"Execution Time: ([0-9.]+)", line)
+                    if found:
+                        times[which].append(float(found.group(1)))
+                    node = re.search(r"^\s*(?:->\s+)?([A-Z][A-Za-z ]+?(?:Scan|Aggregate|Gather|Result))\b", line)
+                    if node:
+                        plans[which].append(node.group(1))
+            ours_ms, hand_ms = times["ours"][1:], times["hand"][1:]
+            each_round = [a / b for a, b in zip(ours_ms, hand_ms)]
+            ratio = statistics.median(ours_ms) / statistics.median(hand_ms)
+            same = [n for n in plans["ours"] if n != "Result"] == plans["hand"]
+            say(f"   {name:34} {statistics.median(ours_ms):9.2f} ms, by hand {statistics.median(hand_ms):9.2f} ms: {ratio:.2f} "
+                f"({min(each_round):.2f}-{max(each_round):.2f}); " + ("the same plan" if same else "ANOTHER plan"))
+            self.results.setdefault("protected", []).append({"what": name, "ms": statistics.median(ours_ms), "same_plan": same,
+                                                             "by_hand_ms": statistics.median(hand_ms), "ratio": ratio, "ratios": each_round})
+            worst = max(worst or 0, ratio if same else 99)
+        return worst
 
     def verify_loops(self):
         wanted = [
@@ -420,10 +514,15 @@ def main():
                    "growth": size - s0}
             bench.results.setdefault("left", []).append(row)
             say(f"     {table:40} {row['calls']:10,.0f} calls {row['written']:13,} {row['dead']:11,} {row['growth'] / 1e6:9.1f} MB")
+    share = over = None
+    if "worker" in only and recorded:
+        share = bench.worker_share(4 if options.quick else 25)
+    if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
+        over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 9)
     if "manage" in only:
         bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds)
 
-    verdicts(bench, clients, loops, wal, options)
+    verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
     shutil.rmtree(bench.folder)
     say(f"\nresults: {out / 'results.json'}")
@@ -442,7 +541,7 @@ def sizes(server, database):
     return {r[0]: tuple(int(v) for v in r[1:]) for r in rows}
 
 
-def verdicts(bench, clients, loops, wal, options):
+def verdicts(bench, clients, loops, wal, share, over, options):
     """The figures that the project has set itself, and whether this run reached them."""
     rows = []
 
@@ -471,6 +570,8 @@ def verdicts(bench, clients, loops, wal, options):
     at_most("in-backend cost of a verify, a use recorded, microseconds", big and big["verify"][0] / 1000, 4, "us")
     at_most(f"growth of that from {options.small:,} to {options.size:,} tokens", big and small and big["verify"][0] / small["verify"][0], 1.3, "x")
     at_most("WAL bytes a check in the request", wal, 0, "B")
+    at_most("WAL bytes a check with the worker's share", share, 5, "B")
+    at_most("time of a query on a protected table against by hand, the same plan", over, 1.15, "x")
     for c in [c for c in clients if c != 4] or clients:
         at_least(f"issue_token against a bare INSERT with its audit row; {c} clients", bench.ratio("issue", "insert", c, "manage"), 0.5)
         at_least(f"rotate_token against a bare UPDATE with its audit row; {c} clients", bench.ratio("rotate", "update", c, "manage"), 0.5)
@@ -480,7 +581,7 @@ def verdicts(bench, clients, loops, wal, options):
         if got is None and options.only != EVERYTHING:
             continue
         figure = "not measured" if got is None else f"{got[0]:8.2f}" + (f" ({got[1]:.2f}-{got[2]:.2f})" if unit == "x" and got[1] != got[2] else "")
-        sign = "<=" if unit in ("us", "B") or what.startswith("growth") else ">="
+        sign = "<=" if unit in ("us", "B") or what.startswith(("growth", "time")) else ">="
         say(f"   {'not measured' if got is None else 'reached     ' if good else 'NOT REACHED ':13} {what:68} {sign} {target:<6} {figure if got else ''}")
         bench.results["must"].append({"what": what, "target": target, "at_most": sign == "<=", "unit": unit,
                                       "got": None if got is None else got[0], "spread": None if got is None else got[1:], "reached": good})

@@ -31,6 +31,32 @@ foreach my $file ("$tree/README.md", sort glob "$tree/docs/*.md")
 	ok(!$block, "$name.md: every fence is closed");
 }
 
+# Links within the manual lead somewhere: a file, and in it a heading.
+{
+	my (%anchors, @links, @broken);
+	foreach my $file ("$tree/README.md", glob "$tree/docs/*.md")
+	{
+		(my $folder = $file) =~ s{/[^/]*$}{};
+		my $text = slurp_file($file);
+		$text =~ s/^```.*?^```$//msg;
+		foreach my $heading ($text =~ /^#+ (.*)$/mg)
+		{
+			(my $anchor = lc $heading) =~ s/[^\w -]//g;
+			$anchor =~ tr/ /-/;
+			$anchors{"$file#$anchor"} = 1;
+		}
+		push @links, map { [ $file, $folder, $_ ] } $text =~ /\]\(([^)\s]+)\)/g;
+	}
+	foreach my $link (grep { $_->[2] !~ /^https?:/ } @links)
+	{
+		my ($file, $folder, $to) = @$link;
+		my ($path, $anchor) = $to =~ /^([^#]*)(?:#(.*))?$/;
+		my $target = $path eq '' ? $file : "$folder/$path";
+		push @broken, "$file: $to" if !-e $target || (defined $anchor && !$anchors{"$target#$anchor"});
+	}
+	is(join("\n", @broken), '', scalar(@links) . ' links lead somewhere');
+}
+
 # Statements of a block, with the line that each ends on and what is expected of it.
 sub statements
 {

@@ -40,7 +40,7 @@ SQL
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/verify.sql';
 	append_to_file($script, <<"SQL");
 \\set n random(1, $tokens)
-SELECT 1 / (v.status = 200)::int FROM tok, LATERAL mirox.verify_token(secret, '203.0.113.7', 'psql', 'parks:read') v WHERE n = :n
+SELECT 1 / (v.status = 200)::int FROM tok, LATERAL mirox.verify_token(secret, '203.0.113.7', 'psql', 'parks') v WHERE n = :n
 SQL
 	my $each = int($checks / $clients);
 	my $total = $each * $clients;
@@ -51,14 +51,16 @@ SQL
 	is($wire->value('SELECT pg_current_wal_insert_lsn() - $1::pg_lsn', $before), 0, 'the verifying backends wrote no WAL');
 	my ($stat) = $wire->rows('SELECT ok, checks, events_dropped, events_waiting FROM mirox.stat');
 	is_deeply($stat, [ $total, $total, 0, $total ], 'stat counts them, all waiting in shared memory');
-	is($wire->value('SELECT sum(uses) FROM mirox.token_report'), $total, 'token_report shows them before they are written');
+	# A use that found no counter (two connections made theirs at once) is shown after the drain, and said to be so.
+	is($wire->value('SELECT sum(uses) + (SELECT counters_missed FROM mirox.stat) FROM mirox.token_report'),
+		$total, 'token_report shows them before they are written');
 	is($wire->value('SELECT count(*) FROM mirox.usage_daily'), 0, 'nothing is written yet');
 	call($wire, 'flush');
 	is($wire->value('SELECT sum(requests) FROM mirox.usage_daily'), $total, 'usage_daily has exactly as many');
 	is($wire->value('SELECT sum(requests) FROM mirox.usage_hourly'), $total, 'and usage_hourly');
 	is($wire->value('SELECT sum(uses) FROM mirox.token_report'), $total, 'and token_report');
-	is($wire->value("SELECT count(*) FROM mirox.token_report r WHERE r.uses <> (SELECT coalesce(sum(d.requests), 0) FROM mirox.usage_daily d WHERE d.token_id = r.token_id)"),
-		0, 'token by token') if $tokens <= 10_000;
+	is($wire->value('SELECT count(*) FROM mirox.token_report r FULL JOIN (SELECT token_id, sum(requests) FROM mirox.usage_daily GROUP BY 1) d'
+			. ' USING (token_id) WHERE coalesce(r.uses, 0) <> coalesce(d.sum, 0)'), 0, 'token by token');
 	is($wire->value('SELECT events_waiting FROM mirox.stat'), 0, 'nothing waits any more');
 
 	# ---- rotation in an open transaction holds up neither checks of others nor the drain --------------------------------------

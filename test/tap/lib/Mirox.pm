@@ -118,7 +118,8 @@ SQL
 sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
 
 # contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
-# all; and where each sequence stands. Recorded use moves on by itself, from open minutes to closed ones and on to hours and
+# all; and where each sequence stands. What waits in shared memory is written first.
+# Recorded use moves on by itself, from open minutes to closed ones and on to hours and
 # days, so it is compared as the requests of each minute and caller; and what belongs to a server's own ring, or is sent by
 # its worker, is not a dump's.
 sub contents
