@@ -23,7 +23,7 @@ CREATE VIEW mirox.token_report AS
         g.name AS permission_group,
         mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)) AS permissions,
         t.place::integer AS place,
-        mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()) AS status,
+        mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.statement_timestamp()) AS status,
         t.created_at,
         t.rotated_at,
         t.expires_at,
@@ -55,7 +55,7 @@ COMMENT ON VIEW mirox.token_report IS 'A row for each token, with its use since 
 CREATE VIEW mirox.expiring_tokens AS
     SELECT r.token_id, r.user_id, r.name, r.permission_group, r.permissions, r.place, r.status, r.created_at, r.rotated_at,
            r.expires_at, r.last_used_at, r.last_ip, r.last_location, r.last_browser, r.last_os, r.uses, r.refusals,
-           mirox.days_until(r.expires_at, pg_catalog.clock_timestamp()) AS days_left
+           mirox.days_until(r.expires_at, pg_catalog.statement_timestamp()) AS days_left
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
       AND r.expires_at <= mirox.expiry_horizon();
