@@ -83,7 +83,7 @@ SELECT * FROM mirox.token_history('nonsense', :token_id);
 SELECT * FROM mirox.token_history(:'fresh', :token_id);
 
 -- ---- what is closed stays ---------------------------------------------------------------------------------------------------------------
-INSERT INTO mirox.usage_minute SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox.caller LIMIT 1;
+INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at) SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox.caller LIMIT 1;
 UPDATE mirox.usage_minute SET requests = 2;
 DELETE FROM mirox.usage_minute;
 TRUNCATE mirox.usage_minute;

@@ -6,6 +6,8 @@
 -- open stand in usage_open; when one has closed it moves to usage_minute, which is never changed from then on. A use that
 -- comes late (recovered after a crash) makes a row of its own for its minute.
 --
+-- The minutes repeat the caller's token, so that the audit trail of one token and the newest of all are found by an index.
+--
 -- In caller nothing is NULL, so that one unique index finds a row: 0 is no token, session, account or agent; 0.0.0.0/0 no
 -- address; an empty text no location or scope.
 
@@ -57,10 +59,10 @@ CREATE TABLE mirox.usage_open (
     requests bigint NOT NULL,
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
+    token_id bigint,
     PRIMARY KEY (minute, caller_id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
 REVOKE ALL ON TABLE mirox.usage_open FROM PUBLIC;
-CREATE INDEX usage_open_caller ON mirox.usage_open (caller_id);
 COMMENT ON TABLE mirox.usage_open IS 'Uses of the minutes that are still open';
 
 CREATE TABLE mirox.usage_minute (
@@ -68,10 +70,11 @@ CREATE TABLE mirox.usage_minute (
     caller_id bigint NOT NULL,
     requests bigint NOT NULL,
     first_at timestamptz NOT NULL,
-    last_at timestamptz NOT NULL
+    last_at timestamptz NOT NULL,
+    token_id bigint
 );
 REVOKE ALL ON TABLE mirox.usage_minute FROM PUBLIC;
-CREATE INDEX usage_minute_caller ON mirox.usage_minute (caller_id, minute);
+CREATE INDEX usage_minute_token ON mirox.usage_minute (token_id, first_at) WHERE token_id IS NOT NULL;
 CREATE INDEX usage_minute_at ON mirox.usage_minute (first_at);
 COMMENT ON TABLE mirox.usage_minute IS 'Uses of closed minutes; never changed, taken away by mirox_tokens.audit_retention alone';
 
@@ -134,6 +137,7 @@ CREATE TABLE mirox.stranger (
 );
 REVOKE ALL ON TABLE mirox.stranger FROM PUBLIC;
 CREATE INDEX stranger_minute ON mirox.stranger (minute);
+CREATE INDEX stranger_at ON mirox.stranger (first_at);
 COMMENT ON TABLE mirox.stranger IS 'Refusals of callers without a known token, by minute and network; after a day by the hour';
 
 -- The thresholds that a token's owner has been told of, so that each is told once.

@@ -23,7 +23,7 @@ CREATE VIEW mirox.token_report AS
         g.name AS permission_group,
         mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)) AS permissions,
         t.place::integer AS place,
-        mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()) AS status,
+        mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.statement_timestamp()) AS status,
         t.created_at,
         t.rotated_at,
         t.expires_at,
@@ -55,7 +55,7 @@ COMMENT ON VIEW mirox.token_report IS 'A row for each token, with its use since 
 CREATE VIEW mirox.expiring_tokens AS
     SELECT r.token_id, r.user_id, r.name, r.permission_group, r.permissions, r.place, r.status, r.created_at, r.rotated_at,
            r.expires_at, r.last_used_at, r.last_ip, r.last_location, r.last_browser, r.last_os, r.uses, r.refusals,
-           mirox.days_until(r.expires_at, pg_catalog.clock_timestamp()) AS days_left
+           mirox.days_until(r.expires_at, pg_catalog.statement_timestamp()) AS days_left
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
       AND r.expires_at <= mirox.expiry_horizon();
@@ -78,9 +78,9 @@ COMMENT ON VIEW mirox.unused_tokens IS
 -- ---- usage by time --------------------------------------------------------------------------------------------------------
 
 CREATE VIEW mirox.minute_use AS
-    SELECT minute, caller_id, requests, first_at, last_at FROM mirox.usage_minute
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.usage_minute
     UNION ALL
-    SELECT minute, caller_id, requests, first_at, last_at FROM mirox.usage_open;
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.usage_open;
 REVOKE ALL ON TABLE mirox.minute_use FROM PUBLIC;
 COMMENT ON VIEW mirox.minute_use IS 'Internal: use by minute and caller, open minutes included';
 
@@ -117,34 +117,49 @@ CREATE VIEW mirox.usage_daily AS
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';
 
+-- In this view and the next, tables are put together first and callers joined to the whole, so that the newest rows of all
+-- come by the indexes on time.
 CREATE VIEW mirox.refusals AS
-    SELECT u.first_at, u.last_at, c.status, c.reason, CASE WHEN c.token_id > 0 THEN c.token_id END AS token_id, c.user_id,
-           c.ip, c.location, c.user_agent, u.requests, CASE WHEN c.session_id > 0 THEN c.session_id END AS session_id,
-           c.scope
-    FROM mirox.minute_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
-    WHERE c.status >= 400
-    UNION ALL
-    SELECT s.first_at, s.last_at, s.status::integer, s.reason, NULL, NULL, s.network::inet, s.location, NULL, s.requests,
-           NULL, NULL
-    FROM mirox.stranger s;
+    SELECT e.first_at, e.last_at, COALESCE(e.status, c.status) AS status, COALESCE(e.reason, c.reason) AS reason, e.token_id,
+           c.user_id, COALESCE(e.network, c.ip) AS ip, COALESCE(e.location, c.location) AS location, c.user_agent, e.requests,
+           CASE WHEN c.session_id > 0 THEN c.session_id END AS session_id, c.scope
+    FROM (SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer AS status, NULL::text COLLATE "C" AS reason,
+                 NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox.usage_minute
+          UNION ALL
+          SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer, NULL::text COLLATE "C", NULL::inet,
+                 NULL::text COLLATE "C" FROM mirox.usage_open
+          UNION ALL
+          SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
+          FROM mirox.stranger) e
+    LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id
+    WHERE e.status IS NOT NULL OR c.status >= 400;
 REVOKE ALL ON TABLE mirox.refusals FROM PUBLIC;
 COMMENT ON VIEW mirox.refusals IS
     'A row for each refused caller, reason and minute. Callers without a known token are gathered by network';
 
 CREATE VIEW mirox.audit_trail AS
-    SELECT l.audit_id, l.at, l.event, l.user_id, l.token_id, l.session_id, l.db_role, l.ip, l.user_agent, l.requests,
-           l.detail, l.node
-    FROM mirox.audit_log l
-    UNION ALL
-    SELECT NULL, u.first_at,
-           CASE WHEN c.token_id > 0 THEN 'token_' ELSE 'session_' END || CASE WHEN c.status < 400 THEN 'used' ELSE 'refused' END,
-           c.user_id, CASE WHEN c.token_id > 0 THEN c.token_id END, CASE WHEN c.session_id > 0 THEN c.session_id END, NULL,
-           c.ip, c.user_agent, u.requests,
-           pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+    SELECT e.audit_id, e.at,
+           COALESCE(e.event, CASE WHEN c.token_id > 0 THEN 'token_' ELSE 'session_' END
+                             || CASE WHEN c.status < 400 THEN 'used' ELSE 'refused' END) AS event,
+           COALESCE(e.user_id, c.user_id) AS user_id, e.token_id,
+           COALESCE(e.session_id, CASE WHEN c.session_id > 0 THEN c.session_id END) AS session_id, e.db_role,
+           COALESCE(e.ip, c.ip) AS ip, COALESCE(e.user_agent, c.user_agent) AS user_agent, e.requests,
+           COALESCE(e.detail, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
                'status', c.status, 'reason', c.reason, 'scope', c.scope, 'location', c.location, 'browser', c.browser,
-               'os', c.os, 'last_at', pg_catalog.to_char(pg_catalog.timezone('UTC', u.last_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))),
-           NULL
-    FROM mirox.minute_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id;
+               'os', c.os, 'last_at',
+               pg_catalog.to_char(pg_catalog.timezone('UTC', e.last_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))) AS detail,
+           e.node
+    FROM (SELECT audit_id, at, event, user_id, token_id, session_id, db_role, ip, user_agent, requests, detail, node,
+                 NULL::timestamptz AS last_at, NULL::bigint AS caller_id FROM mirox.audit_log
+          UNION ALL
+          SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
+                 NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
+          FROM mirox.usage_minute
+          UNION ALL
+          SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
+                 NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
+          FROM mirox.usage_open) e
+    LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
 COMMENT ON VIEW mirox.audit_trail IS
     'A row for each act of management, and for each use of a token or session, gathered by the minute (requests says how many)';

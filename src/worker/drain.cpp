@@ -97,27 +97,28 @@ Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * 
 
 // By the minute, the hour and the day. Texts that the database's encoding cannot tell apart may bring one row twice, hence
 // the GROUP BY.
-#define PUT_USES(TABLE, COLUMN, OF_MINUTE, KEY)                                                             \
+#define PUT_USES(TABLE, COLUMN, OF_MINUTE, KEY, MORE, OF_MORE)                                              \
     {                                                                                                       \
-        "INSERT INTO mirox." TABLE " AS u (" COLUMN                                                         \
-        ", caller_id, requests, first_at, last_at) SELECT " OF_MINUTE                                       \
-        ", g.c, pg_catalog.sum(g.r)::pg_catalog.int8, pg_catalog.min(g.f), pg_catalog.max(g.l) "            \
-        "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "             \
-        "pg_catalog.unnest($4), "                                                                           \
-        "pg_catalog.unnest($5)) g (m, c, r, f, l) GROUP BY 1, 2 ORDER BY 1, 2 "                             \
+        "INSERT INTO mirox." TABLE " AS u (" COLUMN ", caller_id, requests, first_at, last_at" MORE         \
+        ") SELECT " OF_MINUTE                                                                               \
+        ", g.c, pg_catalog.sum(g.r)::pg_catalog.int8, pg_catalog.min(g.f), pg_catalog.max(g.l)" OF_MORE     \
+        " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "            \
+        "pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) g (m, c, r, f, l, t) "        \
+        "GROUP BY 1, 2 ORDER BY 1, 2 "                                                                      \
         "ON CONFLICT (" KEY                                                                                 \
         ") DO UPDATE SET requests = u.requests + excluded.requests, "                                       \
         "first_at = LEAST(u.first_at, excluded.first_at), last_at = GREATEST(u.last_at, excluded.last_at)", \
         {                                                                                                   \
             Type::timestamptz_array, Type::int8_array, Type::int8_array, Type::timestamptz_array,           \
-                Type::timestamptz_array                                                                     \
+                Type::timestamptz_array, Type::int8_array                                                   \
         }                                                                                                   \
     }
-Query put_minutes = PUT_USES("usage_open", "minute", "g.m", "minute, caller_id");
+Query put_minutes = PUT_USES("usage_open", "minute", "g.m", "minute, caller_id", ", token_id",
+                             ", NULLIF(pg_catalog.max(g.t), 0)");
 Query put_hours =
-    PUT_USES("usage_hour", "hour", "pg_catalog.date_trunc('hour', g.m, 'UTC')", "caller_id, hour");
-Query put_days =
-    PUT_USES("usage_day", "day", "pg_catalog.timezone('UTC', g.m)::pg_catalog.date", "caller_id, day");
+    PUT_USES("usage_hour", "hour", "pg_catalog.date_trunc('hour', g.m, 'UTC')", "caller_id, hour", "", "");
+Query put_days = PUT_USES("usage_day", "day", "pg_catalog.timezone('UTC', g.m)::pg_catalog.date",
+                          "caller_id, day", "", "");
 
 #define NEWER "WHEN t.last_used_at IS NULL OR excluded.last_used_at >= t.last_used_at THEN excluded."
 Query put_tokens = {
@@ -473,13 +474,14 @@ void write_uses(Batch& batch) {
     const auto count = static_cast<std::uint32_t>(hash_get_num_entries(batch.uses));
     if (count == 0) return;
     Datum *minutes = datums(count), *callers = datums(count), *requests = datums(count),
-          *firsts = datums(count), *lasts = datums(count);
+          *firsts = datums(count), *lasts = datums(count), *tokens = datums(count);
     HASH_SEQ_STATUS scan;
     hash_seq_init(&scan, batch.uses);
     int n = 0;
     while (auto* use = static_cast<Use*>(hash_seq_search(&scan))) {
         minutes[n] = TimestampTzGetDatum(use->key.minute);
         callers[n] = Int64GetDatum(ids[use->key.caller]);
+        tokens[n] = Int64GetDatum(batch.caller_list[use->key.caller]->key.token);
         requests[n] = Int64GetDatum(use->requests);
         firsts[n] = TimestampTzGetDatum(use->first_at);
         lasts[n++] = TimestampTzGetDatum(use->last_at);
@@ -489,7 +491,8 @@ void write_uses(Batch& batch) {
         .add(array_datum(INT8OID, callers, nullptr, n))
         .add(array_datum(INT8OID, requests, nullptr, n))
         .add(array_datum(TIMESTAMPTZOID, firsts, nullptr, n))
-        .add(array_datum(TIMESTAMPTZOID, lasts, nullptr, n));
+        .add(array_datum(TIMESTAMPTZOID, lasts, nullptr, n))
+        .add(array_datum(INT8OID, tokens, nullptr, n));
     for (Query* query : {&put_minutes, &put_hours, &put_days}) pg::run(*query, args);
 }
 

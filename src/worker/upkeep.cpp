@@ -34,8 +34,8 @@ constexpr int kRowsAtOnce = 20000;
 
 Query seal = {
     "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
-    "m AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at) "
-    "SELECT minute, caller_id, requests, first_at, last_at FROM gone ORDER BY first_at) "
+    "m AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
+    "SELECT minute, caller_id, requests, first_at, last_at, token_id FROM gone ORDER BY first_at) "
     "SELECT pg_catalog.count(*) FROM gone",
     {Type::timestamptz}};
 
