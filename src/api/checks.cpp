@@ -50,18 +50,19 @@ Datum reason_text(Reason reason) {
 
 }  // namespace
 
-TupleDesc result_columns(FunctionCallInfo fcinfo) {
+TupleDesc result_columns(FunctionCallInfo fcinfo, int known_columns) {
     const Oid function = fcinfo->flinfo->fn_oid;
     const std::uint64_t epoch = pg::catalog_known().epoch;
     for (const RowType& known : row_types) {
         if (known.function != function || known.epoch != epoch) continue;
         // The server's cache of types hears of changes to the type itself.
         const TupleDesc columns = lookup_type_cache(known.type, TYPECACHE_TUPDESC)->tupDesc;
-        if (columns != nullptr) return columns;
+        if (columns != nullptr && columns->natts <= known_columns + kLaterColumns) return columns;
     }
     Oid type;
     TupleDesc columns;
-    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE)
+    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE ||
+        columns->natts > known_columns + kLaterColumns)
         elog(ERROR, "unexpected result type");
     row_types[next_row_type++ % lengthof(row_types)] = {function, type, epoch};
     return columns;
@@ -105,11 +106,11 @@ Check read_check(FunctionCallInfo fcinfo) {
 }
 
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    Datum values[kCount] = {};
-    bool nulls[kCount];
+    Datum values[kCount + kLaterColumns] = {};
+    bool nulls[kCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
     fill_verdict(checked, false, values, nulls);
-    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo), values, nulls));
+    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo, kCount), values, nulls));
     store::end_check(checked);
     MIROX_STAGE(answer);
     return result;

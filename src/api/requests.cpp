@@ -53,8 +53,8 @@ core::Address host_arg(FunctionCallInfo fcinfo, int n) {
 
 Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind,
                    bool everything) {
-    Datum values[kHttpCount] = {};
-    bool nulls[kHttpCount];
+    Datum values[kHttpCount + kLaterColumns] = {};
+    bool nulls[kHttpCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
     fill_verdict(checked, everything, values, nulls);
 
@@ -80,7 +80,8 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
         values[kRequiredScope] = pg::text_datum(check.scope);
         nulls[kRequiredScope] = false;
     }
-    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo), values, nulls));
+    const Datum result =
+        HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo, kHttpCount), values, nulls));
     store::end_check(checked);
     return result;
 }

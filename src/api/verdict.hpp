@@ -19,7 +19,9 @@ enum { kStatus, kReason, kTokenId, kUserId, kGroup, kPermissions, kExpiresAt, kR
 // for an administrator.
 void fill_verdict(const store::Checked& checked, bool everything, Datum* values, bool* nulls);
 
-// The row type that the function returns; for use at once.
-TupleDesc result_columns(FunctionCallInfo fcinfo);
+// The row type that the function returns; for use at once. It may have up to kLaterColumns more than this library knows of,
+// those of a later version's script: leave room for them, NULL.
+inline constexpr int kLaterColumns = 8;
+TupleDesc result_columns(FunctionCallInfo fcinfo, int known);
 
 }  // namespace mirox::api

@@ -3,8 +3,9 @@
 \set ON_ERROR_STOP on
 
 -- pk: a single-row SELECT by a unique 32-byte key, in a table of the same size.
-CREATE TABLE bench.pk (k bytea NOT NULL, id bigint NOT NULL, user_id text NOT NULL, payload text NOT NULL);
-INSERT INTO bench.pk SELECT key_hash, id, user_id, repeat('x', 100) FROM bench.api_key ORDER BY id;
+CREATE TABLE bench.pk (k bytea NOT NULL, id bigint NOT NULL, status int NOT NULL, reason text NOT NULL, user_id text NOT NULL,
+    permissions text NOT NULL);
+INSERT INTO bench.pk SELECT key_hash, id, 200, 'ok', user_id, scopes::text FROM bench.api_key ORDER BY id;
 ALTER TABLE bench.pk ADD PRIMARY KEY (k);
 CREATE UNLOGGED TABLE bench.key_batch AS
     SELECT n, sha256(s0::bytea)::text AS s0, sha256(s1::bytea)::text AS s1, sha256(s2::bytea)::text AS s2,
