@@ -136,6 +136,18 @@ TRUNCATE mirox.audit_log;
 SELECT relname, t.outcome(format('TRUNCATE mirox.%I', relname)) FROM unnest(ARRAY['account', 'session', 'token', 'token_secret', 'permission_group']) relname;
 SELECT t.state('TRUNCATE mirox.account, mirox.token CASCADE');
 
+-- A sooner end of the token is one of its overlapping secret as well; a later one is not.
+INSERT INTO mirox.account (user_id, permissions) VALUES ('direct', '{parks}');
+SELECT mirox.open_session('direct') AS session \gset
+SELECT token_id FROM mirox.issue_token(:'session', 'a', 'full_access', expires_in => '30 days') \gset
+SELECT expires_at AS rotated_until FROM mirox.rotate_token(:'session', :token_id, '3 days') \gset
+SELECT ends_at AS overlap_until FROM mirox.token_secret WHERE token_id = :token_id AND state = 'o' \gset
+UPDATE mirox.token SET expires_at = :'overlap_until'::timestamptz - interval '2 days' WHERE token_id = :token_id;
+SELECT state, LEAST(expires_at, ends_at) = :'overlap_until'::timestamptz - interval '2 days' AS sooner FROM mirox.token_secret WHERE token_id = :token_id ORDER BY state;
+UPDATE mirox.token SET expires_at = :'rotated_until' WHERE token_id = :token_id;
+SELECT state, LEAST(expires_at, ends_at) = :'overlap_until'::timestamptz - interval '2 days' AS sooner FROM mirox.token_secret WHERE token_id = :token_id ORDER BY state;
+DELETE FROM mirox.account WHERE user_id = 'direct';
+
 -- ---- replays --------------------------------------------------------------------------------------------------------
 -- A row that brings the key of its audit row (a restore, a subscriber's copy) is taken as it is and not logged again.
 INSERT INTO mirox.account (user_id, permissions) VALUES ('direct', '{parks}');

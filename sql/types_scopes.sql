@@ -157,5 +157,10 @@ SELECT received(int4send(1) || int4send(2147483647) || 'a', :'file');
 SELECT received(int4send(1) || int4send(100) || 'a', :'file');
 SELECT received(''::bytea, :'file');
 
+-- What is written again and again is one scope, within reason: sorting millions could not be cancelled.
+SELECT ('{' || repeat('a:b,', 65535) || 'a}')::mirox.scopes, mirox.scopes(array_fill('a'::text, ARRAY[65536]));
+SELECT t.outcome($$SELECT ('{' || repeat('a,', 65536) || 'a}')::mirox.scopes$$);
+SELECT t.outcome($$SELECT mirox.scopes(array_fill('a'::text, ARRAY[65537]))$$);
+
 SET client_min_messages = warning;
 DROP SCHEMA types_scopes CASCADE;

@@ -86,6 +86,20 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
     return result;
 }
 
+// Who sends the request: what the field holds is taken as a secret, or refused for its form.
+void begin_authorization(const core::Authorization& given, const core::Address& client, Checked& out) {
+    switch (given.kind) {
+        case AuthorizationKind::bearer:
+            store::begin_secret(given.credential, store::Holders::both, client, out);
+            return;
+        case AuthorizationKind::malformed:
+            store::begin_refused(Reason::invalid_request, out);
+            return;
+        default:
+            store::begin_refused(Reason::malformed, out);
+    }
+}
+
 // What method and path need, into the check.
 void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
@@ -126,16 +140,7 @@ MIROX_FUNCTION(check_request) {
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
     const core::Authorization given = core::parse_authorization(pg::text_arg(fcinfo, 0).text);
     Checked checked;
-    switch (given.kind) {
-        case AuthorizationKind::bearer:
-            store::begin_secret(given.credential, store::Holders::both, check.client, checked);
-            break;
-        case AuthorizationKind::malformed:
-            store::begin_refused(Reason::invalid_request, checked);
-            break;
-        default:
-            store::begin_refused(Reason::malformed, checked);
-    }
+    begin_authorization(given, check.client, checked);
     // Of whom we do not know nothing more is asked, but that the log says what was tried.
     if (given.kind == AuthorizationKind::bearer) ask_for_endpoint(check, method, path);
     store::conclude(checked, check);
@@ -153,16 +158,7 @@ MIROX_FUNCTION(explain_check) {
     if (store::kind_of(credential) == core::SecretKind::malformed && !core::looks_like_jwt(credential))
         given = core::parse_authorization(credential);
     Checked checked;
-    switch (given.kind) {
-        case AuthorizationKind::bearer:
-            store::begin_secret(given.credential, store::Holders::both, check.client, checked);
-            break;
-        case AuthorizationKind::malformed:
-            store::begin_refused(Reason::invalid_request, checked);
-            break;
-        default:
-            store::begin_refused(Reason::malformed, checked);
-    }
+    begin_authorization(given, check.client, checked);
     if (method.given || path.given) {
         if (scope.given)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a scope and a request cannot both be given"),

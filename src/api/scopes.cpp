@@ -70,6 +70,7 @@ MIROX_FUNCTION(scopes_in) {
     end--;
     std::size_t room = 1;
     for (std::size_t i = begin; i < end; i++) room += text[i] == ',';
+    if (room > core::kMaxGivenScopes) malformed(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * room));
     std::size_t count = 0;
     for (std::size_t at = begin; at <= end; at++) {

@@ -196,12 +196,12 @@ MIROX_FUNCTION(flush) {
                     errhint("Drop databases that are not used, or call this again when one is gone."));
     const std::uint64_t request = seat->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
     ConditionVariablePrepareToSleep(&shmem::control().drained);
-    for (;;) {
+    for (bool ask = true;;) {
         const bool drained =
             region.ring().applied(lane) >= target || region.ring().find_lane(MyDatabaseId).key != lane.key;
         if (drained && seat->completed.load(std::memory_order_acquire) >= request) break;
-        shmem::wake_worker(MyDatabaseId);
-        (void)ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
+        if (ask) shmem::wake_worker(MyDatabaseId);
+        ask = ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
     }
     ConditionVariableCancelSleep();
     PG_RETURN_VOID();
@@ -284,10 +284,6 @@ Datum count_datum(std::uint64_t count) {
     return Int64GetDatum(static_cast<std::int64_t>(count));
 }
 
-std::uint64_t since(std::uint64_t now, std::uint64_t before) {
-    return now > before ? now - before : 0;
-}
-
 }  // namespace
 
 MIROX_FUNCTION(stat_now) {
@@ -295,16 +291,16 @@ MIROX_FUNCTION(stat_now) {
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "unexpected result type");
-    Datum values[29] = {};
-    bool nulls[29] = {};
+    Datum values[31] = {};
+    bool nulls[31] = {};
     static const shmem::Seat nothing = {};
     const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
     const shmem::Seat& seat = found == nullptr ? nothing : *found;
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
     const shmem::LaneRef lane = region.ring().find_lane(MyDatabaseId);
     const std::uint64_t waiting = region.ring().waiting(lane);
-    const std::uint64_t dropped = region.ring().dropped(lane);
-    const std::uint64_t torn = region.ring().torn(lane);
+    const std::uint64_t dropped = region.ring().dropped_since_reset(lane);
+    const std::uint64_t torn = region.ring().torn_since_reset(lane);
     const shmem::Worker* worker = shmem::worker_of(MyDatabaseId);
     const std::int32_t pid = worker == nullptr ? 0 : worker->pid.load(std::memory_order_relaxed);
     LWLockRelease(shmem::region_lock());
@@ -321,8 +317,8 @@ MIROX_FUNCTION(stat_now) {
     values[0] = count_datum(all);
     values[12] = count_datum(waiting);
     values[13] = count_datum(seat.flushed.load(std::memory_order_relaxed));
-    values[14] = count_datum(since(dropped, seat.dropped_before.load(std::memory_order_relaxed)));
-    values[15] = count_datum(since(torn, seat.torn_before.load(std::memory_order_relaxed)));
+    values[14] = count_datum(dropped);
+    values[15] = count_datum(torn);
     values[16] = count_datum(seat.drains.load(std::memory_order_relaxed));
     values[17] = count_datum(seat.failures.load(std::memory_order_relaxed));
     values[18] = Float8GetDatum(static_cast<double>(seat.drain_us.load(std::memory_order_relaxed)) / 1000.0);
@@ -335,10 +331,12 @@ MIROX_FUNCTION(stat_now) {
     values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control));
     values[24] = count_datum(region.counters().misses());
     values[25] = count_datum(region.strangers().uncounted());
-    values[26] = pg::text_datum(enricher_text(seat.agents.load(std::memory_order_relaxed)));
-    values[27] = pg::text_datum(enricher_text(seat.geo.load(std::memory_order_relaxed)));
-    values[28] = TimestampTzGetDatum(reset);
-    nulls[28] = reset == 0;
+    values[26] = count_datum(region.ring().lost_discarded());
+    values[27] = count_datum(region.ring().lost_drops());
+    values[28] = pg::text_datum(enricher_text(seat.agents.load(std::memory_order_relaxed)));
+    values[29] = pg::text_datum(enricher_text(seat.geo.load(std::memory_order_relaxed)));
+    values[30] = TimestampTzGetDatum(reset);
+    nulls[30] = reset == 0;
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 
@@ -351,8 +349,7 @@ MIROX_FUNCTION(stat_reset) {
         for (auto& count : stripe.of) count.store(0, std::memory_order_relaxed);
     for (auto* count : {&seat->drains, &seat->failures, &seat->flushed, &seat->drain_us})
         count->store(0, std::memory_order_relaxed);
-    seat->dropped_before.store(region.ring().dropped(lane), std::memory_order_relaxed);
-    seat->torn_before.store(region.ring().torn(lane), std::memory_order_relaxed);
+    region.ring().reset_statistics(lane);
     seat->stats_reset_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
     PG_RETURN_VOID();
 }

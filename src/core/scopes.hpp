@@ -14,6 +14,8 @@
 namespace mirox::core {
 
 inline constexpr std::size_t kMaxScopes = 256;
+// What may be written for a set, repetitions and covered scopes included: bringing it into normal form cannot be interrupted.
+inline constexpr std::size_t kMaxGivenScopes = 65536;
 inline constexpr std::size_t kMaxScopeSegments = 16;
 inline constexpr std::size_t kMaxSegmentChars = 63;  // of a resource's segment, and of an action
 inline constexpr std::size_t kMaxScopeChars = kMaxScopeSegments * (kMaxSegmentChars + 1) + kMaxSegmentChars;

@@ -26,13 +26,22 @@ void forget(Datum, int, uint32) {
     valid = false;
     invalidations++;
 }
-void forget_relation(Datum, Oid relation) {
+void forget_relation(Oid relation) {
     if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
         relation != known.account && relation != known.token && relation != known.permission_group &&
         relation != known.audit_log)
         return;
     valid = false;
     invalidations++;
+}
+
+constexpr std::size_t kMostListeners = 4;
+constinit RelationListener listeners[kMostListeners] = {};
+constinit std::size_t listening = 0;
+
+void tell_of_relation(Datum, Oid relation) {
+    forget_relation(relation);
+    for (std::size_t i = 0; i < listening; i++) listeners[i](relation);
 }
 
 Oid type_named(const char* name, Oid schema) {
@@ -108,9 +117,14 @@ bool catalog_present() {
     return valid || refresh();
 }
 
+void listen_to_relations(RelationListener hear) {
+    if (listening == kMostListeners) elog(ERROR, "too many listeners to changes of relations");
+    listeners[listening++] = hear;
+}
+
 void watch_catalog() {
     CacheRegisterSyscacheCallback(NAMESPACEOID, forget, 0);
-    CacheRegisterRelcacheCallback(forget_relation, 0);
+    CacheRegisterRelcacheCallback(tell_of_relation, 0);
 }
 
 }  // namespace mirox::pg

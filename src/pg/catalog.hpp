@@ -26,6 +26,11 @@ const Catalog& catalog();
 // What is known, without looking anything up (for invalidation callbacks).
 const Catalog& catalog_known();
 
+// Has `hear` called whenever a relation changes (InvalidOid: any may have), once for each that listens. All share one of the
+// server's few places for such callbacks (10 for all extensions, and running out of them ends the session).
+using RelationListener = void (*)(Oid relation);
+void listen_to_relations(RelationListener hear);
+
 // True when the extension is in this database; no ERROR.
 bool catalog_present();
 

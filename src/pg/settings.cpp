@@ -28,10 +28,6 @@ constexpr int kMostTrackedAccounts = 1 << 24;
 // The five years of the contract, which settings may lower and never raise.
 constexpr Interval kFiveYears = {0, 0, 60};
 
-int compare_spans(const Interval& a, const Interval& b) {
-    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
-}
-
 // Parses an interval without ereport, since a check hook must answer, not throw.
 bool parse_interval(const char* text, Interval& out) {
     char work[256];
@@ -135,6 +131,10 @@ extern "C" bool check_issuer(char** value, void**, GucSource) {
 
 const Settings& settings() {
     return current;
+}
+
+int compare_spans(const Interval& a, const Interval& b) {
+    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
 }
 
 TimestampTz add_in_utc(TimestampTz from, const Interval& span) {

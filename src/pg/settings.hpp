@@ -38,6 +38,9 @@ const Settings& settings();
 // Called once from _PG_init.
 void define_settings();
 
+// Which of two intervals is longer, as the server orders them: below, at or above 0.
+int compare_spans(const Interval& a, const Interval& b);
+
 // The instant `span` after `from`, counted in UTC whatever the session's TimeZone (months and days as UTC has them).
 TimestampTz add_in_utc(TimestampTz from, const Interval& span);
 

@@ -47,6 +47,10 @@ Datum scopes_from_text_array(Datum array) {
     bool* nulls;
     int count;
     ArrayType* value = DatumGetArrayTypeP(array);
+    if (ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value)) > static_cast<int>(core::kMaxGivenScopes))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+                    errdetail("%s", scope_status_text(core::ScopeStatus::too_many_scopes)),
+                    errhint("Leave out scopes that are named twice, or that another one covers."));
     deconstruct_array(value, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
     if (ARR_NDIM(value) > 1)
@@ -114,7 +118,8 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
     out = text;
     if (plain) return true;
     const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
-    if (!OidIsValid(conversion)) return false;
+    // What would not fit into an allocation once converted is longer than anything that we take.
+    if (!OidIsValid(conversion) || text.size() > MaxAllocSize / MAX_CONVERSION_GROWTH - 1) return false;
     const int size = static_cast<int>(text.size());
     const int room = size * MAX_CONVERSION_GROWTH + 1;
     auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));

@@ -196,7 +196,8 @@ CREATE FUNCTION mirox.stat_now(
     OUT invalid_request bigint, OUT events_waiting bigint, OUT events_flushed bigint, OUT events_dropped bigint,
     OUT events_torn bigint, OUT flushes bigint, OUT flush_failures bigint, OUT flush_time double precision,
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
-    OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT agent_rules text,
+    OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
+    OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox.stat_now() FROM PUBLIC;
@@ -371,8 +372,8 @@ COMMENT ON COLUMN mirox.stat.rate_limited IS 'Refused (429): over the rate limit
 COMMENT ON COLUMN mirox.stat.invalid_request IS 'Refused (400): a malformed request';
 COMMENT ON COLUMN mirox.stat.events_waiting IS 'Events in shared memory that are not written yet';
 COMMENT ON COLUMN mirox.stat.events_flushed IS 'Events written to the tables';
-COMMENT ON COLUMN mirox.stat.events_dropped IS 'Events that found no room and were given up; the check was answered all the same';
-COMMENT ON COLUMN mirox.stat.events_torn IS 'Events whose backend died while writing them: their check was never answered';
+COMMENT ON COLUMN mirox.stat.events_dropped IS 'Events that found no room and were given up; the check was answered all the same. Kept over restarts';
+COMMENT ON COLUMN mirox.stat.events_torn IS 'Events whose backend died while writing them: their check was never answered. Kept over restarts';
 COMMENT ON COLUMN mirox.stat.flushes IS 'Transactions that wrote events';
 COMMENT ON COLUMN mirox.stat.flush_failures IS 'Attempts to write that failed and were, or will be, repeated';
 COMMENT ON COLUMN mirox.stat.flush_time IS 'Milliseconds spent writing';
@@ -383,6 +384,8 @@ COMMENT ON COLUMN mirox.stat.ring_used IS 'How much of it is in use, 0 to 1';
 COMMENT ON COLUMN mirox.stat.shared_memory IS 'Bytes of shared memory and of the file behind it, for all databases';
 COMMENT ON COLUMN mirox.stat.counters_missed IS 'Uses that views show only once they are written, for want of a counter; all databases';
 COMMENT ON COLUMN mirox.stat.strangers_uncounted IS 'Refusals of callers without a known token for which no slot was left; all databases';
+COMMENT ON COLUMN mirox.stat.discarded IS 'Events thrown away since their database or extension is gone; all databases, kept over restarts';
+COMMENT ON COLUMN mirox.stat.lost IS 'Events dropped for want of a place for their database at all, and those of databases that are gone; all databases, kept over restarts';
 COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: ok, unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.geoip IS 'The file of locations: ok, none (not set), unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.stats_reset IS 'When the counts were last set to zero; NULL: not since the start';

@@ -271,6 +271,8 @@ LaneRef Ring::open_lane(std::uint32_t database) noexcept {
         lane.freed_before.store(base, memory_order_relaxed);
         lane.dropped.store(0, memory_order_relaxed);
         lane.torn.store(0, memory_order_relaxed);
+        lane.dropped_before.store(0, memory_order_relaxed);
+        lane.torn_before.store(0, memory_order_relaxed);
         lane.discarded.store(0, memory_order_relaxed);
         lane.recovered.store(0, memory_order_relaxed);
         lane.unsettled.store(0, memory_order_relaxed);
@@ -586,6 +588,17 @@ std::uint64_t Ring::dropped(LaneRef lane) const noexcept {
 }
 std::uint64_t Ring::torn(LaneRef lane) const noexcept {
     return holds(lane) ? lanes_[lane.index].torn.load(memory_order_relaxed) : 0;
+}
+std::uint64_t Ring::dropped_since_reset(LaneRef lane) const noexcept {
+    return holds(lane) ? dropped(lane) - lanes_[lane.index].dropped_before.load(memory_order_relaxed) : 0;
+}
+std::uint64_t Ring::torn_since_reset(LaneRef lane) const noexcept {
+    return holds(lane) ? torn(lane) - lanes_[lane.index].torn_before.load(memory_order_relaxed) : 0;
+}
+void Ring::reset_statistics(LaneRef lane) noexcept {
+    if (!holds(lane)) return;
+    lanes_[lane.index].dropped_before.store(dropped(lane), memory_order_relaxed);
+    lanes_[lane.index].torn_before.store(torn(lane), memory_order_relaxed);
 }
 std::uint64_t Ring::recovered(LaneRef lane) const noexcept {
     return holds(lane) ? lanes_[lane.index].recovered.load(memory_order_relaxed) : 0;

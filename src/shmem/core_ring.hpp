@@ -126,7 +126,9 @@ struct alignas(4 * kCacheLine) Lane {
     std::atomic<std::uint64_t> discarded;  // thrown away by close_lane()
     std::atomic<std::uint64_t> recovered;  // found by the last attach
     std::atomic<std::uint64_t> unsettled;  // 1: see Region::unsettled
-    std::uint64_t unused3[11];
+    std::atomic<std::uint64_t> dropped_before;  // at the last reset_statistics()
+    std::atomic<std::uint64_t> torn_before;
+    std::uint64_t unused3[9];
 };
 static_assert(sizeof(Lane) == 4 * kCacheLine);
 
@@ -239,6 +241,10 @@ class Ring {
     std::uint64_t dropped(LaneRef lane) const noexcept;
     std::uint64_t torn(LaneRef lane) const noexcept;
     std::uint64_t recovered(LaneRef lane) const noexcept;
+    // The first two since the last reset; like all that is here they outlive the server.
+    std::uint64_t dropped_since_reset(LaneRef lane) const noexcept;
+    std::uint64_t torn_since_reset(LaneRef lane) const noexcept;
+    void reset_statistics(LaneRef lane) noexcept;
     std::uint64_t lost_drops() const noexcept { return head_->lost_drops.load(std::memory_order_relaxed); }
     std::uint64_t lost_torn() const noexcept { return head_->lost_torn.load(std::memory_order_relaxed); }
     std::uint64_t lost_discarded() const noexcept {

@@ -209,10 +209,6 @@ Seat* make_seat(std::uint32_t database) {
     seat = seat_of(InvalidOid);
     if (seat == nullptr) return nullptr;
     memset(static_cast<void*>(seat), 0, sizeof(Seat));
-    // The ring's numbers outlive the server; what is shown begins with its start.
-    const LaneRef lane = region_view.ring().find_lane(database);
-    seat->dropped_before.store(region_view.ring().dropped(lane), std::memory_order_relaxed);
-    seat->torn_before.store(region_view.ring().torn(lane), std::memory_order_relaxed);
     seat->database.store(database, std::memory_order_release);
     return seat;
 }

@@ -40,11 +40,10 @@ struct Seat {
     std::atomic<std::uint64_t> completed;  // of those, which a whole drain has followed
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;
-    std::atomic<std::uint64_t> flushed;                      // events written to the tables
-    std::atomic<std::uint64_t> drain_us;                     // time spent in drains
-    std::atomic<std::int64_t> last_drain_at;                 // TimestampTz, 0: none
-    std::atomic<std::int64_t> stats_reset_at;                // TimestampTz, 0: never
-    std::atomic<std::uint64_t> dropped_before, torn_before;  // at the last reset
+    std::atomic<std::uint64_t> flushed;        // events written to the tables
+    std::atomic<std::uint64_t> drain_us;       // time spent in drains
+    std::atomic<std::int64_t> last_drain_at;   // TimestampTz, 0: none
+    std::atomic<std::int64_t> stats_reset_at;  // TimestampTz, 0: never
     struct alignas(kCacheLine) {
         std::atomic<std::uint64_t> of[kReasonCodes];
     } checks[kStripes];

@@ -8,7 +8,7 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// In the transaction's memory, since the Actor itself may be gone when the callbacks run.
+// In the (sub)transaction's memory, since the Actor itself may be gone when the callbacks run: it goes with the act that failed.
 struct Link {
     Link* previous;
     Actor* actor;
@@ -34,7 +34,7 @@ void enter(Actor& actor, bool direct) {
     actor.direct = direct;
     actor.owner = pg::enter_owner();
     pg::spi_open();
-    auto* link = static_cast<Link*>(MemoryContextAlloc(TopTransactionContext, sizeof(Link)));
+    auto* link = static_cast<Link*>(MemoryContextAlloc(CurTransactionContext, sizeof(Link)));
     *link = {innermost, &actor, GetCurrentTransactionNestLevel()};
     innermost = link;
 }

@@ -24,7 +24,7 @@ constinit core::EndpointMatcher matcher;
 bool closed = false;  // the rules could not be compiled: every request needs `*`
 constinit pg::CacheValidity validity;
 
-void forget(Datum, Oid relation) {
+void forget(Oid relation) {
     validity.hear(relation, pg::catalog_known().endpoint);
 }
 
@@ -148,7 +148,7 @@ bool is_normal_rule(std::string_view method, std::string_view path, std::string_
 }
 
 void watch_endpoints() {
-    CacheRegisterRelcacheCallback(forget, 0);
+    pg::listen_to_relations(forget);
 }
 
 }  // namespace mirox::store

@@ -23,7 +23,7 @@ Group* groups = nullptr;
 int count = 0;
 constinit pg::CacheValidity validity;
 
-void forget(Datum, Oid relation) {
+void forget(Oid relation) {
     validity.hear(relation, pg::catalog_known().permission_group);
 }
 
@@ -102,7 +102,7 @@ const Group& require_group(std::string_view name) {
 }
 
 void watch_groups() {
-    CacheRegisterRelcacheCallback(forget, 0);
+    pg::listen_to_relations(forget);
 }
 
 }  // namespace mirox::store

@@ -41,7 +41,12 @@ void on_transaction(XactEvent event, void*) {
 void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
     if (state != State::set || set_in != mine) return;
     if (event == SUBXACT_EVENT_COMMIT_SUB) set_in = parent;
-    if (event == SUBXACT_EVENT_ABORT_SUB) state = State::removed;
+    if (event == SUBXACT_EVENT_ABORT_SUB) {
+        // What it points to goes with the savepoint's memory; who it was is remembered.
+        state = State::removed;
+        identity.user_id = 0;
+        identity.permissions = identity.group = core::ScopeSet();
+    }
 }
 
 core::ScopeSet copy_of(core::ScopeSet set) {
@@ -87,7 +92,8 @@ void become(const Checked& checked) {
         MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errmsg("the transaction had another identity"),
                     errdetail("Rolling back to a savepoint removed it, and no other may take its place."),
                     errhint("End the transaction, then authenticate in a new one."));
-    const MemoryContext before = MemoryContextSwitchTo(TopTransactionContext);
+    // Memory that lasts as the identity does: to the end of the transaction, or until the savepoint is rolled back.
+    const MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
     Identity next = {};
     next.account_id = checked.account_id;
     next.token_id = checked.token_id;

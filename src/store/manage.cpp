@@ -138,10 +138,8 @@ std::string_view stored_user_agent(std::string_view raw) {
 
 void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
     const TimestampTz now = GetCurrentTimestamp();
-    const auto compare = [](const Interval& a, const Interval& b) {
-        return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
-    };
-    if (compare(*request.lifetime, kNoTime) <= 0 || compare(*request.lifetime, kLongestSession) > 0)
+    if (pg::compare_spans(*request.lifetime, kNoTime) <= 0 ||
+        pg::compare_spans(*request.lifetime, kLongestSession) > 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid session lifetime"),
                     errdetail("A session lives for a positive time of at most one year."),
                     errhint("Give an interval such as '12 hours'."));

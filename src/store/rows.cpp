@@ -94,7 +94,7 @@ LocalTransactionId this_transaction() {
 }
 
 // The slot is made for the table's columns as they were.
-void forget_kept(Datum, Oid relation) {
+void forget_kept(Oid relation) {
     for (Kept& one : kept)
         if (relation == InvalidOid || relation == one.heap || relation == one.index) one.heap = InvalidOid;
 }
@@ -108,7 +108,7 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
     // Any table access method but the server's own may keep more in a scan than we know of.
     if (heap->rd_tableam != GetHeapamTableAmRoutine()) return false;
     if (!watching) {
-        CacheRegisterRelcacheCallback(forget_kept, 0);
+        pg::listen_to_relations(forget_kept);
         watching = true;
     }
     one.heap = InvalidOid;

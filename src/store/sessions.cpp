@@ -18,6 +18,31 @@ namespace columns {
 constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kClientIp = 7, kUserAgent = 8;
 }
 
+// `whole`: what only an act of management needs, copied.
+bool read_session(const core::Digest& digest, SessionState& out, Session* whole) {
+    RowScan scan;
+    const pg::Catalog& catalog = pg::catalog();
+    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
+                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
+    if (found) {
+        bool is_null;
+        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
+        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
+        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
+        (void)column(scan.slot, columns::kClosedAt, &is_null);
+        out.closed = !is_null;
+    }
+    if (found && whole != nullptr) {
+        bool is_null;
+        Datum value = column(scan.slot, columns::kClientIp, &is_null);
+        if (!is_null) whole->client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+        value = column(scan.slot, columns::kUserAgent, &is_null);
+        if (!is_null) whole->user_agent = PG_DETOAST_DATUM_COPY(value);
+    }
+    close_scan(scan);
+    return found;
+}
+
 [[noreturn]] void refuse_session(const char* detail) {
     MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
                 errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
@@ -25,43 +50,13 @@ constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kCl
 
 }  // namespace
 
-bool find_session(const core::Digest& digest, Session& out) {
-    RowScan scan;
-    const pg::Catalog& catalog = pg::catalog();
-    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
-                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
-    out = {};
-    if (found) {
-        bool is_null;
-        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
-        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
-        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
-        (void)column(scan.slot, columns::kClosedAt, &is_null);
-        out.closed = !is_null;
-        Datum value = column(scan.slot, columns::kClientIp, &is_null);
-        if (!is_null) out.client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-        value = column(scan.slot, columns::kUserAgent, &is_null);
-        if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
-    }
-    close_scan(scan);
-    return found;
+bool session_state(const core::Digest& digest, SessionState& out) {
+    return read_session(digest, out, nullptr);
 }
 
-bool session_state(const core::Digest& digest, SessionState& out) {
-    RowScan scan;
-    const pg::Catalog& catalog = pg::catalog();
-    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
-                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
-    if (found) {
-        bool is_null;
-        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
-        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
-        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
-        (void)column(scan.slot, columns::kClosedAt, &is_null);
-        out.closed = !is_null;
-    }
-    close_scan(scan);
-    return found;
+bool find_session(const core::Digest& digest, Session& out) {
+    out = {};
+    return read_session(digest, out, &out);
 }
 
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {

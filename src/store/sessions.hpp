@@ -14,25 +14,21 @@ extern "C" {
 
 namespace mirox::store {
 
-struct Session {
-    std::int64_t session_id;
-    std::int64_t account_id;
-    TimestampTz expires_at;
-    bool closed;
-    Datum client_ip;             // inet copy, 0: none
-    struct varlena* user_agent;  // copy, null: none
-};
-
-// The session with this digest, open or not. False when there is none.
-bool find_session(const core::Digest& digest, Session& out);
-
-// What a check needs of a session; nothing is copied or locked.
+// What a check needs of a session.
 struct SessionState {
     std::int64_t session_id;
     std::int64_t account_id;
     TimestampTz expires_at;
     bool closed;
 };
+
+struct Session : SessionState {
+    Datum client_ip;             // inet copy, 0: none
+    struct varlena* user_agent;  // copy, null: none
+};
+
+// The session with this digest, open or not; nothing is locked. False when there is none.
+bool find_session(const core::Digest& digest, Session& out);
 bool session_state(const core::Digest& digest, SessionState& out);
 
 // The session of a secret for an act of management; fills the actor (entered by the caller) with it and, for `lock`, with the

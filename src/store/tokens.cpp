@@ -87,10 +87,6 @@ pg::Query revoke_rows = {
 pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
                         {Type::int8, Type::text}};
 
-int compare_spans(const Interval& a, const Interval& b) {
-    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
-}
-
 [[noreturn]] void too_far_away(TimestampTz now) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
@@ -113,14 +109,15 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
     lifetime = pg::settings().default_lifetime;
     if (!request.has_expires_in) {
         // A default beyond a lowered maximum means the maximum.
-        if (compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
+        if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0)
+            lifetime = pg::settings().max_lifetime;
     } else {
         lifetime = *request.expires_in;
-        if (compare_spans(lifetime, kNoTime) <= 0)
+        if (pg::compare_spans(lifetime, kNoTime) <= 0)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
                         errhint("Give an interval such as '90 days'."));
         // Before it is added: what no calendar holds must be refused in the same words.
-        if (compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
+        if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
@@ -337,7 +334,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
 }
 
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
-    if (compare_spans(overlap, kNoTime) < 0 || compare_spans(overlap, kLongestOverlap) > 0)
+    if (pg::compare_spans(overlap, kNoTime) < 0 || pg::compare_spans(overlap, kLongestOverlap) > 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
                     errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
@@ -380,7 +377,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     pg::Args end;
     end.int8(token_id).add(TimestampTzGetDatum(now));
     pg::run(end_overlap, end);
-    const bool overlapping = compare_spans(overlap, kNoTime) > 0;
+    const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
     pg::Args retire;
     retire.int8(token_id)
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))

@@ -339,7 +339,9 @@ Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(
                         {Type::int8}};
 Query update_secrets = {
     "UPDATE mirox.token_secret s SET group_id = t.group_id, allowed_ips = t.allowed_ips, "
-    "expires_at = CASE WHEN s.state OPERATOR(pg_catalog.=) 'c' THEN t.expires_at ELSE s.expires_at END, "
+    // An overlapping secret has an end of its own, which is never put off, and a token's new end that is sooner ends it too.
+    "expires_at = CASE WHEN s.state OPERATOR(pg_catalog.=) 'c' THEN t.expires_at ELSE LEAST(s.expires_at, "
+    "t.expires_at) END, "
     "permissions = mirox.compile_permissions(a.permissions, t.permissions) "
     "FROM mirox.token t, mirox.account a "
     "WHERE t.token_id OPERATOR(pg_catalog.=) $1 AND a.account_id OPERATOR(pg_catalog.=) t.account_id "

@@ -1,7 +1,8 @@
-// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE. Our
-// worker of that database is asked to leave, and none comes back until the command's transaction has ended, however it ends.
-// The same for DROP EXTENSION and ALTER EXTENSION of ours in this database: they lock our tables whole, one after the other, in
-// an order that is not the worker's.
+// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE; and
+// those that take the extension's tables away or change them, which lock them in an order that a drain's could cross: DROP and
+// ALTER EXTENSION, DROP SCHEMA, DROP OWNED. Our worker of that database is asked to leave, and none comes back until the
+// command's transaction has ended, however it ends. Only for those who may do it, and only where it is about us: nobody else's
+// open transaction may keep recorded uses from being written.
 //
 // Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
 // takes them away, and a crash of any process clears them all.
@@ -12,12 +13,16 @@
 #include "shmem/events.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
@@ -62,7 +67,7 @@ void empty(Oid database) {
     barring = true;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
     for (shmem::Bar& bar : shmem::control().bars)
-        if (bar.database == InvalidOid) {
+        if (bar.database == InvalidOid || (bar.database == database && bar.pid == MyProcPid)) {
             bar = {database, MyProcPid};
             break;
         }
@@ -93,16 +98,35 @@ bool moves(const AlterDatabaseStmt* statement) {
     return false;
 }
 
-// For the tables' owner alone: nobody else's statement, which fails, shall send the worker away.
-bool owns_extension() {
-    return pg::catalog_present() && pg::owns_relation(pg::catalog().account, GetUserId());
+bool may_create_databases() {
+    if (superuser()) return true;
+    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+    if (!HeapTupleIsValid(tuple)) return false;
+    const bool may = reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcreatedb;
+    ReleaseSysCache(tuple);
+    return may;
 }
 
-bool drops_us(const DropStmt* statement) {
-    if (statement->removeType != OBJECT_EXTENSION) return false;
+Oid if_owned(Oid database) {
+    return OidIsValid(database) && pg::owns_database(database, GetUserId()) ? database : InvalidOid;
+}
+
+bool owns_us() {
+    if (!IsTransactionState()) return false;
+    const Oid extension = get_extension_oid("mirox_tokens", true);
+    return OidIsValid(extension) && pg::owns_extension(extension, GetUserId());
+}
+
+// Whether it can take us away: it names us or what we need, or goes on to whatever depends on what it names.
+bool drops_us(const DropStmt* drop) {
+    if (drop->removeType != OBJECT_EXTENSION && drop->removeType != OBJECT_SCHEMA) return false;
+    if (drop->behavior == DROP_CASCADE) return true;
     ListCell* cell;
-    foreach (cell, statement->objects)
-        if (strcmp(strVal(lfirst(cell)), "mirox_tokens") == 0) return owns_extension();
+    foreach (cell, drop->objects) {
+        const char* name = strVal(lfirst(cell));
+        for (const char* ours : {"mirox_tokens", "mirox", "pgcrypto"})
+            if (strcmp(name, ours) == 0) return true;
+    }
     return false;
 }
 
@@ -110,24 +134,24 @@ bool drops_us(const DropStmt* statement) {
 Oid wanted_empty(Node* statement) {
     switch (nodeTag(statement)) {
         case T_DropdbStmt:
-            return get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true);
+            return if_owned(get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true));
         case T_CreatedbStmt:
-            return template_of(reinterpret_cast<CreatedbStmt*>(statement));
+            return may_create_databases() ? template_of(reinterpret_cast<CreatedbStmt*>(statement))
+                                          : InvalidOid;
         case T_AlterDatabaseStmt: {
             auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
-            return moves(alter) ? get_database_oid(alter->dbname, true) : InvalidOid;
+            return moves(alter) ? if_owned(get_database_oid(alter->dbname, true)) : InvalidOid;
         }
         case T_RenameStmt: {
             auto* rename = reinterpret_cast<RenameStmt*>(statement);
-            return rename->renameType == OBJECT_DATABASE ? get_database_oid(rename->subname, true)
+            return rename->renameType == OBJECT_DATABASE ? if_owned(get_database_oid(rename->subname, true))
                                                          : InvalidOid;
         }
         case T_DropStmt:
-            return drops_us(reinterpret_cast<DropStmt*>(statement)) ? MyDatabaseId : InvalidOid;
-        case T_AlterExtensionStmt: {
-            const char* name = reinterpret_cast<AlterExtensionStmt*>(statement)->extname;
-            return strcmp(name, "mirox_tokens") == 0 && owns_extension() ? MyDatabaseId : InvalidOid;
-        }
+            return drops_us(reinterpret_cast<DropStmt*>(statement)) && owns_us() ? MyDatabaseId : InvalidOid;
+        case T_AlterExtensionStmt:
+        case T_DropOwnedStmt:
+            return owns_us() ? MyDatabaseId : InvalidOid;
         default:
             return InvalidOid;
     }

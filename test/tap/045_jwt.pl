@@ -39,7 +39,7 @@ my $hex1 = unpack 'H*', $key1;
 put_account($main, 'anna', [ 'parks:read', 'reports' ]);
 put_account($main, "\x{c3}\x{a4}nne \"q\" \\ o'x", ['parks:read']);
 my $session = open_session($main, 'anna');
-my $issue_jwt = 'SELECT token_id, secret, extract(epoch FROM expires_at)::bigint, extract(epoch FROM created_at)::bigint'
+my $issue_jwt = 'SELECT token_id, secret, floor(extract(epoch FROM expires_at)), floor(extract(epoch FROM created_at))'
   . ' FROM mirox.issue_token($1, $2, $3, format => $4)';
 
 is($main->state($issue_jwt, $session, 'jwt', 'reporting', 'jwt'), '55000', 'without a file of keys there is no JWT');
@@ -58,7 +58,7 @@ claims = jwt.decode(token, key, algorithms=["HS256"], issuer="https://mirox.exam
 print(json.dumps(header, sort_keys=True)); print(sorted(claims)); print(claims["sub"], claims["grp"], claims["exp"], claims["iat"], len(claims["jti"]) >= 22)
 PY
 is($claims, join("\n", '{"alg": "HS256", "kid": "first", "typ": "JWT"}', "['exp', 'grp', 'iat', 'iss', 'jti', 'sub']",
-	"anna reporting $expires $created True") =~ s/ (\d+) (\d+) True/ $expires $created True/r, 'an independent library verifies and reads it')
+	"anna reporting $expires $created True"), 'an independent library verifies and reads it')
   or diag $claims;
 my $odd = open_session($main, "\x{c3}\x{a4}nne \"q\" \\ o'x");
 my ($odd_row) = $main->rows($issue_jwt, $odd, 'jwt', 'full_access', 'jwt');

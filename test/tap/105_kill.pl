@@ -14,7 +14,7 @@ my $seed = $ENV{MIROX_SEED} || time;
 srand $seed;
 note "MIROX_SEED=$seed";
 
-my $node = new_node('kill', conf => "\nmirox_tokens.flush_interval = 100ms\nmirox_tokens.ring_size = 1MB\nrestart_after_crash = on\n");
+my $node = new_node('kill', conf => "\nmirox_tokens.flush_interval = 100ms\nmirox_tokens.ring_size = 16MB\nrestart_after_crash = on\n");
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $wire = wire($node);
 put_account($wire, 'anna', ['*']);
@@ -131,6 +131,7 @@ my %recorded = map { $_->[0] => $_->[1] } $wire->rows('SELECT scope, sum(request
 my @lost = grep { !$recorded{$_} } sort keys %got;
 my @twice = grep { $recorded{$_} > 1 } sort keys %recorded;
 my @invented = grep { !$sent{$_} } sort keys %recorded;
+is($wire->value('SELECT events_dropped FROM mirox.stat'), 0, 'the ring had room for all');
 is(join(' ', @lost[ 0 .. ($#lost > 9 ? 9 : $#lost) ]), '', scalar(keys %got) . ' answered of ' . scalar(keys %sent) . ' sent: none is lost');
 is(join(' ', @twice[ 0 .. ($#twice > 9 ? 9 : $#twice) ]), '', 'none is counted twice');
 is(join(' ', @invented), '', 'none was never asked');
