@@ -257,7 +257,7 @@ void look_around(State& state) {
         if (start.visit && OidIsValid(start.database) && is_starting(start, now)) visiting++;
     while (state.visit_count > 0 && visiting < kAtOnce) {
         const Oid database = state.to_visit[state.visit_count - 1];
-        // A template at rest is left alone: CREATE DATABASE wants it empty.
+        // A template too: CREATE DATABASE bars its worker while it wants it empty.
         if (holds(state.databases, state.database_count, database) && shmem::worker_of(database) == nullptr) {
             if (ask_for(state, database, true, now) != Asked::started) break;
             note_work(state, database);
