@@ -21,7 +21,7 @@ constexpr unsigned kProducers = 3;
 constexpr unsigned kDatabases = 2;
 constexpr unsigned kTokens = 12;
 constexpr std::uint64_t kMaxEvents = 2'000'000;  // of one producer
-constexpr std::uint64_t kMaxRows = 1'000'000;  // of one database
+constexpr std::uint64_t kMaxRows = 1'000'000;    // of one database
 
 enum Outcome : std::uint8_t { none, begun, recorded, dropped };
 
