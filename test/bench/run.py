@@ -62,8 +62,9 @@ class Server:
 class Contender:
     """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
 
-    def __init__(self, key, label, sql, batch=None, hot=None, setup=""):
+    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})"):
         self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
+        self.rows = rows  # which rows of the batch, of so many
 
 
 CHECK = "SELECT (mirox.verify_token(:S)).status;"
@@ -100,8 +101,9 @@ MANAGE = [
     Contender("update", "bare UPDATE and its audit row",
               "WITH u AS (UPDATE bench.bare SET revoked_at = now() WHERE id = :T RETURNING id) INSERT INTO bench.bare_audit "
               "(event, row_id) SELECT 'revoked', id FROM u;", "manage_batch"),
-    Contender("rotate", "rotate_token", "SELECT secret FROM mirox.rotate_token(:S, :T);", "manage_batch"),
-    Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch"),
+    Contender("rotate", "rotate_token", "SELECT secret FROM mirox.rotate_token(:S, :T);", "manage_batch",
+              rows="2 * random(1, {} / 2) - 1"),  # what is revoked can be rotated no more: each has half of the tokens
+    Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch", rows="2 * random(1, {} / 2)"),
 ]
 
 
@@ -175,7 +177,7 @@ class Bench:
             count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{contender.batch}"))
             wanted = ", ".join(f"quote_literal({n}) AS {n}" if quoted and n[0] == "s" else n for n in self.columns(table))
             fetch = self.folder / "fetch.sql"
-            fetch.write_text(f"\\set n random(1, {count})\nSELECT {wanted} FROM bench.{contender.batch} WHERE n = :n \\gset\n")
+            fetch.write_text(f"\\set n {contender.rows.format(count)}\nSELECT {wanted} FROM bench.{contender.batch} WHERE n = :n \\gset\n")
             files.append(str(fetch))
         log = self.folder / "log"
         for old in self.folder.glob("log*"):
