@@ -206,6 +206,18 @@ void store_secret(std::int64_t token_id, const NewSecret& secret) {
         elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
 }
 
+// The account's token becomes the last result (select_token's columns); P0002 when the account has none such. True when it was
+// revoked, with the instant.
+bool select_own(const Actor& actor, std::int64_t token_id, TimestampTz& revoked_at) {
+    pg::Args which;
+    which.int8(token_id).int8(actor.account.account_id);
+    if (pg::run(select_token, which) == 0) no_such_token();
+    bool is_null;
+    const Datum at = pg::result(0, 6, &is_null);
+    if (!is_null) revoked_at = DatumGetTimestampTz(at);
+    return !is_null;
+}
+
 }  // namespace
 
 void check_reason(std::string_view reason) {
@@ -338,12 +350,8 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
                     errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
-    pg::Args which;
-    which.int8(token_id).int8(actor.account.account_id);
-    if (pg::run(select_token, which) == 0) no_such_token();
-    bool is_null;
-    (void)pg::result(0, 6, &is_null);
-    if (!is_null) no_such_token();
+    TimestampTz revoked_at;
+    if (select_own(actor, token_id, revoked_at)) no_such_token();
     const std::string_view name = pg::text_view(pg::result_value(0, 1));
     memcpy(out.name.text, name.data(), name.size());
     out.name.size = name.size();
@@ -388,12 +396,8 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {
     check_reason(reason);
-    pg::Args which;
-    which.int8(token_id).int8(actor.account.account_id);
-    if (pg::run(select_token, which) == 0) no_such_token();
-    bool is_null;
-    const Datum before = pg::result(0, 6, &is_null);
-    if (!is_null) return DatumGetTimestampTz(before);
+    TimestampTz revoked_at;
+    if (select_own(actor, token_id, revoked_at)) return revoked_at;
     const TimestampTz now = GetCurrentTimestamp();
     pg::Args args;
     args.int8(token_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
@@ -413,12 +417,8 @@ int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expi
 
 void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out) {
     normalise_name(name, out);
-    pg::Args which;
-    which.int8(token_id).int8(actor.account.account_id);
-    if (pg::run(select_token, which) == 0) no_such_token();
-    bool is_null;
-    (void)pg::result(0, 6, &is_null);
-    if (!is_null) no_such_token();
+    TimestampTz revoked_at;
+    if (select_own(actor, token_id, revoked_at)) no_such_token();
     if (pg::text_view(pg::result_value(0, 1)) == out.view()) return;
     pg::Args args;
     args.int8(token_id).text(out.view());
