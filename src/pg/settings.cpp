@@ -24,6 +24,8 @@ char* agent_rules_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
+constexpr int kLeastTrackedTokens = 64;
+constexpr int kMostTrackedTokens = 1 << 28;
 
 // The five years of the contract, which settings may lower and never raise.
 constexpr Interval kFiveYears = {0, 0, 60};
@@ -159,13 +161,19 @@ static void define_sizes() {
                             "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
                             "none; beyond the number, accounts "
                             "share a limit, never the looser for it.",
-                            &current.max_tracked_accounts, 16384, kLeastTrackedAccounts, kMostTrackedAccounts,
+                            &current.max_tracked_accounts, 65536, kLeastTrackedAccounts, kMostTrackedAccounts,
                             PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
+        "mirox_tokens.max_tracked_tokens",
+        "Sets for how many tokens at a time it is remembered where their rows are.",
+        "Each takes 16 bytes of shared memory. A check of one that is not among them reads an index first.",
+        &current.max_tracked_tokens, 1 << 20, kLeastTrackedTokens, kMostTrackedTokens, PGC_POSTMASTER, 0,
+        nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
         "mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
-        "It is a file in pg_stat_tmp of this size, allocated when the server starts; about 400 uses fit into "
-        "64 kB.",
-        &current.ring_size, 32, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+        "It is a file in pg_stat_tmp of this size, allocated when the server starts. A use takes 64 bytes, and as "
+        "much again for each 64 bytes of its user agent and scope.",
+        &current.ring_size, 64, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 void define_settings() {

@@ -18,6 +18,7 @@ struct Settings {
     int rate_limit;  // requests a minute
     int rate_burst;  // requests at once from idle
     int max_tracked_accounts;
+    int max_tracked_tokens;
     int node_id;
     int ring_size;       // MB
     int flush_interval;  // ms

@@ -4,6 +4,7 @@
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "shmem/events.hpp"
+#include "shmem/hints.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -16,6 +17,7 @@ namespace {
 
 // A view of plain pointers. The postmaster's children inherit it.
 constinit Limits limits_view;
+constinit Hints hints_view;
 constinit bool present = false;
 
 shmem_request_hook_type next_request = nullptr;
@@ -30,6 +32,26 @@ std::size_t limits_bytes() {
     return add_size(Limits::bytes(limit_entries()), kCacheLine);
 }
 
+std::uint32_t hinted_tokens() {
+    return static_cast<std::uint32_t>(pg::settings().max_tracked_tokens);
+}
+
+std::size_t hints_bytes() {
+    return add_size(Hints::bytes(hinted_tokens()), kCacheLine);
+}
+
+std::byte* aligned(void* at) {
+    return reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
+}
+
+[[noreturn]] void not_preloaded() {
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("mirox_tokens must be loaded when the server starts"),
+        errdetail("It keeps rate limits in shared memory."),
+        errhint(
+            "Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+}
+
 void request() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(region_size());
@@ -40,11 +62,10 @@ void start_up() {
     if (next_startup != nullptr) next_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     bool found;
-    void* const at = ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found);
-    auto* const aligned =
-        reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
-    limits_view =
-        found ? Limits::view(aligned, limit_entries()) : Limits::initialise(aligned, limit_entries());
+    std::byte* at = aligned(ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found));
+    limits_view = found ? Limits::view(at, limit_entries()) : Limits::initialise(at, limit_entries());
+    at = aligned(ShmemInitStruct("mirox_tokens hints", hints_bytes(), &found));
+    hints_view = found ? Hints::view(at, hinted_tokens()) : Hints::initialise(at, hinted_tokens());
     start_events();
     present = true;
     LWLockRelease(AddinShmemInitLock);
@@ -60,18 +81,17 @@ void request_region() {
 }
 
 std::size_t region_size() {
-    return limits_bytes();
+    return add_size(limits_bytes(), hints_bytes());
 }
 
 Limits& limits() {
-    if (!present)
-        MIROX_RAISE(
-            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            errmsg("mirox_tokens must be loaded when the server starts"),
-            errdetail("It keeps rate limits in shared memory."),
-            errhint(
-                "Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+    if (!present) not_preloaded();
     return limits_view;
+}
+
+Hints& hints() {
+    if (!present) not_preloaded();
+    return hints_view;
 }
 
 }  // namespace mirox::shmem

@@ -10,6 +10,7 @@
 #include "shmem/record.hpp"
 #include "store/accounts.hpp"
 #include "store/keys.hpp"
+#include "store/secret_row.hpp"
 #include "store/secrets.hpp"
 #include "store/sessions.hpp"
 
@@ -136,14 +137,13 @@ void begin_refused(Reason reason, Checked& out) {
 
 void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
     MIROX_STAGE(digest);
+    expect_secret_row(digest);
     clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
-    const pg::Catalog& catalog = pg::catalog();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
-    if (!open_scan(out.scan, catalog.token_secret, catalog.token_secret_digest,
-                   {Key::Kind::digest, PointerGetDatum(out.digest.data())})) {
+    if (!open_secret_row(out.scan, out.digest)) {
         out.reason = Reason::unknown;
         return;
     }

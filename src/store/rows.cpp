@@ -172,16 +172,14 @@ void put_back(RowScan& scan) {
 
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
 bool next_row(RowScan& scan, const Key& key) {
-    while (index_getnext_slot(scan.scan, ForwardScanDirection, scan.slot)) {
+    while (const ItemPointer at = index_getnext_tid(scan.scan, ForwardScanDirection)) {
+        scan.root = *at;  // reading the row puts its own place there
+        if (!index_fetch_heap(scan.scan, scan.slot)) continue;
         if (!scan.scan->xs_recheck) return true;
         Assert(key.kind == Key::Kind::digest);
-        const auto bytes = [](Datum digest) {
-            return std::span(reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)),
-                             core::kDigestBytes);
-        };
         bool is_null;
         const Datum stored = slot_getattr(scan.slot, 1, &is_null);
-        if (!is_null && core::equal_constant_time(bytes(stored), bytes(key.value))) return true;
+        if (!is_null && core::equal_constant_time(digest_bytes(stored), digest_bytes(key.value))) return true;
     }
     return false;
 }
@@ -191,9 +189,7 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
     scan.heap = table_open(heap, table_lock);
     scan.index = index_open(index_of_locked(index, which), AccessShareLock);
-    // What this transaction itself has done counts too.
-    if (!IsParallelWorker()) CommandCounterIncrement();
-    scan.snapshot = RegisterSnapshot(GetLatestSnapshot());
+    scan.snapshot = newest_snapshot();
     Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
     scan.kept = one;
     ScanKeyData keys;
@@ -216,11 +212,23 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
 
 }  // namespace
 
+Snapshot newest_snapshot() {
+    if (!IsParallelWorker()) CommandCounterIncrement();
+    return RegisterSnapshot(GetLatestSnapshot());
+}
+
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
     return scan_for(scan, heap, index, key, AccessShareLock);
 }
 
 void close_scan(RowScan& scan) {
+    if (scan.scan == nullptr) {
+        ExecClearTuple(scan.slot);
+        *scan.in_use = false;
+        UnregisterSnapshot(scan.snapshot);
+        table_close(scan.heap, scan.release);
+        return;
+    }
     if (scan.kept != nullptr) {
         put_back(scan);
     } else {

@@ -9,6 +9,8 @@
 
 #include "pg/prelude.hpp"
 //
+#include <span>
+
 #include "core/crypto.hpp"
 
 extern "C" {
@@ -26,18 +28,23 @@ namespace mirox::store {
 // One look-up. The slot's values point into the buffer that it pins: copy what must outlive close().
 struct RowScan {
     Relation heap;
-    Relation index;
-    IndexScanDesc scan;
+    Relation index;      // null: the row was found without (secret_row.hpp)
+    IndexScanDesc scan;  // null likewise
     TupleTableSlot* slot;
     Snapshot snapshot;
-    LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
-    void* kept;        // rows.cpp's own
+    ItemPointerData root;  // what the index holds: the row, or the first of its versions on the page
+    LOCKMODE release;      // what close_scan() gives back: AccessShareLock or NoLock
+    void* kept;            // rows.cpp's own
+    bool* in_use;          // cleared by close_scan(), of a row that was found without an index
 };
 
 struct Key {
     enum class Kind : std::uint8_t { digest, int8, int4, text } kind;
     Datum value;
 };
+
+// A fresh snapshot, registered; what this transaction itself has done counts too.
+Snapshot newest_snapshot();
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.
@@ -71,6 +78,10 @@ inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, 
                      kAuditId = 18;
 }
 inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
+
+inline std::span<const std::uint8_t> digest_bytes(Datum digest) {
+    return {reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)), core::kDigestBytes};
+}
 
 // The fixed part of the row in a slot of token_secret.
 const SecretFixed& secret_fixed(TupleTableSlot* slot);

@@ -1,0 +1,148 @@
+// The row of a digest by its hint, or by the index (see secret_row.hpp, also for the locks).
+#include "store/secret_row.hpp"
+
+#include "pg/buffers.hpp"
+#include "pg/catalog.hpp"
+#include "shmem/hints.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/table.h"
+#include "executor/tuptable.h"
+#include "pgstat.h"
+}
+
+namespace mirox::store {
+namespace {
+
+using shmem::Hint;
+
+std::uint64_t key_of(const core::Digest& digest) {
+    std::uint64_t bits;
+    memcpy(&bits, digest.data(), sizeof(bits));
+    return shmem::combine(bits, MyDatabaseId);
+}
+
+// The slot that a row found by its hint stands in, kept from one check to the next; while it rests it holds neither pin nor
+// reference.
+struct Resting {
+    Oid heap;  // whose columns the slot has; InvalidOid: none
+    MemoryContext memory;
+    TupleTableSlot* slot;
+    bool in_use;
+    LocalTransactionId user;  // the transaction that uses it
+};
+constinit Resting resting = {};
+constinit bool watching = false;
+
+void forget_slot(Oid relation) {
+    if (relation == InvalidOid || relation == resting.heap) resting.heap = InvalidOid;
+}
+
+// False when a check further up the stack uses it. One that an ERROR cut short still names a buffer that the transaction's end
+// has let go: it is thrown away, not cleared.
+bool take_slot(Relation heap) {
+    if (resting.in_use && resting.user == pg::my_transaction()) return false;
+    if (resting.in_use || resting.heap != RelationGetRelid(heap)) {
+        if (!watching) {
+            pg::listen_to_relations(forget_slot);
+            watching = true;
+        }
+        resting.heap = InvalidOid;
+        if (resting.memory == nullptr)
+            resting.memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens row", ALLOCSET_SMALL_SIZES);
+        MemoryContextReset(resting.memory);
+        const MemoryContext before = MemoryContextSwitchTo(resting.memory);
+        // Columns of its own: those of the cache are counted, and would have to be let go with the transaction.
+        resting.slot =
+            MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
+        MemoryContextSwitchTo(before);
+        resting.heap = RelationGetRelid(heap);
+        resting.in_use = false;
+    }
+    resting.in_use = true;
+    resting.user = pg::my_transaction();
+    return true;
+}
+
+void fetch_early(const Hint& hint) {
+    pg::prefetch_descriptor(static_cast<Buffer>(hint.buffer));
+    const char* const page = BufferBlocks + static_cast<Size>(hint.buffer - 1) * BLCKSZ;
+    __builtin_prefetch(page);
+    __builtin_prefetch(page + (SizeOfPageHeaderData + (hint.item - 1) * sizeof(ItemIdData)));
+    // A row of a few scopes takes four lines; the processor brings the neighbour of each.
+    for (std::uint32_t line = 0; line < 4 && hint.offset + line * shmem::kCacheLine < BLCKSZ; line++)
+        __builtin_prefetch(page + hint.offset + line * shmem::kCacheLine);
+}
+
+// The row that the hint leads to, in the slot and pinned; false when it is not there (any more).
+bool follow(const Hint& hint, RowScan& scan, const core::Digest& digest) {
+    const auto buffer = static_cast<Buffer>(hint.buffer);
+    const BlockNumber block = pg::block_in(buffer);
+    if (block == InvalidBlockNumber || !pg::pin_if_holds(scan.heap, block, buffer)) return false;
+    ItemPointerSet(&scan.root, block, hint.item);
+    ItemPointerData at = scan.root;
+    auto* const slot = reinterpret_cast<BufferHeapTupleTableSlot*>(scan.slot);
+    HeapTuple tuple = &slot->base.tupdata;
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
+    const bool visible = heap_hot_search_buffer(&at, scan.heap, buffer, scan.snapshot, tuple, nullptr, true);
+    LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+    if (!visible) {
+        ReleaseBuffer(buffer);
+        return false;
+    }
+    pgstat_count_heap_fetch(scan.heap);
+    scan.slot->tts_tableOid = RelationGetRelid(scan.heap);
+    ExecStorePinnedBufferHeapTuple(tuple, scan.slot, buffer);
+    return core::equal_constant_time(secret_fixed(scan.slot).digest, digest);
+}
+
+bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
+    fetch_early(hint);
+    scan.heap = table_open(heap, AccessShareLock);
+    // Another table access method has rows of another form.
+    if (scan.heap->rd_tableam == GetHeapamTableAmRoutine() && take_slot(scan.heap)) {
+        scan.index = nullptr;
+        scan.scan = nullptr;
+        scan.kept = nullptr;
+        scan.slot = resting.slot;
+        scan.in_use = &resting.in_use;
+        scan.release = AccessShareLock;
+        scan.snapshot = newest_snapshot();
+        if (follow(hint, scan, digest)) return true;
+        close_scan(scan);
+        return false;
+    }
+    table_close(scan.heap, AccessShareLock);
+    return false;
+}
+
+void keep_hint(std::uint64_t key, const RowScan& scan) {
+    if (!TTS_IS_BUFFERTUPLE(scan.slot)) return;
+    const auto* const slot = reinterpret_cast<const BufferHeapTupleTableSlot*>(scan.slot);
+    Hint hint;
+    hint.buffer = static_cast<std::uint32_t>(slot->buffer);
+    hint.item = ItemPointerGetOffsetNumber(&scan.root);
+    hint.offset = static_cast<std::uint32_t>(reinterpret_cast<const char*>(slot->base.tuple->t_data) -
+                                             reinterpret_cast<const char*>(BufferGetPage(slot->buffer)));
+    shmem::hints().put(key, hint);
+}
+
+}  // namespace
+
+void expect_secret_row(const core::Digest& digest) {
+    shmem::hints().prefetch(key_of(digest));
+}
+
+bool open_secret_row(RowScan& scan, const core::Digest& digest) {
+    const pg::Catalog& catalog = pg::catalog();
+    const std::uint64_t key = key_of(digest);
+    Hint hint;
+    if (shmem::hints().find(key, hint) && open_hinted(scan, hint, catalog.token_secret, digest)) return true;
+    const bool found = open_scan(scan, catalog.token_secret, catalog.token_secret_digest,
+                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
+    if (found) keep_hint(key, scan);
+    return found;
+}
+
+}  // namespace mirox::store
