@@ -1,6 +1,6 @@
 // Counters of tokens. Holds no server call, exception, allocation or system call.
 //
-// An entry is found by fingerprint in a window of kWindow places from its hash's home. Whoever counts adds
+// An entry is found by fingerprint in its hash's window of kWindow places. Whoever counts adds
 // one to the guard first: if the guard's version is still the one it saw, the entry cannot be given to
 // another before the count has been made, published, applied and stored; else it takes the one back and looks
 // again.
@@ -36,6 +36,13 @@ std::uint64_t hash_of(const TokenKey& key) noexcept {
     return combine(combine(key.database, static_cast<std::uint32_t>(key.generation)),
                    static_cast<std::uint64_t>(key.token));
 }
+// The window's first place, and the one to begin with.
+constexpr std::uint32_t window_of(std::uint64_t hash, std::uint32_t mask) noexcept {
+    return static_cast<std::uint32_t>(hash) & mask & ~(kWindow - 1);
+}
+constexpr std::uint32_t place_in(std::uint64_t hash, std::uint32_t i) noexcept {
+    return (static_cast<std::uint32_t>(hash) + i) & (kWindow - 1);
+}
 constexpr std::uint32_t print_of(std::uint64_t hash) noexcept {
     return static_cast<std::uint32_t>(hash >> 32) | 1;
 }
@@ -68,9 +75,14 @@ void note_use(CounterEntry& e, const Event& event) noexcept {
 
 }  // namespace
 
+namespace {
+constexpr std::size_t words_bytes(std::uint32_t words) noexcept {
+    return round_up(std::size_t{words} * sizeof(std::atomic<std::uint32_t>), kCacheLine);
+}
+}  // namespace
+
 std::size_t Counters::bytes(std::uint32_t entries) noexcept {
-    return sizeof(CountersHead) +
-           round_up(std::size_t{entries} * sizeof(std::atomic<std::uint32_t>), kCacheLine) +
+    return sizeof(CountersHead) + words_bytes(entries) + words_bytes(entries / kWindow) +
            std::size_t{entries} * sizeof(CounterEntry);
 }
 
@@ -79,7 +91,9 @@ Counters Counters::view(std::byte* at, std::uint32_t entries) noexcept {
     c.head_ = reinterpret_cast<CountersHead*>(at);
     at += sizeof(CountersHead);
     c.prints_ = reinterpret_cast<std::atomic<std::uint32_t>*>(at);
-    at += round_up(std::size_t{entries} * sizeof(std::atomic<std::uint32_t>), kCacheLine);
+    at += words_bytes(entries);
+    c.full_at_ = reinterpret_cast<std::atomic<std::uint32_t>*>(at);
+    at += words_bytes(entries / kWindow);
     c.entries_ = reinterpret_cast<CounterEntry*>(at);
     return c;
 }
@@ -98,10 +112,10 @@ void Counters::clear() noexcept {
 
 bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
                     std::uint64_t& guard) const noexcept {
-    const std::uint32_t mask = head_->entries - 1;
+    const std::uint32_t window = window_of(hash, head_->entries - 1);
     const std::uint32_t print = print_of(hash);
     for (std::uint32_t i = 0; i < kWindow; i++) {
-        const std::uint32_t at = (static_cast<std::uint32_t>(hash) + i) & mask;
+        const std::uint32_t at = window + place_in(hash, i);
         if (prints_[at].load(memory_order_relaxed) != print) continue;
         const std::uint64_t g = entries_[at].guard.load(memory_order_acquire);
         if ((g & kStateMask) != kLive || !is_of(entries_[at], key)) continue;
@@ -141,14 +155,18 @@ bool Counters::take(std::uint32_t at, const Ring& ring) noexcept {
 
 bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, std::uint32_t& entry,
                     std::uint64_t& guard) noexcept {
+    // Nothing in the window could be given up since this step of freeing, and nothing can before the next.
+    const std::uint32_t window = window_of(hash, head_->entries - 1);
+    std::atomic<std::uint32_t>& full_at = full_at_[window / kWindow];
+    const std::uint32_t step = ring.free_steps() + 1;
+    if (full_at.load(memory_order_relaxed) == step) return false;
     // Two entries of one key must not come to be: the lock is by hash, so both makers want the same.
     BoundedLock& lock = head_->locks[(hash >> 24) % 64];
     if (!lock.acquire(kLockSpins)) return false;
     bool done = find(key, hash, entry, guard);
-    const std::uint32_t mask = head_->entries - 1;
     for (int round = 0; round < 2 && !done; round++) {
         for (std::uint32_t i = 0; i < kWindow && !done; i++) {
-            const std::uint32_t at = (static_cast<std::uint32_t>(hash) + i) & mask;
+            const std::uint32_t at = window + place_in(hash, i);
             CounterEntry& e = entries_[at];
             // Free places first, evictions in the second round.
             if (round == 0 && (e.guard.load(memory_order_relaxed) & kStateMask) != kFree) continue;
@@ -176,6 +194,7 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, s
             done = true;
         }
     }
+    if (!done) full_at.store(step, memory_order_relaxed);
     lock.release();
     return done;
 }
@@ -304,6 +323,7 @@ void Counters::forget(std::uint32_t database) noexcept {
                 e.guard.compare_exchange_strong(g, next_version(g, kFree), memory_order_acq_rel,
                                                 memory_order_relaxed)) {
                 prints_[at].store(0, memory_order_relaxed);
+                full_at_[at / kWindow].store(0, memory_order_relaxed);
                 head_->used.fetch_sub(1, memory_order_relaxed);
                 break;
             }

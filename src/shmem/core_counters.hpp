@@ -144,6 +144,9 @@ class Counters {
     CountersHead* head_ = nullptr;
     std::atomic<std::uint32_t>* prints_ =
         nullptr;  // a fingerprint of each entry's key: a miss reads two lines
+    // Of each window of places, the step of freeing (and one) at which a newcomer found no place in it, so that the next ones
+    // need not look.
+    std::atomic<std::uint32_t>* full_at_ = nullptr;
     CounterEntry* entries_ = nullptr;
 };
 

@@ -66,14 +66,12 @@ constexpr bool is_open(std::uint64_t key) noexcept {
 // ---- records
 // -----------------------------------------------------------------------------------------------------
 
-// The fixed part of a record; scope and agent follow. The checksum covers all after `begin`, and begin, ring
+// The fixed part of a record, one cell; scope and agent follow. The checksum covers all after itself, and position, ring
 // id and size by way of its seed: an old record left in the cell never passes for a new one.
 struct RecordHead {
     std::uint64_t checksum;
-    std::uint64_t begin;
     std::int64_t at;
-    std::int64_t token;
-    std::int64_t session;
+    std::int64_t subject;  // the session of EventKind::session, else the token
     std::int64_t account;
     std::uint8_t address[16];
     std::int32_t generation;
@@ -85,12 +83,12 @@ struct RecordHead {
     std::uint8_t family;
     std::uint8_t unused[3];
 };
-static_assert(sizeof(RecordHead) == 80 && std::is_trivially_copyable_v<RecordHead>);
+static_assert(sizeof(RecordHead) == kCellBytes && std::is_trivially_copyable_v<RecordHead>);
 constexpr std::size_t kBodyAt = offsetof(RecordHead, at);
 constexpr std::size_t kMaxRecordBytes = round_up(sizeof(RecordHead) + kMaxScopeText + kMaxAgentText, 8);
 constexpr std::uint32_t kMaxRecordCells =
     static_cast<std::uint32_t>(round_up(kMaxRecordBytes, kCellBytes) / kCellBytes);
-static_assert(kMaxRecordCells == 27);
+static_assert(kMaxRecordCells == 26);
 
 constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint64_t ring_id,
                              std::size_t size) noexcept {
@@ -103,7 +101,7 @@ std::string_view cut(std::string_view text, std::size_t most) noexcept {
 
 // Reads the record at a cell, with every length checked before it is used.
 bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span, StoredEvent& out) noexcept {
-    if (span < 2 || span > kMaxRecordCells || cell + span > kSegmentCells) return false;
+    if (span < 1 || span > kMaxRecordCells || cell + span > kSegmentCells) return false;
     const std::byte* const bytes = segment.cells[cell];
     RecordHead head;
     std::memcpy(&head, bytes, sizeof head);
@@ -112,16 +110,16 @@ bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span,
     if (round_up(size, kCellBytes) / kCellBytes != span) return false;
     const std::uint64_t begin = segment.base.load(memory_order_relaxed) + cell;
     const std::uint64_t ring_id = segment.ring_id.load(memory_order_relaxed);
-    if (head.begin != begin ||
-        head.checksum != seal(hash_bytes(bytes + kBodyAt, size - kBodyAt), begin, ring_id, size))
+    if (head.checksum != seal(hash_bytes(bytes + kBodyAt, size - kBodyAt), begin, ring_id, size))
         return false;
     const char* const texts = reinterpret_cast<const char*>(bytes + sizeof head);
     out.event.kind = static_cast<EventKind>(head.kind);
     out.event.reason = head.reason;
     out.event.status = head.status;
     out.event.generation = head.generation;
-    out.event.token = head.token;
-    out.event.session = head.session;
+    const bool of_session = out.event.kind == EventKind::session;
+    out.event.token = of_session ? 0 : head.subject;
+    out.event.session = of_session ? head.subject : 0;
     out.event.account = head.account;
     out.event.at = head.at;
     std::memcpy(out.event.address.bytes, head.address, sizeof head.address);
@@ -346,6 +344,7 @@ bool Ring::close_lane(std::uint32_t database) noexcept {
         segment = next;
     }
     lane.key.store(0, memory_order_release);
+    head_->free_steps.fetch_add(1, memory_order_release);
     return true;
 }
 
@@ -378,8 +377,7 @@ Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept 
     alignas(8) std::byte record[kMaxRecordBytes];
     RecordHead head;
     head.at = event.at;
-    head.token = event.token;
-    head.session = event.session;
+    head.subject = event.kind == EventKind::session ? event.session : event.token;
     head.account = event.account;
     std::memcpy(head.address, event.address.bytes, sizeof head.address);
     head.generation = event.generation;
@@ -389,7 +387,7 @@ Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept 
     head.kind = static_cast<std::uint8_t>(event.kind);
     head.reason = event.reason;
     head.family = event.address.family;
-    head.checksum = head.begin = 0;
+    head.checksum = 0;
     std::memset(head.unused, 0, sizeof head.unused);
     std::memcpy(record, &head, sizeof head);
     std::memset(record + size - 8, 0, 8);  // the padding; what belongs there is written over it
@@ -423,7 +421,6 @@ Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept 
             const std::uint64_t begin = s.base.load(memory_order_relaxed) + cell;
             const std::uint64_t checksum = seal(body, begin, s.ring_id.load(memory_order_relaxed), size);
             std::memcpy(record + offsetof(RecordHead, checksum), &checksum, sizeof checksum);
-            std::memcpy(record + offsetof(RecordHead, begin), &begin, sizeof begin);
             std::memcpy(s.cells[cell], record, size);
             s.states[cell].store(state_word(kCommitted, span, counted), memory_order_release);
             out.status = PublishStatus::ok;
@@ -487,6 +484,7 @@ void Ring::free_to(LaneRef ref, std::uint64_t position) noexcept {
     if (position <= before) return;
     lane.freed_before.store(before, memory_order_relaxed);
     lane.freed.store(position, memory_order_release);
+    head_->free_steps.fetch_add(1, memory_order_release);
     for (;;) {
         const std::uint32_t index = lane.head.load(memory_order_relaxed);
         Segment& s = segments_[index - 1];

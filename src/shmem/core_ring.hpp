@@ -5,9 +5,9 @@
 // are serialised by the caller (one LWLock does for all lanes; none of them is on a request's path).
 //
 // Shape. The memory is cut into segments of 64 KiB. A database that publishes owns a *lane*, a chain of
-// segments; producers claim cells of 64 bytes in the last one by one compare-and-swap, write a record over 2
-// to 27 of them (its scope and user agent in full, so there is no table of texts to fill or to get torn, and
-// most records take 2 to 4 cells), and commit it by one store. Records of several databases never share a
+// segments; producers claim cells of 64 bytes in the last one by one compare-and-swap, write a record over 1
+// to 26 of them (its scope and user agent in full, so there is no table of texts to fill or to get torn, and
+// most records take 1 to 3 cells), and commit it by one store. Records of several databases never share a
 // segment, so each frees its own and a database that nobody drains holds up only itself: it can never take
 // the last eighth of the ring from one that holds less than an eighth. A record of a stranger is taken only
 // while three quarters of the ring are free.
@@ -59,7 +59,7 @@ enum class EventKind : std::uint8_t {
     stranger = 4  // nobody known; the small part of the ring only
 };
 
-// Texts longer than the bounds above are cut there; the caller has cleaned them.
+// Texts longer than the bounds above are cut there; the caller has cleaned them. An event is a token's or a session's.
 struct Event {
     EventKind kind = EventKind::use;
     std::uint8_t reason = 0;   // the caller's code
@@ -138,7 +138,8 @@ struct alignas(kCacheLine) RingHead {
     std::atomic<std::uint64_t> ring_id;
     std::atomic<std::uint64_t> floor;  // new lanes start here: above all positions of lanes that were closed
     std::atomic<std::uint32_t> lane_serial;
-    std::uint32_t unused0[9];
+    std::atomic<std::uint32_t> free_steps;  // steps of freeing, of all lanes
+    std::uint32_t unused0[8];
     std::atomic<std::uint32_t> free_segments;
     std::atomic<std::uint32_t> search_from;  // where the next search for a free segment begins
     std::atomic<std::uint64_t> lost_drops;   // drops without a lane, and those of closed lanes
@@ -218,7 +219,7 @@ class Ring {
     std::uint32_t lane_count() const noexcept { return head_ == nullptr ? 0 : head_->lanes; }
 
     // -- producers --
-    // Lock-free, no system call; 2 to 27 cells. The caller may not have the reference of a forked parent's.
+    // Lock-free, no system call; 1 to 26 cells. The caller may not have the reference of a forked parent's.
     Published publish(LaneRef lane, const Event& event, bool counted = false) noexcept;
     void count_drop(LaneRef lane) noexcept;
 
@@ -233,6 +234,8 @@ class Ring {
     std::uint64_t applied(LaneRef lane) const noexcept;
     std::uint64_t freed(LaneRef lane) const noexcept;
     std::uint64_t freed_before(LaneRef lane) const noexcept;
+    // Grows whenever what freed_before() says may have.
+    std::uint32_t free_steps() const noexcept { return head_->free_steps.load(std::memory_order_acquire); }
     // The position that the next event will have or pass: flush() waits until this one is applied.
     std::uint64_t claimed(LaneRef lane) const noexcept;
     // Shared. Events not yet freed, and of those the ones at or past `position`.

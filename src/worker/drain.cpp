@@ -38,7 +38,7 @@ using shmem::StoredEvent;
 
 // Events a transaction: what a ring of the default size holds, so that a drain writes a token's rows once, however often it was
 // used; a bound all the same, since what differs is held in memory.
-constexpr int kBatch = 250'000;
+constexpr int kBatch = 500'000;
 // Distinct refused callers of one token in a batch; what is beyond them is gathered without address and agent, so that whoever
 // holds a dead token cannot fill the tables by inventing agents.
 constexpr int kRefusedCallers = 200;
