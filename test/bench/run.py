@@ -62,9 +62,10 @@ class Server:
 class Contender:
     """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
 
-    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})"):
+    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=1):
         self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
         self.rows = rows  # which rows of the batch, of so many
+        self.first = first  # the row that is sent before any was fetched
 
 
 CHECK = "SELECT (mirox.verify_token(:S)).status;"
@@ -103,7 +104,7 @@ MANAGE = [
               "(event, row_id) SELECT 'revoked', id FROM u;", "manage_batch"),
     Contender("rotate", "rotate_token", "SELECT secret FROM mirox.rotate_token(:S, :T);", "manage_batch",
               rows="2 * random(1, {} / 2) - 1"),  # what is revoked can be rotated no more: each has half of the tokens
-    Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch", rows="2 * random(1, {} / 2)"),
+    Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch", rows="2 * random(1, {} / 2)", first=2),
 ]
 
 
@@ -146,10 +147,10 @@ class Bench:
         self.server.script(database, "CHECKPOINT;")
 
     # ---- pgbench -----------------------------------------------------------------------------------------------
-    def values(self, table, quoted):
-        """The first batch of a table, for the variables' first values."""
+    def values(self, table, quoted, n=1):
+        """A batch of a table, for the variables' first values."""
         names = self.columns(table)
-        row = self.server.rows(self.big, f"SELECT {', '.join(names)} FROM bench.{table} WHERE n = 1")[0]
+        row = self.server.rows(self.big, f"SELECT {', '.join(names)} FROM bench.{table} WHERE n = {n}")[0]
         return {name: f"'{v}'" if quoted and name.startswith("s") else v for name, v in zip(names, row)}
 
     @staticmethod
@@ -168,7 +169,7 @@ class Bench:
             if quoted:
                 variables["s0"] = f"'{variables['s0']}'"
         elif table:
-            variables = self.values(table, quoted)
+            variables = self.values(table, quoted, contender.first)
         for i in range(BATCH if contender.batch else 1):
             path = self.folder / f"{contender.key}{i}.sql"
             path.write_text(contender.setup + contender.sql.replace(":S", f":s{i}").replace(":T", f":t{i}") + "\n")
