@@ -2,9 +2,11 @@
 -- statement writes here or locks a row, so that an open transaction holds up no drain. No foreign keys.
 --
 -- A star: what was used, from where, with what and how it ended is one row of `caller`; the tables by time hold its id, a
--- count and the first and last instant. A batch is added to its minutes, hours and days in one transaction. Minutes still
--- open stand in usage_open; when one has closed it moves to usage_minute, which is never changed from then on. A use that
--- comes late (recovered after a crash) makes a row of its own for its minute.
+-- count and the first and last instant. A drain writes one thing, its sums by minute and caller, packed into few rows of
+-- usage_open: an UPDATE of each row that a drain touches would write ten times as much WAL. When a minute has closed, its rows
+-- go from there to usage_minute, which is never changed from then on, and are added to usage_hour, usage_day and token_usage,
+-- in one transaction; so whoever wants all adds what is open to what he reads in these, in one snapshot. A use that comes late
+-- (recovered after a crash) makes a row of its own for its minute.
 --
 -- The minutes repeat the caller's token, so that the audit trail of one token and the newest of all are found by an index.
 --
@@ -53,17 +55,30 @@ CREATE INDEX caller_account ON mirox.caller (account_id);
 COMMENT ON TABLE mirox.caller IS
     'Each distinct combination of token, generation, session, address, place, agent, scope and outcome once';
 
+-- Arrays of one length, by token: a reader of one token takes the rows between whose first and last it lies. token 0: a session's.
 CREATE TABLE mirox.usage_open (
     minute timestamptz NOT NULL,
-    caller_id bigint NOT NULL,
-    requests bigint NOT NULL,
-    first_at timestamptz NOT NULL,
-    last_at timestamptz NOT NULL,
-    token_id bigint,
-    PRIMARY KEY (minute, caller_id)
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
+    first_token bigint NOT NULL,
+    last_token bigint NOT NULL,
+    callers bigint[] NOT NULL,
+    tokens bigint[] NOT NULL,
+    requests integer[] NOT NULL,
+    first_at timestamptz[] NOT NULL,
+    last_at timestamptz[] NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
 REVOKE ALL ON TABLE mirox.usage_open FROM PUBLIC;
-COMMENT ON TABLE mirox.usage_open IS 'Uses of the minutes that are still open';
+-- Read as often as written, and gone in a minute: neither compressed nor moved out.
+ALTER TABLE mirox.usage_open ALTER COLUMN callers SET STORAGE PLAIN, ALTER COLUMN tokens SET STORAGE PLAIN,
+    ALTER COLUMN requests SET STORAGE PLAIN, ALTER COLUMN first_at SET STORAGE PLAIN, ALTER COLUMN last_at SET STORAGE PLAIN;
+COMMENT ON TABLE mirox.usage_open IS 'Uses of the minutes that are still open, as drains brought them. Read it through the views';
+
+CREATE VIEW mirox.open_use AS
+    SELECT o.minute, o.callers[i] AS caller_id, o.requests[i]::bigint AS requests, o.first_at[i] AS first_at,
+           o.last_at[i] AS last_at, NULLIF(o.tokens[i], 0) AS token_id, o.first_token, o.last_token
+    FROM mirox.usage_open o CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(o.callers)) i;
+REVOKE ALL ON TABLE mirox.open_use FROM PUBLIC;
+COMMENT ON VIEW mirox.open_use IS
+    'Internal: use of open minutes by minute, caller and drain; first_token and last_token tell which rows can hold a token';
 
 CREATE TABLE mirox.usage_minute (
     minute timestamptz NOT NULL,
@@ -78,6 +93,8 @@ CREATE INDEX usage_minute_token ON mirox.usage_minute (token_id, first_at) WHERE
 CREATE INDEX usage_minute_at ON mirox.usage_minute (first_at);
 COMMENT ON TABLE mirox.usage_minute IS 'Uses of closed minutes; never changed, taken away by mirox_tokens.audit_retention alone';
 
+-- Half of a page stays free in this table and the next two: when a minute closes, all rows of a page may be updated at once, and
+-- a new version that finds room beside the old one needs no entry in an index.
 CREATE TABLE mirox.usage_hour (
     hour timestamptz NOT NULL,
     caller_id bigint NOT NULL,
@@ -85,7 +102,7 @@ CREATE TABLE mirox.usage_hour (
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     PRIMARY KEY (caller_id, hour)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 48);
 REVOKE ALL ON TABLE mirox.usage_hour FROM PUBLIC;
 CREATE INDEX usage_hour_hour ON mirox.usage_hour (hour);
 COMMENT ON TABLE mirox.usage_hour IS 'Uses by the hour. Read it through the view usage_hourly';
@@ -97,7 +114,7 @@ CREATE TABLE mirox.usage_day (
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     PRIMARY KEY (caller_id, day)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 48);
 REVOKE ALL ON TABLE mirox.usage_day FROM PUBLIC;
 CREATE INDEX usage_day_day ON mirox.usage_day (day);
 COMMENT ON TABLE mirox.usage_day IS 'Uses by the day in UTC. Read it through the view usage_daily';
@@ -115,7 +132,7 @@ CREATE TABLE mirox.token_usage (
     last_os text,
     last_refused_at timestamptz,
     PRIMARY KEY (token_id, generation)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 48);
 REVOKE ALL ON TABLE mirox.token_usage FROM PUBLIC;
 COMMENT ON TABLE mirox.token_usage IS 'Usage of each token since it was issued or last rotated (by generation)';
 

@@ -15,6 +15,25 @@ COMMENT ON FUNCTION mirox.places() IS 'Internal: how many tokens an account may 
 
 -- ---- tokens ------------------------------------------------------------------------------------------------------------
 
+-- Internal: what of a token's use its row in token_usage does not hold yet.
+CREATE VIEW mirox.open_token AS
+    SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at,
+           CASE WHEN c.ip <> '0.0.0.0/0' THEN c.ip END AS last_ip,
+           CASE WHEN c.location <> '' THEN c.location END AS last_location, g.browser AS last_browser, g.os AS last_os
+    FROM (SELECT c.token_id, c.generation,
+                 COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE c.status < 400), 0)::bigint AS uses,
+                 COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE c.status >= 400), 0)::bigint AS refusals,
+                 pg_catalog.max(o.last_at) FILTER (WHERE c.status < 400) AS last_used_at,
+                 pg_catalog.max(o.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at,
+                 (pg_catalog.array_agg(o.caller_id ORDER BY o.last_at DESC) FILTER (WHERE c.status < 400))[1] AS last_caller
+          FROM mirox.open_use o JOIN mirox.caller c ON c.caller_id = o.caller_id
+          WHERE o.token_id > 0
+          GROUP BY c.token_id, c.generation) s
+    LEFT JOIN mirox.caller c ON c.caller_id = s.last_caller
+    LEFT JOIN mirox.agent g ON g.agent_id = c.agent_id;
+REVOKE ALL ON TABLE mirox.open_token FROM PUBLIC;
+COMMENT ON VIEW mirox.open_token IS 'Internal: use of tokens in minutes that are still open';
+
 CREATE VIEW mirox.token_report AS
     SELECT
         t.token_id,
@@ -35,8 +54,8 @@ CREATE VIEW mirox.token_report AS
              THEN (SELECT x.browser FROM mirox.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_browser END AS last_browser,
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity')
              THEN (SELECT x.os FROM mirox.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_os END AS last_os,
-        COALESCE(u.uses, 0) + COALESCE(p.uses, 0) AS uses,
-        COALESCE(u.refusals, 0) + COALESCE(p.refusals, 0) AS refusals,
+        u.uses + COALESCE(p.uses, 0) AS uses,
+        u.refusals + COALESCE(p.refusals, 0) AS refusals,
         GREATEST(u.last_refused_at, p.last_refused_at) AS last_refused_at,
         t.hint,
         t.allowed_ips,
@@ -46,7 +65,18 @@ CREATE VIEW mirox.token_report AS
     FROM mirox.token t
     JOIN mirox.account a ON a.account_id = t.account_id
     JOIN mirox.permission_group g ON g.group_id = t.group_id
-    LEFT JOIN mirox.token_usage u ON u.token_id = t.token_id AND u.generation = t.generation
+    LEFT JOIN mirox.token_usage c ON c.token_id = t.token_id AND c.generation = t.generation
+    LEFT JOIN mirox.open_token o ON o.token_id = t.token_id AND o.generation = t.generation
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(c.uses, 0) + COALESCE(o.uses, 0) AS uses, COALESCE(c.refusals, 0) + COALESCE(o.refusals, 0) AS refusals,
+               GREATEST(c.last_used_at, o.last_used_at) AS last_used_at,
+               GREATEST(c.last_refused_at, o.last_refused_at) AS last_refused_at,
+               CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_ip ELSE c.last_ip END AS last_ip,
+               CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_location
+                    ELSE c.last_location END AS last_location,
+               CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_browser
+                    ELSE c.last_browser END AS last_browser,
+               CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_os ELSE c.last_os END AS last_os) u
     LEFT JOIN mirox.pending_uses((SELECT d."position" FROM mirox.drained d)) p
         ON p.token_id = t.token_id AND p.generation = t.generation;
 REVOKE ALL ON TABLE mirox.token_report FROM PUBLIC;
@@ -77,10 +107,17 @@ COMMENT ON VIEW mirox.unused_tokens IS
 
 -- ---- usage by time --------------------------------------------------------------------------------------------------------
 
+CREATE VIEW mirox.open_minute AS
+    SELECT minute, caller_id, pg_catalog.sum(requests)::bigint AS requests, pg_catalog.min(first_at) AS first_at,
+           pg_catalog.max(last_at) AS last_at, token_id
+    FROM mirox.open_use GROUP BY minute, caller_id, token_id;
+REVOKE ALL ON TABLE mirox.open_minute FROM PUBLIC;
+COMMENT ON VIEW mirox.open_minute IS 'Internal: use of open minutes by minute and caller';
+
 CREATE VIEW mirox.minute_use AS
     SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.usage_minute
     UNION ALL
-    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.usage_open;
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.open_minute;
 REVOKE ALL ON TABLE mirox.minute_use FROM PUBLIC;
 COMMENT ON VIEW mirox.minute_use IS 'Internal: use by minute and caller, open minutes included';
 
@@ -101,18 +138,54 @@ CREATE VIEW mirox.caller_shown AS
 REVOKE ALL ON TABLE mirox.caller_shown FROM PUBLIC;
 COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
 
+CREATE VIEW mirox.open_hour AS
+    SELECT pg_catalog.date_trunc('hour', minute, 'UTC') AS hour, caller_id, pg_catalog.sum(requests)::bigint AS requests,
+           pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
+    FROM mirox.open_use GROUP BY 1, 2;
+REVOKE ALL ON TABLE mirox.open_hour FROM PUBLIC;
+COMMENT ON VIEW mirox.open_hour IS 'Internal: use of open minutes by hour and caller';
+
+CREATE VIEW mirox.hour_use AS
+    SELECT u.hour, u.caller_id, u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
+           GREATEST(u.last_at, o.last_at) AS last_at
+    FROM mirox.usage_hour u LEFT JOIN mirox.open_hour o ON o.caller_id = u.caller_id AND o.hour = u.hour
+    UNION ALL
+    SELECT o.hour, o.caller_id, o.requests, o.first_at, o.last_at
+    FROM mirox.open_hour o
+    WHERE NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
+REVOKE ALL ON TABLE mirox.hour_use FROM PUBLIC;
+COMMENT ON VIEW mirox.hour_use IS 'Internal: use by hour and caller, open minutes included';
+
 CREATE VIEW mirox.usage_hourly AS
     SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
            u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.usage_hour u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    FROM mirox.hour_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
     WHERE c.token_id > 0;
 REVOKE ALL ON TABLE mirox.usage_hourly FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, place, agent, scope and outcome';
 
+CREATE VIEW mirox.open_day AS
+    SELECT pg_catalog.timezone('UTC', minute)::date AS day, caller_id, pg_catalog.sum(requests)::bigint AS requests,
+           pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
+    FROM mirox.open_use GROUP BY 1, 2;
+REVOKE ALL ON TABLE mirox.open_day FROM PUBLIC;
+COMMENT ON VIEW mirox.open_day IS 'Internal: use of open minutes by day and caller';
+
+CREATE VIEW mirox.day_use AS
+    SELECT u.day, u.caller_id, u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
+           GREATEST(u.last_at, o.last_at) AS last_at
+    FROM mirox.usage_day u LEFT JOIN mirox.open_day o ON o.caller_id = u.caller_id AND o.day = u.day
+    UNION ALL
+    SELECT o.day, o.caller_id, o.requests, o.first_at, o.last_at
+    FROM mirox.open_day o
+    WHERE NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
+REVOKE ALL ON TABLE mirox.day_use FROM PUBLIC;
+COMMENT ON VIEW mirox.day_use IS 'Internal: use by day and caller, open minutes included';
+
 CREATE VIEW mirox.usage_daily AS
     SELECT u.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
            u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.usage_day u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    FROM mirox.day_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
     WHERE c.token_id > 0;
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';
@@ -127,7 +200,7 @@ CREATE VIEW mirox.refusals AS
                  NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox.usage_minute
           UNION ALL
           SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer, NULL::text COLLATE "C", NULL::inet,
-                 NULL::text COLLATE "C" FROM mirox.usage_open
+                 NULL::text COLLATE "C" FROM mirox.open_minute
           UNION ALL
           SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
           FROM mirox.stranger) e
@@ -158,7 +231,7 @@ CREATE VIEW mirox.audit_trail AS
           UNION ALL
           SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
                  NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
-          FROM mirox.usage_open) e
+          FROM mirox.open_minute) e
     LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
 COMMENT ON VIEW mirox.audit_trail IS
@@ -166,8 +239,9 @@ COMMENT ON VIEW mirox.audit_trail IS
 
 CREATE VIEW mirox.account_report AS
     SELECT a.user_id, a.locked_at IS NOT NULL AS locked, n.tokens, n.tokens_expiring, n.tokens_expired,
-           GREATEST(mirox.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, p.last_used_at) AS last_used_at,
-           n.uses + COALESCE(p.uses, 0) AS uses, n.refusals + COALESCE(p.refusals, 0) AS refusals, a.permissions, a.created_at
+           GREATEST(mirox.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, o.last_used_at, p.last_used_at) AS last_used_at,
+           n.uses + COALESCE(o.uses, 0) + COALESCE(p.uses, 0) AS uses,
+           n.refusals + COALESCE(o.refusals, 0) + COALESCE(p.refusals, 0) AS refusals, a.permissions, a.created_at
     FROM mirox.account a
     CROSS JOIN LATERAL (
         SELECT pg_catalog.count(*) FILTER (WHERE t.revoked_at IS NULL)::integer AS tokens,
@@ -180,6 +254,12 @@ CREATE VIEW mirox.account_report AS
         FROM mirox.token t
         LEFT JOIN mirox.token_usage u ON u.token_id = t.token_id AND u.generation = t.generation
         WHERE t.account_id = a.account_id) n
+    LEFT JOIN (
+        SELECT t.account_id, pg_catalog.max(q.last_used_at) AS last_used_at, pg_catalog.sum(q.uses)::bigint AS uses,
+               pg_catalog.sum(q.refusals)::bigint AS refusals
+        FROM mirox.open_token q
+        JOIN mirox.token t ON t.token_id = q.token_id AND t.generation = q.generation
+        GROUP BY t.account_id) o ON o.account_id = a.account_id
     LEFT JOIN (
         SELECT t.account_id, pg_catalog.max(q.last_used_at) AS last_used_at, pg_catalog.sum(q.uses)::bigint AS uses,
                pg_catalog.sum(q.refusals)::bigint AS refusals

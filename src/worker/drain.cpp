@@ -42,6 +42,8 @@ constexpr int kBatch = 500'000;
 // Distinct refused callers of one token in a batch; what is beyond them is gathered without address and agent, so that whoever
 // holds a dead token cannot fill the tables by inventing agents.
 constexpr int kRefusedCallers = 200;
+// Callers in a row of usage_open: 2.5 kB. A reader of one token unpacks those that can hold it.
+constexpr int kPacked = 64;
 
 // ---- statements ------------------------------------------------------------------------------------------------------
 
@@ -57,7 +59,7 @@ Query put_position = {
     {Type::int4, Type::int8, Type::oid, Type::int8}};
 
 Query select_agents = {
-    "SELECT g.n, a.agent_id, a.browser, a.os FROM pg_catalog.unnest($1) WITH ORDINALITY g (agent, n) "
+    "SELECT g.n, a.agent_id FROM pg_catalog.unnest($1) WITH ORDINALITY g (agent, n) "
     "JOIN mirox.agent a ON a.agent = g.agent COLLATE \"C\"",
     {Type::text_array}};
 
@@ -95,56 +97,11 @@ Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * 
                         " g ON CONFLICT DO NOTHING",
                         CALLER_TYPES};
 
-// By the minute, the hour and the day. Texts that the database's encoding cannot tell apart may bring one row twice, hence
-// the GROUP BY.
-#define PUT_USES(TABLE, COLUMN, OF_MINUTE, KEY, MORE, OF_MORE)                                              \
-    {                                                                                                       \
-        "INSERT INTO mirox." TABLE " AS u (" COLUMN ", caller_id, requests, first_at, last_at" MORE         \
-        ") SELECT " OF_MINUTE                                                                               \
-        ", g.c, pg_catalog.sum(g.r)::pg_catalog.int8, pg_catalog.min(g.f), pg_catalog.max(g.l)" OF_MORE     \
-        " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "            \
-        "pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) g (m, c, r, f, l, t) "        \
-        "GROUP BY 1, 2 ORDER BY 1, 2 "                                                                      \
-        "ON CONFLICT (" KEY                                                                                 \
-        ") DO UPDATE SET requests = u.requests + excluded.requests, "                                       \
-        "first_at = LEAST(u.first_at, excluded.first_at), last_at = GREATEST(u.last_at, excluded.last_at)", \
-        {                                                                                                   \
-            Type::timestamptz_array, Type::int8_array, Type::int8_array, Type::timestamptz_array,           \
-                Type::timestamptz_array, Type::int8_array                                                   \
-        }                                                                                                   \
-    }
-Query put_minutes = PUT_USES("usage_open", "minute", "g.m", "minute, caller_id", ", token_id",
-                             ", NULLIF(pg_catalog.max(g.t), 0)");
-Query put_hours =
-    PUT_USES("usage_hour", "hour", "pg_catalog.date_trunc('hour', g.m, 'UTC')", "caller_id, hour", "", "");
-Query put_days = PUT_USES("usage_day", "day", "pg_catalog.timezone('UTC', g.m)::pg_catalog.date",
-                          "caller_id, day", "", "");
-
-#define NEWER "WHEN t.last_used_at IS NULL OR excluded.last_used_at >= t.last_used_at THEN excluded."
-Query put_tokens = {
-    "INSERT INTO mirox.token_usage AS t (token_id, generation, uses, refusals, last_used_at, "
-    "last_refused_at, last_ip, "
-    "last_location, last_browser, last_os) "
-    "SELECT g.token, g.generation, g.uses, g.refusals, g.used, g.refused, NULLIF(g.ip, '0.0.0.0/0'), "
-    "NULLIF(g.location, ''), NULLIF(g.browser, ''), NULLIF(g.os, '') "
-    "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "
-    "pg_catalog.unnest($4), "
-    "pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), "
-    "pg_catalog.unnest($9), pg_catalog.unnest($10)) "
-    "g (token, generation, uses, refusals, used, refused, ip, location, browser, os) ORDER BY 1, 2 "
-    "ON CONFLICT (token_id, generation) DO UPDATE SET uses = t.uses + excluded.uses, "
-    "refusals = t.refusals + excluded.refusals, last_used_at = GREATEST(t.last_used_at, "
-    "excluded.last_used_at), "
-    "last_refused_at = GREATEST(t.last_refused_at, excluded.last_refused_at), "
-    "last_ip = CASE " NEWER
-    "last_ip ELSE t.last_ip END, "
-    "last_location = CASE " NEWER
-    "last_location ELSE t.last_location END, "
-    "last_browser = CASE " NEWER
-    "last_browser ELSE t.last_browser END, "
-    "last_os = CASE " NEWER "last_os ELSE t.last_os END",
-    {Type::int8_array, Type::int4_array, Type::int8_array, Type::int8_array, Type::timestamptz_array,
-     Type::timestamptz_array, Type::inet_array, Type::text_array, Type::text_array, Type::text_array}};
+Query put_open = {
+    "INSERT INTO mirox.usage_open (minute, first_token, last_token, callers, tokens, requests, first_at, last_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    {Type::timestamptz, Type::int8, Type::int8, Type::int8_array, Type::int8_array, Type::int4_array,
+     Type::timestamptz_array, Type::timestamptz_array}};
 
 Query put_strangers = {
     "INSERT INTO mirox.stranger AS s (node, ring_id, serial, minute, network, location, status, reason, "
@@ -244,11 +201,7 @@ struct TokenKey {
 };
 struct Token {
     TokenKey key;
-    std::int64_t uses, refusals;
     std::int64_t marked_uses, marked_refusals;  // those that the counters have
-    std::int64_t last_used, last_refused;
-    Address last_address;
-    std::uint32_t last_agent;
     int refused_callers;
 };
 struct Place {
@@ -262,8 +215,6 @@ struct Batch {
     Caller** caller_list;
     std::uint32_t caller_count;
     std::int64_t* agent_ids;
-    Datum* browsers;
-    Datum* systems;
     Datum empty;  // text
 };
 
@@ -301,18 +252,11 @@ Token& token_of(Batch& batch, const Event& event) {
 void gather(Batch& batch, const StoredEvent& stored) {
     const Event& event = stored.event;
     Token& token = token_of(batch, event);
-    if (event.kind == EventKind::use) {
-        token.uses++;
-        if (stored.counted) token.marked_uses++;
-        if (event.at >= token.last_used) {
-            token.last_used = event.at;
-            token.last_address = event.address;
-            token.last_agent = batch.agents.number_of(event.agent);
-        }
-    } else if (event.kind == EventKind::refusal) {
-        token.refusals++;
-        if (stored.counted) token.marked_refusals++;
-        token.last_refused = Max(token.last_refused, event.at);
+    if (stored.counted) {
+        if (event.kind == EventKind::use)
+            token.marked_uses++;
+        else
+            token.marked_refusals++;
     }
     CallerKey key = {};
     key.token = event.token;
@@ -368,13 +312,10 @@ Datum location_of(Batch& batch, const Address& address) {
     return place->location;
 }
 
-// Fills agent_ids, browsers and systems, which are numbered as the texts are.
+// Fills agent_ids, which are numbered as the texts are.
 void resolve_agents(shmem::Seat* seat, Batch& batch) {
     const std::uint32_t count = batch.agents.count;
     batch.agent_ids = static_cast<std::int64_t*>(palloc0(sizeof(std::int64_t) * (count + 1)));
-    batch.browsers = datums(count + 1);
-    batch.systems = datums(count + 1);
-    for (std::uint32_t i = 0; i <= count; i++) batch.browsers[i] = batch.systems[i] = batch.empty;
     if (count == 0) return;
     Datum* texts = datums(count + 1);
     for (std::uint32_t i = 1; i <= count; i++)
@@ -386,11 +327,6 @@ void resolve_agents(shmem::Seat* seat, Batch& batch) {
         for (std::uint64_t i = 0; i < rows; i++) {
             const std::int64_t number = DatumGetInt64(pg::result_value(i, 1));
             batch.agent_ids[number] = DatumGetInt64(pg::result_value(i, 2));
-            bool is_null;
-            const Datum browser = pg::result(i, 3, &is_null);
-            if (!is_null) batch.browsers[number] = pg::text_datum(pg::text_view(browser));
-            const Datum system = pg::result(i, 4, &is_null);
-            if (!is_null) batch.systems[number] = pg::text_datum(pg::text_view(system));
         }
         SPI_freetuptable(SPI_tuptable);
         if (round == 1) break;
@@ -469,65 +405,54 @@ std::int64_t* resolve_callers(Batch& batch) {
     return ids;
 }
 
-void write_uses(Batch& batch) {
-    const std::int64_t* ids = resolve_callers(batch);
-    const auto count = static_cast<std::uint32_t>(hash_get_num_entries(batch.uses));
-    if (count == 0) return;
-    Datum *minutes = datums(count), *callers = datums(count), *requests = datums(count),
-          *firsts = datums(count), *lasts = datums(count), *tokens = datums(count);
-    HASH_SEQ_STATUS scan;
-    hash_seq_init(&scan, batch.uses);
-    int n = 0;
-    while (auto* use = static_cast<Use*>(hash_seq_search(&scan))) {
-        minutes[n] = TimestampTzGetDatum(use->key.minute);
-        callers[n] = Int64GetDatum(ids[use->key.caller]);
-        tokens[n] = Int64GetDatum(batch.caller_list[use->key.caller]->key.token);
-        requests[n] = Int64GetDatum(use->requests);
-        firsts[n] = TimestampTzGetDatum(use->first_at);
-        lasts[n++] = TimestampTzGetDatum(use->last_at);
-    }
-    pg::Args args;
-    args.add(array_datum(TIMESTAMPTZOID, minutes, nullptr, n))
-        .add(array_datum(INT8OID, callers, nullptr, n))
-        .add(array_datum(INT8OID, requests, nullptr, n))
-        .add(array_datum(TIMESTAMPTZOID, firsts, nullptr, n))
-        .add(array_datum(TIMESTAMPTZOID, lasts, nullptr, n))
-        .add(array_datum(INT8OID, tokens, nullptr, n));
-    for (Query* query : {&put_minutes, &put_hours, &put_days}) pg::run(*query, args);
+// A use by minute, token and caller: the order in which they are packed.
+struct Packed {
+    std::int64_t minute, token, caller, requests, first_at, last_at;
+};
+int compare_packed(const void* a, const void* b) {
+    const auto& x = *static_cast<const Packed*>(a);
+    const auto& y = *static_cast<const Packed*>(b);
+    if (x.minute != y.minute) return x.minute < y.minute ? -1 : 1;
+    if (x.token != y.token) return x.token < y.token ? -1 : 1;
+    return x.caller < y.caller ? -1 : x.caller > y.caller ? 1 : 0;
 }
 
-void write_tokens(Batch& batch) {
-    const auto count = static_cast<std::uint32_t>(hash_get_num_entries(batch.tokens));
-    constexpr Oid kTypes[10] = {INT8OID,        INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID,
-                                TIMESTAMPTZOID, INETOID, TEXTOID, TEXTOID, TEXTOID};
-    Datum* columns[10];
-    for (Datum*& column : columns) column = datums(count);
-    auto* not_used = static_cast<bool*>(palloc0(Max(count, std::uint32_t{1})));
-    auto* not_refused = static_cast<bool*>(palloc0(Max(count, std::uint32_t{1})));
+// Returns how many uses were written. (Texts that the database's encoding cannot tell apart may bring one caller twice.)
+std::uint64_t write_uses(Batch& batch) {
+    const std::int64_t* ids = resolve_callers(batch);
+    const auto count = static_cast<std::uint32_t>(hash_get_num_entries(batch.uses));
+    auto* uses = static_cast<Packed*>(palloc(sizeof(Packed) * Max(count, std::uint32_t{1})));
     HASH_SEQ_STATUS scan;
-    hash_seq_init(&scan, batch.tokens);
-    int n = 0;
-    while (auto* token = static_cast<Token*>(hash_seq_search(&scan))) {
-        if (token->key.token <= 0) continue;
-        columns[0][n] = Int64GetDatum(token->key.token);
-        columns[1][n] = Int32GetDatum(static_cast<std::int32_t>(token->key.generation));
-        columns[2][n] = Int64GetDatum(token->uses);
-        columns[3][n] = Int64GetDatum(token->refusals);
-        columns[4][n] = TimestampTzGetDatum(token->last_used);
-        columns[5][n] = TimestampTzGetDatum(token->last_refused);
-        columns[6][n] = stored_inet(token->last_address);
-        columns[7][n] = location_of(batch, token->last_address);
-        columns[8][n] = batch.browsers[token->last_agent];
-        columns[9][n] = batch.systems[token->last_agent];
-        not_used[n] = token->uses == 0;
-        not_refused[n] = token->refusals == 0;
-        n++;
+    hash_seq_init(&scan, batch.uses);
+    std::uint32_t n = 0;
+    while (auto* use = static_cast<Use*>(hash_seq_search(&scan)))
+        uses[n++] = {use->key.minute, batch.caller_list[use->key.caller]->key.token,
+                     ids[use->key.caller], use->requests,
+                     use->first_at,   use->last_at};
+    qsort(uses, count, sizeof(Packed), compare_packed);
+    Datum callers[kPacked], tokens[kPacked], requests[kPacked], firsts[kPacked], lasts[kPacked];
+    for (std::uint32_t at = 0; at < count;) {
+        const Packed& first = uses[at];
+        int packed = 0;
+        for (; packed < kPacked && at < count && uses[at].minute == first.minute; packed++, at++) {
+            callers[packed] = Int64GetDatum(uses[at].caller);
+            tokens[packed] = Int64GetDatum(uses[at].token);
+            requests[packed] = Int32GetDatum(static_cast<std::int32_t>(uses[at].requests));
+            firsts[packed] = TimestampTzGetDatum(uses[at].first_at);
+            lasts[packed] = TimestampTzGetDatum(uses[at].last_at);
+        }
+        pg::Args args;
+        args.add(TimestampTzGetDatum(first.minute))
+            .int8(first.token)
+            .int8(uses[at - 1].token)
+            .add(array_datum(INT8OID, callers, nullptr, packed))
+            .add(array_datum(INT8OID, tokens, nullptr, packed))
+            .add(array_datum(INT4OID, requests, nullptr, packed))
+            .add(array_datum(TIMESTAMPTZOID, firsts, nullptr, packed))
+            .add(array_datum(TIMESTAMPTZOID, lasts, nullptr, packed));
+        pg::run(put_open, args, false);
     }
-    if (n == 0) return;
-    pg::Args args;
-    for (int i = 0; i < 10; i++)
-        args.add(array_datum(kTypes[i], columns[i], i == 4 ? not_used : i == 5 ? not_refused : nullptr, n));
-    pg::run(put_tokens, args);
+    return count;
 }
 
 void tell_counters(Region& region, const Batch& batch, std::uint64_t from, std::uint64_t to) {
@@ -550,6 +475,7 @@ struct Step {
     std::uint64_t from, to;
     std::uint64_t ring_id;
     std::uint64_t events;
+    std::uint64_t uses;  // by minute and caller
     ReadStatus ended;
     bool absent;
     bool settles;  // what an earlier start wrote is only made known to the counters
@@ -605,8 +531,7 @@ void write_batch(void* state) {
         step.to = Max(step.to, reader.position());  // past what was torn
     if (step.events > 0 && !step.settles) {
         resolve_agents(step.seat, batch);
-        write_uses(batch);
-        write_tokens(batch);
+        step.uses = write_uses(batch);
     }
     if (step.to > stored && !step.settles) {
         if (step.events == 0) step.ring_id = region.ring().ring_id();
@@ -647,7 +572,7 @@ Datum array_datum(Oid type, Datum* values, bool* nulls, int count) {
         construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
 }
 
-Drained drain_events(shmem::Seat* seat, pg::Trouble& trouble) {
+Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble) {
     Region& region = shmem::region();
     const LaneRef lane = region.ring().find_lane(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(lane);
@@ -665,6 +590,7 @@ Drained drain_events(shmem::Seat* seat, pg::Trouble& trouble) {
         region.ring().free_to(lane, step.to);
         LWLockRelease(shmem::region_lock());
         if (!step.settles) region.settled(lane);
+        open += step.uses;
         if (seat != nullptr && step.events > 0 && !step.settles) {
             const TimestampTz now = GetCurrentTimestamp();
             seat->drains.fetch_add(1, std::memory_order_relaxed);

@@ -18,7 +18,8 @@ enum class Drained : std::uint8_t {
     failed,  // a transaction was rolled back: `trouble` says why
 };
 
-Drained drain_events(shmem::Seat* seat, pg::Trouble& trouble);
+// Adds to `open` how many rows by minute and caller it wrote to usage_open.
+Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble);
 Drained drain_strangers(pg::Trouble& trouble);
 
 // An address as an inet Datum; 0.0.0.0/0 for none.

@@ -15,6 +15,7 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "postmaster/interrupt.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 }
 
@@ -32,11 +33,53 @@ constexpr TimestampTz kStrangerMinutesKept = USECS_PER_DAY;
 // Rows a statement, so that a long overdue job comes in small transactions.
 constexpr int kRowsAtOnce = 20000;
 
-Query seal = {
+// What is open moves to closed minutes, and is added to hours, days and tokens. Only the worker writes these, so a row that is
+// there is updated as it is (an INSERT ... ON CONFLICT DO UPDATE would lock it first, and log that), and the rest inserted.
+#define ADD_TO(TABLE, COLUMN)                                                                                  \
+    COLUMN "_had AS (UPDATE mirox." TABLE " u SET requests = u.requests + g.requests, "                        \
+           "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "               \
+           "FROM " COLUMN "s g WHERE u.caller_id = g.caller_id AND u." COLUMN " = g." COLUMN "), "             \
+    COLUMN "_new AS (INSERT INTO mirox." TABLE " (" COLUMN ", caller_id, requests, first_at, last_at) "        \
+           "SELECT " COLUMN ", caller_id, requests, first_at, last_at FROM " COLUMN "s "                       \
+           "ON CONFLICT (caller_id, " COLUMN ") DO NOTHING), "
+#define BY(COLUMN, OF_MINUTE)                                                                                  \
+    COLUMN "s AS MATERIALIZED (SELECT " OF_MINUTE " AS " COLUMN ", caller_id, "                                \
+           "pg_catalog.sum(requests)::pg_catalog.int8 AS requests, pg_catalog.min(first_at) AS first_at, "     \
+           "pg_catalog.max(last_at) AS last_at FROM minutes GROUP BY 1, 2 ORDER BY 2, 1), "
+#define NEWER "WHEN u.last_used_at IS NULL OR g.last_used_at >= u.last_used_at THEN g."
+Query close_minutes = {
     "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
-    "m AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
-    "SELECT minute, caller_id, requests, first_at, last_at, token_id FROM gone ORDER BY first_at) "
-    "SELECT pg_catalog.count(*) FROM gone",
+    "minutes AS MATERIALIZED (SELECT o.minute, o.callers[i] AS caller_id, o.tokens[i] AS token_id, "
+    "pg_catalog.sum(o.requests[i])::pg_catalog.int8 AS requests, pg_catalog.min(o.first_at[i]) AS first_at, "
+    "pg_catalog.max(o.last_at[i]) AS last_at "
+    "FROM gone o CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(o.callers)) i "
+    "GROUP BY 1, 2, 3), "
+    "kept AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
+    "SELECT minute, caller_id, requests, first_at, last_at, NULLIF(token_id, 0) FROM minutes ORDER BY first_at), "
+    BY("hour", "pg_catalog.date_trunc('hour', minute, 'UTC')") ADD_TO("usage_hour", "hour")
+    BY("day", "pg_catalog.timezone('UTC', minute)::pg_catalog.date") ADD_TO("usage_day", "day")
+    "sums AS (SELECT c.token_id, c.generation, "
+    "COALESCE(pg_catalog.sum(m.requests) FILTER (WHERE c.status < 400), 0)::pg_catalog.int8 AS uses, "
+    "COALESCE(pg_catalog.sum(m.requests) FILTER (WHERE c.status >= 400), 0)::pg_catalog.int8 AS refusals, "
+    "pg_catalog.max(m.last_at) FILTER (WHERE c.status < 400) AS last_used_at, "
+    "pg_catalog.max(m.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at, "
+    "(pg_catalog.array_agg(m.caller_id ORDER BY m.last_at DESC) FILTER (WHERE c.status < 400))[1] AS last_caller "
+    "FROM minutes m JOIN mirox.caller c ON c.caller_id = m.caller_id WHERE m.token_id > 0 GROUP BY 1, 2), "
+    "tokens AS MATERIALIZED (SELECT s.*, NULLIF(c.ip, '0.0.0.0/0') AS last_ip, NULLIF(c.location, '') AS last_location, "
+    "a.browser AS last_browser, a.os AS last_os FROM sums s LEFT JOIN mirox.caller c ON c.caller_id = s.last_caller "
+    "LEFT JOIN mirox.agent a ON a.agent_id = c.agent_id ORDER BY s.token_id, s.generation), "
+    "token_had AS (UPDATE mirox.token_usage u SET uses = u.uses + g.uses, refusals = u.refusals + g.refusals, "
+    "last_used_at = GREATEST(u.last_used_at, g.last_used_at), "
+    "last_refused_at = GREATEST(u.last_refused_at, g.last_refused_at), "
+    "last_ip = CASE " NEWER "last_ip ELSE u.last_ip END, "
+    "last_location = CASE " NEWER "last_location ELSE u.last_location END, "
+    "last_browser = CASE " NEWER "last_browser ELSE u.last_browser END, "
+    "last_os = CASE " NEWER "last_os ELSE u.last_os END "
+    "FROM tokens g WHERE u.token_id = g.token_id AND u.generation = g.generation) "
+    "INSERT INTO mirox.token_usage (token_id, generation, uses, refusals, last_used_at, last_refused_at, "
+    "last_ip, last_location, last_browser, last_os) "
+    "SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, last_ip, last_location, last_browser, "
+    "last_os FROM tokens ON CONFLICT (token_id, generation) DO NOTHING",
     {Type::timestamptz}};
 
 // Of the thresholds that a token has passed and was not told of, the nearest is told; all are noted.
@@ -84,7 +127,7 @@ Query delete_usage = {
     {Type::timestamptz}};
 Query delete_callers = {
     "DELETE FROM mirox.caller c WHERE c.caller_id = ANY (ARRAY(SELECT o.caller_id FROM mirox.caller o "
-    "WHERE NOT EXISTS (SELECT FROM mirox.usage_open u WHERE u.caller_id = o.caller_id) "
+    "WHERE o.caller_id NOT IN (SELECT u.caller_id FROM mirox.open_use u) "
     "AND NOT EXISTS (SELECT FROM mirox.usage_minute u WHERE u.caller_id = o.caller_id) "
     "AND NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id) "
     "AND NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id) LIMIT $1))",
@@ -129,13 +172,17 @@ TimestampTz days_before(TimestampTz now, const Interval& span) {
         DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), IntervalPGetDatum(&span)));
 }
 
-void seal_step(void* state) {
+void close_step(void* state) {
     if (!pg::catalog_present()) return;
     store::Actor actor;
     store::enter(actor);
+    // A row at a time by the tables' keys, whatever the planner believes of tables that grow all the time: it would now and then
+    // read the whole of one. Gone with the actor's other settings.
+    for (const char* setting : {"enable_hashjoin", "enable_mergejoin"})
+        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     pg::Args args;
     args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
-    pg::run(seal, args);
+    pg::run(close_minutes, args);
     store::leave(actor);
 }
 
@@ -265,8 +312,8 @@ void house_step(void* state) {
 
 }  // namespace
 
-bool seal_minutes(TimestampTz minute, pg::Trouble& trouble) {
-    return pg::in_transaction(seal_step, &minute, trouble);
+bool close_minutes_before(TimestampTz minute, pg::Trouble& trouble) {
+    return pg::in_transaction(close_step, &minute, trouble);
 }
 
 bool send_notices(pg::Trouble& trouble) {

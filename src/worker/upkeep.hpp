@@ -13,8 +13,9 @@ extern "C" {
 
 namespace mirox::worker {
 
-// Closes the minutes before `minute`, all of whose events have been drained.
-bool seal_minutes(TimestampTz minute, pg::Trouble& trouble);
+// Closes the minutes before `minute`, all of whose events have been drained: what was open of them is a closed minute from now
+// on, and counts in its hour, its day and its token's usage.
+bool close_minutes_before(TimestampTz minute, pg::Trouble& trouble);
 
 bool send_notices(pg::Trouble& trouble);
 

@@ -32,6 +32,8 @@ constexpr TimestampTz kIdle = 60 * USECS_PER_SEC;
 constexpr TimestampTz kHouse = USECS_PER_HOUR;
 constexpr TimestampTz kNotices = 60 * USECS_PER_SEC;
 constexpr long kLeastBackoffMs = 250, kMostBackoffMs = 30000;
+// So many open uses are moved on before their minute has closed, so that no reader of a view has to unpack more.
+constexpr std::uint64_t kMostOpen = 100'000;
 // After this many failures on end it is in the log, once until something else goes wrong or all is well again.
 constexpr int kSaidAfter = 2;
 
@@ -99,7 +101,8 @@ struct State {
     int failures;
     pg::Trouble said;
     TimestampTz last_work, last_house, last_notices, not_before;
-    TimestampTz sealed;  // minutes before this one are closed
+    TimestampTz closed;  // minutes before this one are
+    std::uint64_t open;  // uses by minute and caller that were written since, about
     MemoryContext round;
 };
 
@@ -127,14 +130,18 @@ bool work(State& state) {
     const TimestampTz began = GetCurrentTimestamp();
     pg::Trouble trouble = {};
     pgstat_report_activity(STATE_RUNNING, "draining recorded usage");
-    Drained drained = drain_events(seat, trouble);
+    Drained drained = drain_events(seat, state.open, trouble);
     if (drained == Drained::all) drained = drain_strangers(trouble);
     bool well = drained == Drained::all;
     if (well) {
         const TimestampTz minute = shmem::minute_of(began);
-        if (minute > state.sealed) {
-            well = seal_minutes(minute, trouble);
-            if (well) state.sealed = minute;
+        const bool many = state.open > kMostOpen;
+        if (minute > state.closed || many) {
+            well = close_minutes_before(many ? DT_NOEND : minute, trouble);
+            if (well) {
+                state.closed = minute;
+                state.open = 0;
+            }
         }
     }
     // What fails below is not what flush() waits for, and keeps nobody else waiting.

@@ -41,7 +41,7 @@ ok($node->poll_query_until('postgres', 'SELECT n.count > 0 FROM mirox.flush(), L
 call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
 call($wire, 'flush');
 is($wire->value('SELECT count(*) FROM mirox.usage_open'), 1, 'the minute is open');
-$wire->rows("UPDATE mirox.usage_open SET minute = minute - interval '1 hour', first_at = first_at - interval '1 hour', last_at = last_at - interval '1 hour'");
+$wire->rows("UPDATE mirox.usage_open SET minute = minute - interval '1 hour', first_at = ARRAY[first_at[1] - interval '1 hour'], last_at = ARRAY[last_at[1] - interval '1 hour']");
 sub sealed { return $node->poll_query_until('postgres', 'SELECT count(*) = ' . shift() . ' FROM mirox.usage_minute'); }
 # The worker closes what is over when the next minute begins, or when it comes anew.
 $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");

@@ -119,8 +119,8 @@ sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->
 
 # contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
 # all; and where each sequence stands. What waits in shared memory is written first.
-# Recorded use moves on by itself, from open minutes to closed ones and on to hours and
-# days, so it is compared as the requests of each minute and caller; and what belongs to a server's own ring, or is sent by
+# Recorded use moves on by itself, from open minutes to closed ones and on to hours,
+# days and tokens, so it is compared as the requests of each minute and caller, and as what reports show of each token; and what belongs to a server's own ring, or is sent by
 # its worker, is not a dump's.
 sub contents
 {
@@ -129,7 +129,7 @@ sub contents
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
-  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'stranger')
+  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'stranger')
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
@@ -138,7 +138,11 @@ SQL
 	$text .= "\n" . $node->safe_psql($dbname, <<'SQL');
 SELECT 'use', count(*), sum(requests), md5(string_agg(concat_ws(' ', minute, caller_id, requests), E'\n' ORDER BY minute, caller_id))
 FROM (SELECT minute, caller_id, sum(requests) AS requests
-      FROM (TABLE mirox.usage_open UNION ALL TABLE mirox.usage_minute) u GROUP BY minute, caller_id) u
+      FROM mirox.minute_use GROUP BY minute, caller_id) u
+UNION ALL SELECT 'hours', count(*), sum(requests), md5(string_agg(h::text, E'\n' ORDER BY h::text COLLATE "C")) FROM mirox.usage_hourly h
+UNION ALL SELECT 'days', count(*), sum(requests), md5(string_agg(d::text, E'\n' ORDER BY d::text COLLATE "C")) FROM mirox.usage_daily d
+UNION ALL SELECT 'tokens', count(*), sum(uses + refusals), md5(string_agg(concat_ws(' ', token_id, uses, refusals, last_used_at, last_ip,
+    last_location, last_browser, last_os), E'\n' ORDER BY token_id)) FROM mirox.token_report
 UNION ALL SELECT 'strangers', count(DISTINCT reason), sum(requests), NULL FROM mirox.stranger
 SQL
 	my $sequences = $node->safe_psql($dbname,
