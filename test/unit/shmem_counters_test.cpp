@@ -264,7 +264,7 @@ TEST(ShmemStrangers, AFloodHarmsNoKnownToken) {
             recorded++;
         }
     }
-    EXPECT_EQ(sessions_of(t.region.ring(), lane).size(), recorded);
+    EXPECT_EQ(accounts_of(t.region.ring(), lane).size(), recorded);
     EXPECT_EQ(t.region.ring().dropped(lane), 0U);
     EXPECT_LE(t.region.strangers().used(), t.region.config().stranger_slots);
     EXPECT_EQ(strangers_in(t.region.strangers(), 1) + t.region.strangers().uncounted(), flood);
