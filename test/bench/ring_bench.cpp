@@ -1,7 +1,7 @@
 // What a use costs in shared memory: publishing, counting, limit words and strangers; alone, and by processes
 // that share the region as backends do (fork, one mapping).
 //
-// Build: g++ -std=c++20 -O2 -Isrc src/shmem/core_*.cpp test/bench/ring_bench.cpp -lbenchmark -lpthread
+// Build: make -f test/bench/bench.mk
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -27,7 +27,7 @@ Event made(std::uint64_t n, std::string& agent) {
     Event e;
     e.kind = n % 3 == 0 ? EventKind::refusal : EventKind::use;
     e.token = static_cast<std::int64_t>(1 + n % 20);
-    e.session = static_cast<std::int64_t>(n);
+    e.account = static_cast<std::int64_t>(n);
     e.at = static_cast<Micros>(n);
     e.scope = "reports:read";
     e.agent = agent;
@@ -82,10 +82,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 check(s != ReadStatus::in_progress);
                 if (s == ReadStatus::empty) break;
                 if (s != ReadStatus::event) continue;
-                const auto session = static_cast<std::uint64_t>(e.event.session);
-                const Event was = made(session % (2 * kEvents), agent);
+                const auto account = static_cast<std::uint64_t>(e.event.account);
+                const Event was = made(account % (2 * kEvents), agent);
                 check(e.event.agent == was.agent && e.event.scope == was.scope && e.event.at == was.at &&
-                      e.event.kind == was.kind);
+                      e.event.kind == was.kind && e.event.token == was.token &&
+                      e.event.account == was.account);
                 n++;
             }
             check(n <= kEvents);

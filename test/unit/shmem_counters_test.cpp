@@ -109,6 +109,173 @@ TEST(ShmemCounters, EvictionNeitherLosesNorDoubles) {
     EXPECT_EQ(c.misses(), missed);
 }
 
+// ---- windows of 32 places that are full
+// ------------------------------------------------------------------------------------------------------
+
+// Two windows, both full of tokens that have a use each, and a token that found no place.
+struct FullWindows {
+    FullWindows() : t(config()), lane(t.region.open_lane(1)) {
+        for (std::int64_t token = 1; newcomer == 0; token++) {
+            if (const Counters::Counted counted = count(token)) {
+                windows[counted.entry / 32].push_back({token, counted});
+            } else {
+                misses++;
+                if (windows[0].size() + windows[1].size() == 64) newcomer = token;
+            }
+        }
+        EXPECT_EQ(windows[0].size(), 32U);
+        EXPECT_EQ(windows[1].size(), 32U);
+        EXPECT_EQ(counters().used(), 64U);
+        EXPECT_EQ(counters().misses(), misses);
+        EXPECT_EQ(counters().evictions(), 0U);
+    }
+    static Config config() {
+        Config c = small_config();
+        c.counter_entries = 64;
+        return c;
+    }
+    Counters& counters() { return t.region.counters(); }
+    Counters::Counted count(std::int64_t token, std::uint32_t database = 1) {
+        return counters().count({database, 1, token}, use_at(token, 1), t.region.ring());
+    }
+    // An event of no token, published and freed: a step of freeing. Its position.
+    std::uint64_t step() {
+        const std::uint64_t end = t.region.ring().publish(lane, use_at(0, 1)).end;
+        t.region.ring().free_to(lane, end);
+        return end;
+    }
+    struct Kept {
+        std::int64_t token;
+        Counters::Counted counted;
+    };
+    TestRegion t;
+    LaneRef lane;
+    std::vector<Kept> windows[2];
+    std::int64_t newcomer = 0;
+    std::uint64_t misses = 0;
+};
+
+TEST(ShmemCounters, AFullWindowIsNotSearchedAgainBeforeTheNextStep) {
+    FullWindows f;
+    // An entry in each that may be given up, without a step that says so: nobody looks.
+    for (auto& window : f.windows) f.counters().undo(window[7].counted);
+    for (int i = 1; i <= 1000; i++) ASSERT_FALSE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().misses(), f.misses + 1000);
+    EXPECT_EQ(f.counters().evictions(), 0U);
+    // Those that are in it are found as ever.
+    for (auto& window : f.windows)
+        for (const auto& one : window) ASSERT_TRUE(f.count(one.token));
+    EXPECT_EQ(f.counters().misses(), f.misses + 1000);
+    // Their own counts keep all in use now, so that a step brings nothing; what is given up after it, the next one does.
+    f.step();
+    EXPECT_FALSE(f.count(f.newcomer));
+    Counters::Counted again[2];
+    for (int w = 0; w < 2; w++) {
+        again[w] = f.windows[w][7].counted;
+        f.counters().undo(again[w]);
+    }
+    EXPECT_FALSE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().misses(), f.misses + 1002);
+    EXPECT_EQ(f.counters().evictions(), 0U);
+    f.step();
+    EXPECT_TRUE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().evictions(), 1U);
+    EXPECT_EQ(f.counters().misses(), f.misses + 1002);
+    // Whose place it was is told by who is not known any more.
+    unsigned gone = 0;
+    for (auto& window : f.windows)
+        for (const auto& one : window) {
+            PendingCounts p;
+            if (!f.counters().pending({1, 1, one.token}, 0, p)) gone++;
+        }
+    EXPECT_EQ(gone, 1U);
+}
+
+// The way of a drain: what was posted may be given up once two steps have passed it, and not before.
+TEST(ShmemCounters, AFullWindowHasRoomAfterTwoDrains) {
+    FullWindows f;
+    const std::uint64_t first = f.t.region.ring().publish(f.lane, use_at(0, 1)).end;
+    for (auto& window : f.windows)
+        for (const auto& one : window) ASSERT_TRUE(f.counters().post({1, 1, one.token}, 0, first, 1, 0));
+    // Posted, not freed: no step yet.
+    EXPECT_FALSE(f.count(f.newcomer));
+    f.t.region.ring().free_to(f.lane, first);
+    EXPECT_FALSE(f.count(f.newcomer));  // a reader's snapshot may be the one before
+    EXPECT_FALSE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().evictions(), 0U);
+    EXPECT_EQ(f.counters().misses(), f.misses + 3);
+    f.step();
+    EXPECT_TRUE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().evictions(), 1U);
+    EXPECT_EQ(f.counters().misses(), f.misses + 3);
+    EXPECT_EQ(f.counters().used(), 64U);
+    PendingCounts p;
+    ASSERT_TRUE(f.counters().pending({1, 1, f.newcomer}, first, p));
+    EXPECT_EQ(p.uses, 1U);
+    // Every place of both can be had now.
+    std::uint64_t found = 1;
+    for (std::int64_t token = f.newcomer + 1; token <= f.newcomer + 500; token++)
+        found += f.count(token) ? 1 : 0;
+    EXPECT_EQ(found, 64U);
+    EXPECT_EQ(f.counters().evictions(), 64U);
+}
+
+// Another database's entries may be given up when it has no lane, which the closing of it says by a step of its own.
+TEST(ShmemCounters, AFullWindowHasRoomWhenALaneIsClosed) {
+    FullWindows f;
+    for (auto& window : f.windows)
+        for (const auto& one : window) ASSERT_TRUE(f.counters().post({1, 1, one.token}, 0, 10, 1, 0));
+    EXPECT_FALSE(f.count(f.newcomer, 2));
+    ASSERT_TRUE(f.t.region.ring().close_lane(1));
+    EXPECT_TRUE(f.count(f.newcomer, 2));
+    EXPECT_EQ(f.counters().evictions(), 1U);
+}
+
+TEST(ShmemCounters, AFullWindowHasRoomWhenADatabaseIsForgotten) {
+    FullWindows f;
+    // Of another database, so that what is forgotten is not the one who looks.
+    std::uint64_t before = 0;
+    for (std::int64_t token = 1; token <= 100; token++) before += f.count(token, 2) ? 1 : 0;
+    EXPECT_EQ(before, 0U);
+    f.counters().forget(1);
+    EXPECT_EQ(f.counters().used(), 0U);
+    std::uint64_t after = 0;
+    for (std::int64_t token = 1; token <= 500; token++) after += f.count(token, 2) ? 1 : 0;
+    EXPECT_EQ(after, 64U);
+    EXPECT_EQ(f.counters().evictions(), 0U);
+}
+
+TEST(ShmemCounters, AFullWindowHasRoomAfterARestart) {
+    FullWindows f;
+    EXPECT_FALSE(f.count(f.newcomer));
+    f.t.restart(2);
+    EXPECT_TRUE(f.count(f.newcomer));
+    EXPECT_EQ(f.counters().misses(), 0U);
+    EXPECT_EQ(f.counters().used(), 1U);
+}
+
+TEST(ShmemCounters, StepsOfFreeing) {
+    TestRegion t;
+    Ring& ring = t.region.ring();
+    const LaneRef a = t.region.open_lane(1);
+    const LaneRef b = t.region.open_lane(2);
+    EXPECT_EQ(ring.free_steps(), 0U);
+    const std::uint64_t end = ring.publish(a, use_at(1, 1)).end;
+    EXPECT_EQ(ring.free_steps(), 0U);
+    ring.set_applied(a, end);
+    EXPECT_EQ(ring.free_steps(), 0U);
+    ring.free_to(a, end);
+    EXPECT_EQ(ring.free_steps(), 1U);
+    ring.free_to(a, end);  // nothing more
+    EXPECT_EQ(ring.free_steps(), 1U);
+    ring.free_to(b, ring.publish(b, use_at(1, 1)).end);
+    EXPECT_EQ(ring.free_steps(), 2U);
+    EXPECT_TRUE(ring.close_lane(2));
+    EXPECT_EQ(ring.free_steps(), 3U);
+    EXPECT_TRUE(ring.close_lane(2));  // there is none
+    EXPECT_EQ(ring.free_steps(), 3U);
+}
+
 TEST(ShmemCounters, ARestartCountsWhatTheRingHolds) {
     TestRegion t;
     const LaneRef lane = t.region.open_lane(1);
@@ -264,7 +431,7 @@ TEST(ShmemStrangers, AFloodHarmsNoKnownToken) {
             recorded++;
         }
     }
-    EXPECT_EQ(sessions_of(t.region.ring(), lane).size(), recorded);
+    EXPECT_EQ(accounts_of(t.region.ring(), lane).size(), recorded);
     EXPECT_EQ(t.region.ring().dropped(lane), 0U);
     EXPECT_LE(t.region.strangers().used(), t.region.config().stranger_slots);
     EXPECT_EQ(strangers_in(t.region.strangers(), 1) + t.region.strangers().uncounted(), flood);

@@ -59,7 +59,7 @@ Made made(std::uint64_t id) {
     Made m(id & 0xFFFF'FFFF, 1 + static_cast<std::int64_t>(token_of(id & 0xFFFF'FFFF)));
     m.event.generation = 1;
     m.event.kind = EventKind::use;
-    m.event.session = static_cast<std::int64_t>(id);
+    m.event.account = static_cast<std::int64_t>(id);
     return m;
 }
 
@@ -113,7 +113,7 @@ Made made(std::uint64_t id) {
                     while (reader.position() < was.position) {
                         const ReadStatus s = reader.next(e);
                         if (s == ReadStatus::event && e.counted)
-                            uses[token_of(e.event.session & 0xFFFF'FFFF)]++;
+                            uses[token_of(e.event.account & 0xFFFF'FFFF)]++;
                         if (s == ReadStatus::empty || s == ReadStatus::in_progress) break;
                     }
                     if (reader.position() < was.position) w.wrong++;
@@ -132,7 +132,7 @@ Made made(std::uint64_t id) {
                 if (s == ReadStatus::new_ring_id && taken == 0) continue;
                 if (s != ReadStatus::event) break;
                 if (e.begin < was.position) continue;
-                const auto id = static_cast<std::uint64_t>(e.event.session);
+                const auto id = static_cast<std::uint64_t>(e.event.account);
                 if (!same(e.event, made(id).event)) w.wrong++;
                 db.row[now.rows++] = id;
                 now.ring_id = e.ring_id;

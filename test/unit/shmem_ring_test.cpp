@@ -77,6 +77,95 @@ TEST(ShmemRing, TextsAreKeptInFullToTheirBoundsAndCutThere) {
     EXPECT_EQ(out.event.agent, agent.substr(0, kMaxAgentText));
 }
 
+// An event is of a token or of a session; the other's number is not kept.
+TEST(ShmemRing, ATokensOrASessions) {
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(1);
+    const EventKind kinds[] = {EventKind::use, EventKind::refusal, EventKind::session, EventKind::stranger};
+    for (const EventKind kind : kinds) {
+        Event e;
+        e.kind = kind;
+        e.token = 0x1122'3344'5566'7788;
+        e.session = -0x1020'3040'5060'7080;
+        ASSERT_EQ(t.region.record(lane, e).status, PublishStatus::ok);
+    }
+    RingReader reader(t.region.ring(), lane);
+    for (const EventKind kind : kinds) {
+        StoredEvent e;
+        ASSERT_EQ(reader.next(e), ReadStatus::event);
+        EXPECT_EQ(e.event.kind, kind);
+        const bool of_session = kind == EventKind::session;
+        EXPECT_EQ(e.event.token, of_session ? 0 : 0x1122'3344'5566'7788);
+        EXPECT_EQ(e.event.session, of_session ? -0x1020'3040'5060'7080 : 0);
+    }
+}
+
+// 64 bytes, and as much again for each 64 bytes of scope and agent together.
+TEST(ShmemRing, CellsOfARecord) {
+    TestRegion t;
+    const LaneRef lane = t.region.open_lane(1);
+    const struct {
+        std::size_t scope, agent;
+        std::uint64_t cells;
+    } cases[] = {{0, 0, 1},
+                 {1, 0, 2},
+                 {0, 1, 2},
+                 {0, 64, 2},
+                 {64, 0, 2},
+                 {32, 32, 2},
+                 {0, 65, 3},
+                 {1, 64, 3},
+                 {0, 128, 3},
+                 {9, 120, 4},
+                 {kMaxScopeText, kMaxAgentText, 26}};
+    RingReader reader(t.region.ring(), lane);
+    std::uint64_t end = 0;
+    for (const auto& c : cases) {
+        const std::string scope(c.scope, 's');
+        const std::string agent(c.agent, 'a');
+        Event e;
+        e.scope = scope;
+        e.agent = agent;
+        const Published p = t.region.record(lane, e);
+        ASSERT_EQ(p.status, PublishStatus::ok);
+        EXPECT_EQ(p.end - end, c.cells) << c.scope << " " << c.agent;
+        StoredEvent out;
+        ASSERT_EQ(reader.next(out), ReadStatus::event);
+        EXPECT_EQ(out.begin, end);
+        EXPECT_EQ(out.end, p.end);
+        EXPECT_EQ(out.event.scope, scope);
+        EXPECT_EQ(out.event.agent, agent);
+        end = p.end;
+    }
+}
+
+// Records of one cell fill a segment to its last: 960 in each.
+TEST(ShmemRing, TheSmallestRecordsFillEverySegment) {
+    TestRegion t(small_config(8));
+    Ring& ring = t.region.ring();
+    const LaneRef lane = t.region.open_lane(1);
+    std::uint64_t n = 0;
+    Event e;
+    for (e.account = 0; ring.publish(lane, e, true).status == PublishStatus::ok; e.account++) n++;
+    // Two of the eight are kept back for those who hold fewer.
+    EXPECT_EQ(n, 6U * kSegmentCells);
+    EXPECT_EQ(ring.waiting(lane), n);
+    RingReader reader(ring, lane);
+    StoredEvent out;
+    for (std::uint64_t i = 0; i < n; i++) {
+        ASSERT_EQ(reader.next(out), ReadStatus::event);
+        ASSERT_EQ(out.event.account, static_cast<std::int64_t>(i));
+        ASSERT_EQ(out.begin, i);
+        ASSERT_EQ(out.end, i + 1);
+        ASSERT_TRUE(out.counted);
+    }
+    EXPECT_EQ(reader.next(out), ReadStatus::empty);
+    ring.free_to(lane, out.end);
+    EXPECT_TRUE(ring.empty());
+    EXPECT_EQ(ring.publish(lane, e).status, PublishStatus::ok);
+    EXPECT_EQ(t.restart(78).events, 1U);
+}
+
 TEST(ShmemRing, AFullRingSaysSoAndCountsExactly) {
     TestRegion t(small_config(8));
     Ring& ring = t.region.ring();
@@ -234,7 +323,7 @@ TEST(ShmemRing, AnotherAddressAnotherProcess) {
     Recovered found;
     ASSERT_EQ(Region::attach(copy.at(), copy.size(), 99, region, found), AttachStatus::ok);
     EXPECT_EQ(found.events, 400U);
-    EXPECT_EQ(sessions_of(region.ring(), region.ring().find_lane(7)).size(), 400U);
+    EXPECT_EQ(accounts_of(region.ring(), region.ring().find_lane(7)).size(), 400U);
     Config read;
     ASSERT_TRUE(Region::read_config({copy.at(), kHeaderBytes}, read));
     EXPECT_EQ(read, config);
@@ -269,7 +358,7 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     const LaneRef lane = t.region.open_lane(7);
     for (std::uint64_t i = 0; i < n; i++) {
         Made m(i * 2 + 1);
-        m.event.session = static_cast<std::int64_t>(i);
+        m.event.account = static_cast<std::int64_t>(i);
         ASSERT_EQ(t.region.record(lane, m.event).status, PublishStatus::ok);
     }
     std::vector<StoredEvent> where;
@@ -279,11 +368,10 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     const std::vector<std::byte> image(t.mapping.at(), t.mapping.at() + t.mapping.size());
     std::uint64_t tried = 0;
     for (std::size_t victim = 0; victim < n; victim += 7) {
-        // The texts follow the fixed part of 80 bytes; every byte of it that carries something, then some
-        // text.
+        // The texts follow the fixed part, one cell; its bytes, then some text.
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.scope.data())) - 80;
-        for (std::size_t byte = 0; byte < 80 + where[victim].event.scope.size(); byte += 3) {
+            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.scope.data())) - kCellBytes;
+        for (std::size_t byte = 0; byte < kCellBytes + where[victim].event.scope.size(); byte += 3) {
             std::memcpy(t.mapping.at(), image.data(), image.size());
             record[byte] ^= std::byte{0x10};
             const Recovered found = t.restart(78);
@@ -292,7 +380,7 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
             ASSERT_EQ(found.events, n - 1);
             const LaneRef l = t.region.ring().find_lane(7);
             EXPECT_EQ(t.region.ring().torn(l), 1U);
-            const std::vector<std::uint64_t> got = sessions_of(t.region.ring(), l);
+            const std::vector<std::uint64_t> got = accounts_of(t.region.ring(), l);
             ASSERT_EQ(got.size(), n - 1);
             EXPECT_EQ(std::set<std::uint64_t>(got.begin(), got.end()).count(victim), 0U);
             // Once more: it is not counted twice.
@@ -313,7 +401,8 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 4 && at != 6 && at != 7) continue;
         // The lane's first segment begins at position 0: 128 bytes, the state words, the cells.
-        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - 80;
+        auto* const record =
+            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         auto& state = reinterpret_cast<Segment*>(segment)->states[e.begin];
         ASSERT_EQ(state.load() >> 3, e.end - e.begin);
@@ -321,7 +410,7 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     }
     ASSERT_EQ(at, 10U);
     bool in_progress = false;
-    EXPECT_EQ(sessions_of(t.region.ring(), lane, &in_progress).size(), 4U);
+    EXPECT_EQ(accounts_of(t.region.ring(), lane, &in_progress).size(), 4U);
     EXPECT_TRUE(in_progress);
     EXPECT_FALSE(t.region.close_lane(7));  // its producer might still write
     EXPECT_FALSE(t.region.open_lane(7));
@@ -345,7 +434,8 @@ TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
     unsigned at = 0;
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 0 && at != 6 && at != 7 && at != 9) continue;
-        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - 80;
+        auto* const record =
+            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         reinterpret_cast<Segment*>(segment)->states[e.begin].store(0);
     }
@@ -353,11 +443,11 @@ TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
     EXPECT_EQ(found.events, 6U);
     EXPECT_EQ(found.torn, 4U);
     const LaneRef now = t.region.ring().find_lane(7);
-    EXPECT_EQ(sessions_of(t.region.ring(), now), (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 9}));
+    EXPECT_EQ(accounts_of(t.region.ring(), now), (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 9}));
     EXPECT_EQ(t.region.ring().waiting(now), 6U);
     EXPECT_EQ(t.region.ring().torn(now), 4U);
     ASSERT_EQ(t.region.record(now, Made(50).event).status, PublishStatus::ok);
-    EXPECT_EQ(sessions_of(t.region.ring(), now).size(), 7U);
+    EXPECT_EQ(accounts_of(t.region.ring(), now).size(), 7U);
 }
 
 // Threads, for ThreadSanitizer: what the processes of shmem_crash_test do, in one address space.
@@ -376,7 +466,7 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
             const LaneRef lane = ring.find_lane(1 + p % kDatabases);
             for (std::uint64_t i = 0; i < each; i++) {
                 Made m(i, static_cast<std::int64_t>(1 + i % 50));
-                m.event.session = static_cast<std::int64_t>(p * each + i);
+                m.event.account = static_cast<std::int64_t>(p * each + i);
                 Published got;
                 for (int tries = 0; tries < 200; tries++) {
                     got = t.region.record(lane, m.event);
@@ -400,9 +490,9 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
             RingReader reader(ring, lane);
             StoredEvent e;
             while (reader.next(e) == ReadStatus::event) {
-                const auto who = static_cast<std::uint64_t>(e.event.session);
+                const auto who = static_cast<std::uint64_t>(e.event.account);
                 Made m(who % each, static_cast<std::int64_t>(1 + who % each % 50));
-                m.event.session = e.event.session;
+                m.event.account = e.event.account;
                 ASSERT_TRUE(same(e.event, m.event));
                 seen[who]++;
                 batch++;

@@ -59,7 +59,7 @@ inline std::string text_of(std::uint64_t n, std::size_t size) {
     return s;
 }
 
-// An event all of whose fields follow from n.
+// An event of a token all of whose fields follow from n, which is the account's number.
 struct Made {
     explicit Made(std::uint64_t n, std::int64_t token = 5) {
         scope = text_of(n, n % 97 == 0 ? kMaxScopeText : n % 23);
@@ -69,8 +69,7 @@ struct Made {
         event.status = n % 5 == 0 ? 403 : 200;
         event.generation = static_cast<std::int32_t>(n % 3);
         event.token = token;
-        event.session = static_cast<std::int64_t>(n);
-        event.account = static_cast<std::int64_t>(n * 3);
+        event.account = static_cast<std::int64_t>(n);
         event.at = static_cast<Micros>(1'000'000 + n);
         const std::uint8_t v4[4] = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
                                     static_cast<std::uint8_t>(n)};
@@ -88,15 +87,15 @@ inline bool same(const Event& a, const Event& b) {
            a.address == b.address && a.scope == b.scope && a.agent == b.agent;
 }
 
-// Everything a lane holds, read but not freed.
-inline std::vector<std::uint64_t> sessions_of(const Ring& ring, LaneRef lane, bool* in_progress = nullptr) {
+// The accounts of everything a lane holds, read but not freed.
+inline std::vector<std::uint64_t> accounts_of(const Ring& ring, LaneRef lane, bool* in_progress = nullptr) {
     std::vector<std::uint64_t> out;
     RingReader reader(ring, lane);
     StoredEvent e;
     for (;;) {
         const ReadStatus s = reader.next(e);
         if (s == ReadStatus::event)
-            out.push_back(static_cast<std::uint64_t>(e.event.session));
+            out.push_back(static_cast<std::uint64_t>(e.event.account));
         else if (s != ReadStatus::new_ring_id) {
             if (in_progress != nullptr) *in_progress = s == ReadStatus::in_progress;
             return out;
