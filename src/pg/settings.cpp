@@ -171,7 +171,8 @@ static void define_sizes() {
         nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
-        "It is a file in pg_stat_tmp of this size, allocated when the server starts. A use takes 64 bytes, and as "
+        "It is a file in pg_stat_tmp of this size, allocated when the server starts. A use takes 64 bytes, "
+        "and as "
         "much again for each 64 bytes of its user agent and scope.",
         &current.ring_size, 64, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }

@@ -19,7 +19,8 @@ namespace mirox::shmem {
 struct Hint {
     std::uint32_t buffer = 0;  // the server's number of it, from 1
     std::uint16_t item = 0;    // line pointer of the row, or of the first of its versions on the page; from 1
-    std::uint32_t offset = 0;  // of the row on the page, in bytes, rounded down to a cache line: what to fetch early
+    std::uint32_t offset =
+        0;  // of the row on the page, in bytes, rounded down to a cache line: what to fetch early
 };
 
 // A hint holds buffers below 2^28 (2 TB of 8 kB pages), items below 2^11 and offsets below 2^15 (pages of 32 kB). What is
@@ -46,7 +47,9 @@ class Hints {
         std::atomic<std::uint64_t> places[8];
     };
     static std::uint32_t sets_for(std::uint32_t digests) noexcept;
-    Set* set_of(std::uint64_t key) const noexcept { return sets_ + (static_cast<std::uint32_t>(key) & mask_); }
+    Set* set_of(std::uint64_t key) const noexcept {
+        return sets_ + (static_cast<std::uint32_t>(key) & mask_);
+    }
 
     Set* sets_ = nullptr;
     std::uint32_t mask_ = 0;

@@ -46,10 +46,10 @@ std::byte* aligned(void* at) {
 
 [[noreturn]] void not_preloaded() {
     MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("mirox_tokens must be loaded when the server starts"),
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        errmsg("mirox_tokens must be loaded when the server starts"),
         errdetail("It keeps rate limits in shared memory."),
-        errhint(
-            "Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+        errhint("Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
 }
 
 void request() {

@@ -50,7 +50,8 @@ bool take_slot(Relation heap) {
         }
         resting.heap = InvalidOid;
         if (resting.memory == nullptr)
-            resting.memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens row", ALLOCSET_SMALL_SIZES);
+            resting.memory =
+                AllocSetContextCreate(TopMemoryContext, "mirox_tokens row", ALLOCSET_SMALL_SIZES);
         MemoryContextReset(resting.memory);
         const MemoryContext before = MemoryContextSwitchTo(resting.memory);
         // Columns of its own: those of the cache are counted, and would have to be let go with the transaction.

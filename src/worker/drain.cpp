@@ -98,7 +98,8 @@ Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * 
                         CALLER_TYPES};
 
 Query put_open = {
-    "INSERT INTO mirox.usage_open (minute, first_token, last_token, callers, tokens, requests, first_at, last_at) "
+    "INSERT INTO mirox.usage_open (minute, first_token, last_token, callers, tokens, requests, first_at, "
+    "last_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     {Type::timestamptz, Type::int8, Type::int8, Type::int8_array, Type::int8_array, Type::int4_array,
      Type::timestamptz_array, Type::timestamptz_array}};
@@ -426,9 +427,9 @@ std::uint64_t write_uses(Batch& batch) {
     hash_seq_init(&scan, batch.uses);
     std::uint32_t n = 0;
     while (auto* use = static_cast<Use*>(hash_seq_search(&scan)))
-        uses[n++] = {use->key.minute, batch.caller_list[use->key.caller]->key.token,
+        uses[n++] = {use->key.minute,      batch.caller_list[use->key.caller]->key.token,
                      ids[use->key.caller], use->requests,
-                     use->first_at,   use->last_at};
+                     use->first_at,        use->last_at};
     qsort(uses, count, sizeof(Packed), compare_packed);
     Datum callers[kPacked], tokens[kPacked], requests[kPacked], firsts[kPacked], lasts[kPacked];
     for (std::uint32_t at = 0; at < count;) {

@@ -35,16 +35,20 @@ constexpr int kRowsAtOnce = 20000;
 
 // What is open moves to closed minutes, and is added to hours, days and tokens. Only the worker writes these, so a row that is
 // there is updated as it is (an INSERT ... ON CONFLICT DO UPDATE would lock it first, and log that), and the rest inserted.
-#define ADD_TO(TABLE, COLUMN)                                                                                  \
-    COLUMN "_had AS (UPDATE mirox." TABLE " u SET requests = u.requests + g.requests, "                        \
-           "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "               \
-           "FROM " COLUMN "s g WHERE u.caller_id = g.caller_id AND u." COLUMN " = g." COLUMN "), "             \
-    COLUMN "_new AS (INSERT INTO mirox." TABLE " (" COLUMN ", caller_id, requests, first_at, last_at) "        \
-           "SELECT " COLUMN ", caller_id, requests, first_at, last_at FROM " COLUMN "s "                       \
+#define ADD_TO(TABLE, COLUMN)                                                                             \
+    COLUMN "_had AS (UPDATE mirox." TABLE                                                                 \
+           " u SET requests = u.requests + g.requests, "                                                  \
+           "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "          \
+           "FROM " COLUMN "s g WHERE u.caller_id = g.caller_id AND u." COLUMN " = g." COLUMN "), " COLUMN \
+           "_new AS (INSERT INTO mirox." TABLE " (" COLUMN                                                \
+           ", caller_id, requests, first_at, last_at) "                                                   \
+           "SELECT " COLUMN ", caller_id, requests, first_at, last_at FROM " COLUMN                       \
+           "s "                                                                                           \
            "ON CONFLICT (caller_id, " COLUMN ") DO NOTHING), "
-#define BY(COLUMN, OF_MINUTE)                                                                                  \
-    COLUMN "s AS MATERIALIZED (SELECT " OF_MINUTE " AS " COLUMN ", caller_id, "                                \
-           "pg_catalog.sum(requests)::pg_catalog.int8 AS requests, pg_catalog.min(first_at) AS first_at, "     \
+#define BY(COLUMN, OF_MINUTE)                                                                              \
+    COLUMN "s AS MATERIALIZED (SELECT " OF_MINUTE " AS " COLUMN                                            \
+           ", caller_id, "                                                                                 \
+           "pg_catalog.sum(requests)::pg_catalog.int8 AS requests, pg_catalog.min(first_at) AS first_at, " \
            "pg_catalog.max(last_at) AS last_at FROM minutes GROUP BY 1, 2 ORDER BY 2, 1), "
 #define NEWER "WHEN u.last_used_at IS NULL OR g.last_used_at >= u.last_used_at THEN g."
 Query close_minutes = {

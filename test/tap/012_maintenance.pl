@@ -22,7 +22,7 @@ call($main, 'revoke_token', $session, $revoked->{token_id});
 my $spinning = issue($main, $session, 'spinning');
 
 # ---- maintenance under load ----------------------------------------------------------------------------------------------
-my @tables  = qw(account session token token_secret permission_group audit_log token_usage caller usage_open);
+my @tables  = qw(account session token token_secret permission_group audit_log token_usage caller usage_open usage_hour);
 my @indexes = map { $_->[0] } $main->rows(
 	"SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ANY (\$1::regclass[]) ORDER BY 1", [ map { "mirox.$_" } @tables ]);
 # Those that take a table whole deadlock with any transaction of several statements that comes back for it, so in the second
@@ -31,7 +31,7 @@ my @gentle = (
 	(map { "REINDEX INDEX CONCURRENTLY $_" } @indexes, @indexes),
 	(map { ("VACUUM mirox.$_", "ANALYZE mirox.$_", "ALTER TABLE mirox.$_ SET (fillfactor = 80)") } @tables),
 	'CHECKPOINT', 'DISCARD PLANS', 'SELECT pg_reload_conf()');
-my @strong = map { ("REINDEX TABLE mirox.$_", "VACUUM FULL mirox.$_", "CLUSTER mirox.$_ USING ${_}_pkey") } @tables;
+my @strong = map { ("REINDEX TABLE mirox.$_", "VACUUM FULL mirox.$_", $_ eq 'usage_open' ? () : "CLUSTER mirox.$_ USING ${_}_pkey") } @tables;
 my $keeper  = wire($node, name => 'keeper');
 my @loaders = map { wire($node, name => "load$_") } 1 .. 6;
 my @levels  = ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
