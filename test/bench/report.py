@@ -119,11 +119,12 @@ def main(results_path, docs):
         [[x["what"], ("≤ " if x["at_most"] else "≥ ") + f"{x['target']:g}", "not measured" if x["got"] is None else f"{x['got']:.2f}",
           "" if not x["spread"] or x["spread"][0] == x["spread"][1] else f"{x['spread'][0]:.2f} to {x['spread'][1]:.2f}",
           "yes" if x["reached"] else "no"] for x in r["must"]]), ""]
-    if r.get("row_against_pk_row"):
-        out += ["Five columns of `verify_token` against five columns of pk: " + "; ".join(
-            f"{c} client(s) {a:.2f} ({low:.2f} to {high:.2f})" for c, a, low, high in r["row_against_pk_row"]) + ".", ""]
+    if r.get("beside"):
+        out += ["### Beside these", "", table(["measure", "measured", "spread"], [
+            [what, f"{got:.2f}", "" if low == high else f"{low:.2f} to {high:.2f}"] for what, got, low, high in r["beside"]]), ""]
     for protocol in ("prepared", "simple"):
-        for group, title in (("checks", "Checks beside the limits"), ("peers", "Checks beside the peers"), ("manage", "Management")):
+        for group, title in (("checks", "Checks beside the limits"), ("peers", "Checks beside the peers"),
+                             ("slow", "Checks beside the peers, each flush 1 ms longer"), ("manage", "Management")):
             chosen = [x for x in r["runs"] if x["group"] == group and x["protocol"] == protocol]
             if not chosen:
                 continue
