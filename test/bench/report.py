@@ -124,7 +124,8 @@ def main(results_path, docs):
             [what, f"{got:.2f}", "" if low == high else f"{low:.2f} to {high:.2f}"] for what, got, low, high in r["beside"]]), ""]
     for protocol in ("prepared", "simple"):
         for group, title in (("checks", "Checks beside the limits"), ("peers", "Checks beside the peers"),
-                             ("slow", "Checks beside the peers, each flush 1 ms longer"), ("manage", "Management")):
+                             ("slow", "Checks beside the peers, each flush 1 ms longer"),
+                             ("requests", "A request whole: who is it, and ten of its rows"), ("manage", "Management")):
             chosen = [x for x in r["runs"] if x["group"] == group and x["protocol"] == protocol]
             if not chosen:
                 continue

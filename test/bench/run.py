@@ -38,8 +38,8 @@ class Server:
     def __init__(self, socket):
         self.socket = socket
 
-    def command(self, program, database, *more):
-        return [program, "-h", self.socket, "-U", "postgres", "-d", database, *more]
+    def command(self, program, database, *more, user="postgres"):
+        return [program, "-h", self.socket, "-U", user, "-d", database, *more]
 
     def script(self, database, text, quiet=True):
         """Runs psql on a text; its output, or the end of the run with psql's error."""
@@ -62,7 +62,8 @@ class Server:
 class Contender:
     """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
 
-    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=1):
+    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=1, user="postgres"):
+        self.user = user
         self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
         self.rows = rows  # which rows of the batch, of so many
         self.first = first  # the row that is sent before any was fetched
@@ -92,6 +93,14 @@ PEERS = [
     Contender("d", "(d) as (b), a write a minute at most", "SELECT * FROM bench.check_d(:S);", "batch"),
     Contender("e", "(e) bcrypt by pgcrypto, cost 10", "SELECT * FROM bench.check_e(:S);", "slow_batch"),
     Contender("f", "(f) JWT by pgcrypto's hmac, no look-up", "SELECT * FROM bench.check_f(:S);", "jwt_batch"),
+]
+NOTES = "SELECT count(*), max(id) FROM bench."
+REQUESTS = [
+    Contender("request", "authenticate, then ten rows of a protected table",
+              f"BEGIN;\nSELECT mirox.authenticate(:S);\n{NOTES}note;\nCOMMIT;", "header_batch", user="bench_app"),
+    Contender("request_by_hand", "(a), then ten rows by a WHERE, nothing recorded",
+              "BEGIN;\nSELECT coalesce(max(user_id), '-') AS u FROM bench.api_key WHERE key_hash = sha256(:S::text::bytea) AND revoked_at IS NULL "
+              f"AND expires_at > now() \\gset\n{NOTES}note_plain WHERE owner = :u;\nCOMMIT;", "batch", user="bench_app"),
 ]
 SLOW = [c for c in PEERS if c.key in ("verify", "verify_hot", "b", "b_hot", "c")]
 MANAGE = [
@@ -198,7 +207,7 @@ class Bench:
             old.unlink()
         command = self.server.command("pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients), "-j",
                                       str(min(clients, 2)), "-T", str(seconds), "-l", "--log-prefix", str(log),
-                                      "--sampling-rate", "0.2")
+                                      "--sampling-rate", "0.2", user=contender.user)
         for name, value in variables.items():
             command += ["-D", f"{name}={value}"]
         for path in files:
@@ -259,10 +268,17 @@ class Bench:
                     "tps": statistics.median(tps), "tps_rounds": tps, **middle})
 
     def settle(self, contender):
-        """After checks: the worker writes what waits now, or it would do so, and log it, while another contender is measured.
-        What it takes a check is measured by itself (worker_share)."""
+        """After checks: the worker writes what waits now, and moves on what minutes that have closed used, or it would do so, and log
+        it, while another contender is measured; by itself it does nothing meanwhile (quiet_worker). What it takes a check is
+        measured by itself (worker_share)."""
         if "mirox." in contender.sql and self.results.get("usage_recorded"):
             self.server.script(self.big, "SELECT mirox.flush();")
+
+    def quiet_worker(self, quiet):
+        """True: the worker works when it is asked to, or when the ring fills, alone."""
+        if self.results.get("usage_recorded"):
+            what = "SET mirox_tokens.flush_interval = '10min'" if quiet else "RESET mirox_tokens.flush_interval"
+            self.server.script("postgres", f"ALTER SYSTEM {what}; SELECT pg_reload_conf();")
 
     def ratio(self, a, b, clients, group="checks", protocol="prepared"):
         """Ratio of the medians, with the smallest and largest ratio of a round; None when either was not measured.
@@ -289,7 +305,7 @@ class Bench:
         for turn in range(rounds):
             for key, sql, count in wanted:
                 text.append(f"SELECT {cpu} AS before \\gset\n{sql} \\g /dev/null\nSELECT '{key}|' || {cpu} - :before;")
-                if recorded and key not in ("bare", "bare_key", "pk", "digest", "b", "c"):
+                if recorded and key not in ("bare", "bare_key", "pk", "digest", *PEER_LOOPS):
                     text.append("\\o /dev/null\nSELECT mirox.flush();\n\\o")
         times = {}
         for line in self.server.script(database, "\n".join(text)).splitlines():
@@ -380,7 +396,7 @@ class Bench:
         """A query on a protected table beside the WHERE that somebody would write by hand; in turns, in one session."""
         say(f"\n== protected tables of {rows:,} rows")
         self.server.script(self.big, f"""
-            CREATE ROLE bench_app;
+            CREATE ROLE bench_app LOGIN;
             SELECT mirox.grant_access('bench_app', 'gateway');
             GRANT USAGE ON SCHEMA bench TO bench_app;
             CREATE TABLE bench.document_plain (id bigint PRIMARY KEY, owner text NOT NULL, payload text NOT NULL);
@@ -393,7 +409,16 @@ class Bench:
             SELECT mirox.protect_table('bench.document', 'dashboards', 'owner');
             SELECT mirox.protect_table('bench.measure', 'dashboards');
             GRANT SELECT ON bench.document, bench.document_plain, bench.measure TO bench_app;
-            VACUUM (ANALYZE) bench.document; VACUUM (ANALYZE) bench.document_plain; VACUUM (ANALYZE) bench.measure;""")
+            VACUUM (ANALYZE) bench.document; VACUUM (ANALYZE) bench.document_plain; VACUUM (ANALYZE) bench.measure;
+            CREATE TABLE bench.note_plain (id bigint PRIMARY KEY, owner text NOT NULL, payload text NOT NULL);
+            INSERT INTO bench.note_plain SELECT i, 'user' || 1 + i % {self.options.accounts}, repeat('x', 60)
+                FROM generate_series(1, {10 * self.options.accounts}) i;
+            CREATE INDEX ON bench.note_plain (owner);
+            CREATE TABLE bench.note (LIKE bench.note_plain INCLUDING ALL);
+            INSERT INTO bench.note SELECT * FROM bench.note_plain ORDER BY id;
+            SELECT mirox.protect_table('bench.note', 'dashboards', 'owner');
+            GRANT SELECT ON bench.note, bench.note_plain, bench.batch, bench.header_batch, bench.api_key TO bench_app;
+            VACUUM (ANALYZE) bench.note; VACUUM (ANALYZE) bench.note_plain;""")
         each = max(1, self.options.size // self.options.accounts)
         token = next(n for n in range(16 * each + 1, 17 * each + 2) if n % 5 < 3)
         owner = f"user{(token - 1) // each + 1}"
@@ -467,7 +492,7 @@ def main():
     parser.add_argument("--size", type=int, default=1_000_000)
     parser.add_argument("--small", type=int, default=10_000)
     parser.add_argument("--accounts", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of the peers; of what is close to the limits, two more")
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--only", default=EVERYTHING)
@@ -513,8 +538,11 @@ def main():
         if not options.loaded:
             server.script(bench.big, f"CREATE UNLOGGED TABLE bench.header_batch AS SELECT n, {names} FROM bench.batch;"
                           "ALTER TABLE bench.header_batch ADD PRIMARY KEY (n); VACUUM ANALYZE bench.header_batch;")
+    bench.quiet_worker(True)
+    short = max(1, options.seconds // 2)
     if "checks" in only:
-        bench.group("checks", fast, clients, "prepared", options.rounds, options.seconds)
+        # These are close to one another: more rounds.
+        bench.group("checks", fast, clients, "prepared", options.rounds + (0 if options.quick else 2), options.seconds)
     if "simple" in only:
         bench.group("checks", [c for c in fast if c.key in ("select1", "pk", "verify", "verify_row")], clients, "simple",
                     options.rounds, 1)
@@ -526,17 +554,15 @@ def main():
         for database, tokens in ((bench.small, options.small), (bench.big, options.size)):
             more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
                     ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
-            if database == bench.big:  # fewer calls: they write
-                more += [(key, f"SELECT count(*) FROM (SELECT secret FROM bench.sample LIMIT {PEER_CALLS}) s, "
-                          f"LATERAL bench.check_{key}({arguments})", PEER_CALLS)
-                         for key, arguments in (("b", "secret"), ("c", "secret, '203.0.113.9', 'curl/8.4'"))]
+            if database == bench.big:
+                more += [(key, sql, count) for key, (count, sql) in PEER_LOOPS.items()]
             loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else max(3, options.rounds), tokens)
         wal = bench.wal_in_backend(bench.big)
         say(f"   WAL written by the checking backend: {wal:.3f} bytes a check")
         bench.results["wal_in_backend"] = wal
     if "peers" in only:
         before = sizes(server, bench.big)
-        bench.group("peers", PEERS, clients, "prepared", options.rounds, options.seconds)
+        bench.group("peers", PEERS, clients, "prepared", options.rounds, short)
         after = sizes(server, bench.big)
         say("   what they left behind (all rounds):                    row versions   dead rows      growth")
         for table, (written, dead, size) in after.items():
@@ -549,15 +575,18 @@ def main():
             say(f"     {table:40} {row['calls']:10,.0f} calls {row['written']:13,} {row['dead']:11,} {row['growth'] / 1e6:9.1f} MB")
         # A disk whose flush takes its time: the leader of each group of commits waits a millisecond before it.
         server.script("postgres", "ALTER SYSTEM SET commit_delay = 1000; ALTER SYSTEM SET commit_siblings = 0; SELECT pg_reload_conf();")
-        bench.group("slow", SLOW, [max(clients)], "prepared", options.rounds, options.seconds)
+        bench.group("slow", SLOW, [max(clients)], "prepared", options.rounds, short)
         server.script("postgres", "ALTER SYSTEM RESET commit_delay; ALTER SYSTEM RESET commit_siblings; SELECT pg_reload_conf();")
     share = over = None
     if "worker" in only and recorded:
+        bench.quiet_worker(False)
         share = bench.worker_share(4 if options.quick else 60)
+        bench.quiet_worker(True)
     if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 9)
+        bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds)
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, short)
 
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
@@ -565,7 +594,20 @@ def main():
     say(f"\nresults: {out / 'results.json'}")
 
 
-PEER_CALLS = 20_000
+# What the peers cost inside the backend: fewer calls than ours, since they write, or take long; all in one transaction, so that no
+# commit is in it.
+_SOME = "(SELECT secret FROM bench.sample LIMIT 20000) s"
+PEER_LOOPS = {
+    "a": (data.SAMPLE, "SELECT count((SELECT user_id FROM bench.api_key WHERE key_hash = sha256(s.secret::bytea) AND revoked_at IS NULL "
+          "AND expires_at > now())) FROM bench.sample s"),
+    "b": (20_000, f"SELECT count(*) FROM {_SOME}, LATERAL bench.check_b(secret)"),
+    "c": (20_000, f"SELECT count(*) FROM {_SOME}, LATERAL bench.check_c(secret, '203.0.113.9', 'curl/8.4')"),
+    "d": (20_000, f"SELECT count(*) FROM {_SOME}, LATERAL bench.check_d(secret)"),
+    "e": (16, "SELECT count(*) FROM (SELECT unnest(ARRAY[s0, s1, s2, s3, s4, s5, s6, s7]) AS secret FROM bench.slow_batch LIMIT 16) s, "
+          "LATERAL bench.check_e(secret)"),
+    "f": (1_000, "SELECT count(*) FROM (SELECT unnest(ARRAY[s0, s1, s2, s3]) AS secret FROM bench.jwt_batch LIMIT 1000) s, "
+          "LATERAL bench.check_f(secret)"),
+}
 EVERYTHING = "checks,simple,peers,manage,loops,worker,protected"
 PEER_TABLES = {"mirox.token_secret": "verify", "mirox.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
                "bench.api_log": "c", "bench.api_key_d": "d"}
@@ -623,10 +665,12 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         ("a flush of 1 ms more: against (b), random tokens", "verify", "b", "slow"),
         ("a flush of 1 ms more: against (b), one hot token", "verify_hot", "b_hot", "slow"),
         ("a flush of 1 ms more: against (c), random tokens", "verify", "c", "slow"))]
-    for key in ("b", "c"):
+    beside += [(f"authenticate and a protected table against (a) and a WHERE; {c} client(s)", bench.ratio("request", "request_by_hand", c, "requests"))
+               for c in clients]
+    for key in PEER_LOOPS:
         if big and key in big:
             got = big[key][0] / big["verify"][0]
-            beside.append((f"in the backend: ({key}), no commit, against verify_token", (got, got, got)))
+            beside.append((f"in the backend, times verify_token's: ({key}), no commit", (got, got, got)))
     say("\n== beside these")
     for what, got in beside:
         if got:
