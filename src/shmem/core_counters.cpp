@@ -110,6 +110,13 @@ void Counters::clear() noexcept {
     initialise(reinterpret_cast<std::byte*>(head_), n);
 }
 
+void Counters::prefetch(const TokenKey& key) const noexcept {
+    const std::uint32_t window = window_of(hash_of(key), head_->entries - 1);
+    __builtin_prefetch(&prints_[window]);
+    __builtin_prefetch(&prints_[window + kWindow / 2]);
+    __builtin_prefetch(&full_at_[window / kWindow]);
+}
+
 bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
                     std::uint64_t& guard) const noexcept {
     const std::uint32_t window = window_of(hash, head_->entries - 1);

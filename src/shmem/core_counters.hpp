@@ -108,6 +108,9 @@ class Counters {
     static Counters view(std::byte* at, std::uint32_t entries) noexcept;
     void clear() noexcept;  // exclusive, nobody else attached
 
+    // Has the memory that count() begins with fetched meanwhile.
+    void prefetch(const TokenKey& key) const noexcept;
+
     // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known
     // token.
     Counted count(const TokenKey& key, const Event& event, const Ring& ring) noexcept;

@@ -20,6 +20,10 @@ constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
 
 }  // namespace
 
+void expect_draw(std::int64_t account_id) {
+    limits().prefetch(MyDatabaseId, account_id);
+}
+
 core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
     Limits& words = limits();
     core::Decision decision = kRefused;

@@ -54,6 +54,10 @@ Address stored_address(const core::Address& client) {
 
 }  // namespace
 
+void expect_use(std::int64_t token_id, std::int32_t generation) {
+    if (Region& shared = region()) shared.counters().prefetch({MyDatabaseId, generation, token_id});
+}
+
 void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;

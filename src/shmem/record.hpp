@@ -23,6 +23,9 @@ struct Use {
     std::string_view scope;  // what was needed; empty: nothing
 };
 
+// Has the memory that recording a token's use begins with fetched meanwhile.
+void expect_use(std::int64_t token_id, std::int32_t generation);
+
 // Lock-free and without an ERROR; when the ring is full it waits 5 ms at most for the worker, then counts the event as dropped.
 void record_use(const Use& use);
 

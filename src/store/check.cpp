@@ -153,6 +153,8 @@ void begin_digest(const core::Digest& digest, const core::Address& client, Check
     out.token_id = row.token_id;
     out.account_id = row.account_id;
     out.generation = row.generation;
+    shmem::expect_draw(out.account_id);
+    shmem::expect_use(out.token_id, out.generation);
     out.rate_limit = row.rate_limit;
     out.burst = row.burst;
     out.expires_at = row.state == kOverlapping ? Min(row.ends_at, row.expires_at) : row.expires_at;
