@@ -192,6 +192,9 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
         .add_or_null(PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
         .add(detail.jsonb());
     pg::run(insert_row, args);
+    // Whoever was told that a token is revoked can rely on it: no crash takes back an act that was committed, whatever
+    // synchronous_commit says.
+    ForceSyncCommit();
     actor->last = {pg::settings().node_id, DatumGetInt64(pg::result_value(0, 1))};
     return actor->last;
 }

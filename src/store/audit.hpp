@@ -40,7 +40,8 @@ struct Subject {
     std::int64_t session_id;  // 0: the actor's
 };
 
-// Writes the row for the current actor (which must stand) and returns its key.
+// Writes the row for the current actor (which must stand) and returns its key. The transaction's commit will wait for the disk,
+// even with synchronous_commit off.
 AuditKey audit(const char* event, const Subject& subject, Detail& detail);
 
 }  // namespace mirox::store

@@ -11,7 +11,7 @@ use Time::HiRes qw(time);
 my $seed = $ENV{MIROX_SEED} // int(time);
 srand $seed;
 note "MIROX_SEED=$seed";
-my $node = new_node('maintenance', conf => "max_prepared_transactions = 5\nautovacuum_naptime = 1s\ndeadlock_timeout = 30s\n");
+my $node = new_node('maintenance', conf => "max_prepared_transactions = 5\nautovacuum_naptime = 1s\ndeadlock_timeout = 30s\nwal_writer_delay = 10s\n");
 my $main = wire($node);
 put_account($main, 'anna', ['*']);
 my $session = open_session($main, 'anna');
@@ -109,7 +109,8 @@ is($two->state('SELECT mirox.put_account($1, $2)', 'carl', ['reports']), '55P03'
 $two->rows('RESET lock_timeout');
 
 # ---- a crash ------------------------------------------------------------------------------------------------------------------
-$two->rows("SET synchronous_commit = on");
+# An act waits for the disk whatever the session says of others (and the WAL writer sleeps).
+$two->rows("SET synchronous_commit = off");
 put_account($two, 'dora', ['*']);
 my $dora = open_session($two, 'dora');
 my $late = issue($two, $dora, 'late');
