@@ -18,6 +18,7 @@ extern "C" {
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "utils/array.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 }
@@ -59,8 +60,8 @@ Query put_position = {
     {Type::int4, Type::int8, Type::oid, Type::int8}};
 
 Query select_agents = {
-    "SELECT g.n, a.agent_id FROM pg_catalog.unnest($1) WITH ORDINALITY g (agent, n) "
-    "JOIN mirox.agent a ON a.agent = g.agent COLLATE \"C\"",
+    "SELECT g.n, a.agent_id FROM pg_catalog.unnest($1) WITH ORDINALITY g (agent, n) CROSS JOIN LATERAL "
+    "(SELECT a.agent_id FROM mirox.agent a WHERE a.agent = g.agent COLLATE \"C\" OFFSET 0) a",
     {Type::text_array}};
 
 Query insert_agents = {
@@ -86,11 +87,11 @@ Query insert_agents = {
 
 Query select_callers = {
     "SELECT g.n, c.caller_id FROM " CALLER_ARRAYS " WITH ORDINALITY g (" CALLER_COLUMNS
-    ", n) JOIN mirox.caller c ON c.token_id = g.token_id AND c.generation = g.generation "
-    "AND c.session_id = g.session_id AND c.account_id = g.account_id AND c.agent_id = g.agent_id AND c.ip = "
-    "g.ip "
-    "AND c.status = g.status AND c.reason = g.reason COLLATE \"C\" AND c.scope = g.scope COLLATE \"C\" "
-    "AND c.location = g.location COLLATE \"C\"",
+    ", n) CROSS JOIN LATERAL (SELECT c.caller_id FROM mirox.caller c "
+    "WHERE c.token_id = g.token_id AND c.generation = g.generation "
+    "AND c.session_id = g.session_id AND c.account_id = g.account_id AND c.agent_id = g.agent_id "
+    "AND c.ip = g.ip AND c.status = g.status AND c.reason = g.reason COLLATE \"C\" "
+    "AND c.scope = g.scope COLLATE \"C\" AND c.location = g.location COLLATE \"C\" OFFSET 0) c",
     CALLER_TYPES};
 
 Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * FROM " CALLER_ARRAYS
@@ -504,6 +505,7 @@ void write_batch(void* state) {
     Region& region = shmem::region();
     store::Actor actor;
     store::enter(actor);
+    plan_by_keys();
     const std::uint64_t freed = region.ring().freed(step.lane);
     // Positions grow as long as the file lives, whatever ring id an event has; so the greatest one holds for all.
     const std::uint64_t stored = stored_position(region);
@@ -549,6 +551,11 @@ void write_batch(void* state) {
 }
 
 }  // namespace
+
+void plan_by_keys() {
+    for (const char* setting : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
+        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
 
 Datum stored_inet(const Address& address) {
     core::Address out = {};

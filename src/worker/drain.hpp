@@ -22,6 +22,14 @@ enum class Drained : std::uint8_t {
 Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble);
 Drained drain_strangers(pg::Trouble& trouble);
 
+// Until store::leave(): statements planned from now on find rows by an index, one after the other, and read no table whole. A
+// worker's plans are made when it starts, perhaps of tables that are empty then, and serve for as long as it lives; a plan that
+// reads a table, or what many rows have in common in an index, for each row of a batch would never end. Hence in these
+// statements LATERAL and OFFSET 0 (the batch's rows first), and conditions that the right index alone can serve:
+// (a, b) >= (x, y) AND (a, b) <= (x, y) where another index has b alone. (Of such a range the index is read from the row on to
+// the last one with this a, so b must be one that grows.)
+void plan_by_keys();
+
 // An address as an inet Datum; 0.0.0.0/0 for none.
 Datum stored_inet(const shmem::Address& address);
 

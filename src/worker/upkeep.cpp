@@ -15,7 +15,6 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "postmaster/interrupt.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 }
 
@@ -35,21 +34,27 @@ constexpr int kRowsAtOnce = 20000;
 
 // What is open moves to closed minutes, and is added to hours, days and tokens. Only the worker writes these, so a row that is
 // there is updated as it is (an INSERT ... ON CONFLICT DO UPDATE would lock it first, and log that), and the rest inserted.
-#define ADD_TO(TABLE, COLUMN)                                                                             \
-    COLUMN "_had AS (UPDATE mirox." TABLE                                                                 \
-           " u SET requests = u.requests + g.requests, "                                                  \
-           "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "          \
-           "FROM " COLUMN "s g WHERE u.caller_id = g.caller_id AND u." COLUMN " = g." COLUMN "), " COLUMN \
-           "_new AS (INSERT INTO mirox." TABLE " (" COLUMN                                                \
-           ", caller_id, requests, first_at, last_at) "                                                   \
-           "SELECT " COLUMN ", caller_id, requests, first_at, last_at FROM " COLUMN                       \
-           "s "                                                                                           \
-           "ON CONFLICT (caller_id, " COLUMN ") DO NOTHING), "
-#define BY(COLUMN, OF_MINUTE)                                                                              \
-    COLUMN "s AS MATERIALIZED (SELECT " OF_MINUTE " AS " COLUMN                                            \
-           ", caller_id, "                                                                                 \
-           "pg_catalog.sum(requests)::pg_catalog.int8 AS requests, pg_catalog.min(first_at) AS first_at, " \
-           "pg_catalog.max(last_at) AS last_at FROM minutes GROUP BY 1, 2 ORDER BY 2, 1), "
+//
+// Each row is found by its key for itself, and by no other index (see plan_by_keys()).
+#define BY(COLUMN, OF_MINUTE)                                                          \
+    COLUMN "s AS MATERIALIZED (SELECT " OF_MINUTE " AS " COLUMN                        \
+           ", caller_id, pg_catalog.sum(requests)::pg_catalog.int8 AS requests, "      \
+           "pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at " \
+           "FROM minutes GROUP BY 1, 2 ORDER BY 2, 1), "
+#define ADD_TO(TABLE, COLUMN)                                                                                \
+    COLUMN "_had AS (UPDATE mirox." TABLE                                                                    \
+           " u SET requests = u.requests + g.requests, "                                                     \
+           "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "             \
+           "FROM (SELECT n.*, h.at FROM " COLUMN                                                             \
+           "s n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM mirox." TABLE                                   \
+           " h WHERE (h.caller_id, h." COLUMN ") >= (n.caller_id, n." COLUMN ") AND (h.caller_id, h." COLUMN \
+           ") <= (n.caller_id, n." COLUMN                                                                    \
+           ")"                                                                                               \
+           " OFFSET 0) h) g "                                                                                \
+           "WHERE u.ctid = g.at), " COLUMN "_new AS (INSERT INTO mirox." TABLE " (" COLUMN                   \
+           ", caller_id, requests, first_at, last_at) SELECT " COLUMN                                        \
+           ", caller_id, requests, first_at, last_at FROM " COLUMN "s ON CONFLICT (caller_id, " COLUMN       \
+           ") DO NOTHING), "
 #define NEWER "WHEN u.last_used_at IS NULL OR g.last_used_at >= u.last_used_at THEN g."
 Query close_minutes = {
     "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
@@ -59,31 +64,46 @@ Query close_minutes = {
     "FROM gone o CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(o.callers)) i "
     "GROUP BY 1, 2, 3), "
     "kept AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
-    "SELECT minute, caller_id, requests, first_at, last_at, NULLIF(token_id, 0) FROM minutes ORDER BY first_at), "
+    "SELECT minute, caller_id, requests, first_at, last_at, NULLIF(token_id, 0) FROM minutes "
+    "ORDER BY first_at), "
+    // clang-format off
     BY("hour", "pg_catalog.date_trunc('hour', minute, 'UTC')") ADD_TO("usage_hour", "hour")
     BY("day", "pg_catalog.timezone('UTC', minute)::pg_catalog.date") ADD_TO("usage_day", "day")
+    // clang-format on
     "sums AS (SELECT c.token_id, c.generation, "
     "COALESCE(pg_catalog.sum(m.requests) FILTER (WHERE c.status < 400), 0)::pg_catalog.int8 AS uses, "
     "COALESCE(pg_catalog.sum(m.requests) FILTER (WHERE c.status >= 400), 0)::pg_catalog.int8 AS refusals, "
     "pg_catalog.max(m.last_at) FILTER (WHERE c.status < 400) AS last_used_at, "
     "pg_catalog.max(m.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at, "
-    "(pg_catalog.array_agg(m.caller_id ORDER BY m.last_at DESC) FILTER (WHERE c.status < 400))[1] AS last_caller "
-    "FROM minutes m JOIN mirox.caller c ON c.caller_id = m.caller_id WHERE m.token_id > 0 GROUP BY 1, 2), "
-    "tokens AS MATERIALIZED (SELECT s.*, NULLIF(c.ip, '0.0.0.0/0') AS last_ip, NULLIF(c.location, '') AS last_location, "
-    "a.browser AS last_browser, a.os AS last_os FROM sums s LEFT JOIN mirox.caller c ON c.caller_id = s.last_caller "
-    "LEFT JOIN mirox.agent a ON a.agent_id = c.agent_id ORDER BY s.token_id, s.generation), "
-    "token_had AS (UPDATE mirox.token_usage u SET uses = u.uses + g.uses, refusals = u.refusals + g.refusals, "
+    "(pg_catalog.array_agg(m.caller_id ORDER BY m.last_at DESC) FILTER (WHERE c.status < 400))[1] AS "
+    "last_caller "
+    "FROM minutes m CROSS JOIN LATERAL (SELECT c.token_id, c.generation, c.status FROM mirox.caller c "
+    "WHERE c.caller_id = m.caller_id OFFSET 0) c WHERE m.token_id > 0 GROUP BY 1, 2), "
+    "tokens AS MATERIALIZED (SELECT s.*, NULLIF(c.ip, '0.0.0.0/0') AS last_ip, "
+    "NULLIF(c.location, '') AS last_location, c.browser AS last_browser, c.os AS last_os "
+    "FROM sums s LEFT JOIN LATERAL (SELECT c.ip, c.location, a.browser, a.os FROM mirox.caller c "
+    "LEFT JOIN LATERAL (SELECT a.browser, a.os FROM mirox.agent a WHERE a.agent_id = c.agent_id OFFSET 0) a "
+    "ON true WHERE c.caller_id = s.last_caller OFFSET 0) c ON true ORDER BY s.token_id, s.generation), "
+    "token_had AS (UPDATE mirox.token_usage u SET uses = u.uses + g.uses, refusals = u.refusals + "
+    "g.refusals, "
     "last_used_at = GREATEST(u.last_used_at, g.last_used_at), "
     "last_refused_at = GREATEST(u.last_refused_at, g.last_refused_at), "
-    "last_ip = CASE " NEWER "last_ip ELSE u.last_ip END, "
-    "last_location = CASE " NEWER "last_location ELSE u.last_location END, "
-    "last_browser = CASE " NEWER "last_browser ELSE u.last_browser END, "
-    "last_os = CASE " NEWER "last_os ELSE u.last_os END "
-    "FROM tokens g WHERE u.token_id = g.token_id AND u.generation = g.generation) "
+    "last_ip = CASE " NEWER
+    "last_ip ELSE u.last_ip END, "
+    "last_location = CASE " NEWER
+    "last_location ELSE u.last_location END, "
+    "last_browser = CASE " NEWER
+    "last_browser ELSE u.last_browser END, "
+    "last_os = CASE " NEWER
+    "last_os ELSE u.last_os END "
+    "FROM (SELECT n.*, h.at FROM tokens n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM mirox.token_usage h "
+    "WHERE (h.token_id, h.generation) >= (n.token_id, n.generation) AND (h.token_id, h.generation) <= "
+    "(n.token_id, n.generation) "
+    "OFFSET 0) h) g WHERE u.ctid = g.at) "
     "INSERT INTO mirox.token_usage (token_id, generation, uses, refusals, last_used_at, last_refused_at, "
     "last_ip, last_location, last_browser, last_os) "
-    "SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, last_ip, last_location, last_browser, "
-    "last_os FROM tokens ON CONFLICT (token_id, generation) DO NOTHING",
+    "SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, last_ip, last_location, "
+    "last_browser, last_os FROM tokens ON CONFLICT (token_id, generation) DO NOTHING",
     {Type::timestamptz}};
 
 // Of the thresholds that a token has passed and was not told of, the nearest is told; all are noted.
@@ -180,10 +200,7 @@ void close_step(void* state) {
     if (!pg::catalog_present()) return;
     store::Actor actor;
     store::enter(actor);
-    // A row at a time by the tables' keys, whatever the planner believes of tables that grow all the time: it would now and then
-    // read the whole of one. Gone with the actor's other settings.
-    for (const char* setting : {"enable_hashjoin", "enable_mergejoin"})
-        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    plan_by_keys();
     pg::Args args;
     args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
     pg::run(close_minutes, args);

@@ -5,7 +5,7 @@ use warnings;
 use Mirox qw(new_node wire call put_account open_session issue rotate clean_log);
 use Test::More;
 
-my $node = new_node('open_minutes', conf => "\nmirox_tokens.flush_interval = 600s\nmirox_tokens.rate_burst = 100000\nmirox_tokens.rate_limit = 1000000\n");
+my $node = new_node('open_minutes', conf => "\nmirox_tokens.flush_interval = 600s\n");
 my $wire = wire($node);
 put_account($wire, 'anna', ['*']);
 put_account($wire, 'carl', ['parks']);
@@ -111,13 +111,29 @@ ok(close_minutes(), 'both generations close');
 is(shown(), $before, 'and all is shown as before');
 is($wire->value('SELECT string_agg(uses::text, $2 ORDER BY generation) FROM mirox.token_usage WHERE token_id = $1', $one->{token_id}, ' '), '14 1', 'each for itself');
 
-# ---- how much may be open --------------------------------------------------------------------------------------------------------
+# ---- how much may be open, by a worker that has seen nothing ---------------------------------------------------------------------
+# Its plans are made while the tables are empty, and known to be; they must serve when these are large.
+$node->safe_psql('postgres', 'CREATE DATABASE crowd');
+$node->safe_psql('crowd', 'CREATE EXTENSION mirox_tokens CASCADE; VACUUM (ANALYZE)');
+my $crowd = wire($node, dbname => 'crowd');
+put_account($crowd, 'anna', ['*']);
+my $busy = issue($crowd, open_session($crowd, 'anna'), 'busy');
+call($crowd, 'verify_token', $busy->{secret});
+call($crowd, 'flush');
 my $many = 100_001;
-is($wire->value("SELECT count(*) FILTER (WHERE (mirox.verify_token(\$1, NULL, 'agent ' || i)).status = 200) FROM generate_series(1, $many) i", $two->{secret}), $many, 'more callers than may be open');
-call($wire, 'flush');
-ok($node->poll_query_until('postgres', "SELECT sum(cardinality(callers)) IS NULL FROM mirox.usage_open"), 'are moved on before their minute is over');
-is($wire->value('SELECT uses FROM mirox.token_report WHERE token_id = $1', $two->{token_id}), 4 + $many, 'and counted once');
-is($wire->value("SELECT sum(requests) FROM mirox.usage_hourly WHERE user_agent LIKE 'agent %'"), $many, 'in the hours too');
+my $sum = 1;
+for (1 .. 3)
+{
+	is($crowd->value("SELECT count(*) FILTER (WHERE (mirox.verify_token(\$1, NULL, 'agent ' || i)).status = 200) FROM generate_series(1, $many) i", $busy->{secret}),
+		$many, 'more callers than may be open');
+	$sum += $many;
+	call($crowd, 'flush');
+	is($crowd->value('SELECT count(*) FROM mirox.usage_open'), 0, 'are moved on before their minute is over');
+	is($crowd->value('SELECT uses FROM mirox.token_report'), $sum, 'and counted once');
+	is($crowd->value('SELECT sum(requests) FROM mirox.usage_hourly'), $sum, 'in the hours too');
+}
+is($crowd->value('SELECT max(requests) FROM mirox.usage_daily'), 3, 'rows that were there have grown');
+$crowd->close;
 
 clean_log($node);
 $node->stop;
