@@ -31,7 +31,6 @@ socket=$WORK/socket
 as_user mkdir -p "$socket" "$WORK/out"
 mkdir -p "$WORK/programs"
 cp test/bench/*.py test/bench/*.sql "$WORK/programs/"
-g++ -O2 -std=c++20 -Isrc -o "$WORK/programs/awake" test/bench/awake.cpp
 if is_root; then chown -R postgres: "$WORK/programs"; fi
 revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 top=$PWD

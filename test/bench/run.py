@@ -7,10 +7,12 @@ pgbench; what a call costs inside the backend is the processor time of a loop ov
 /proc/self/schedstat) without the bare loop's. Results: OUT/results.json.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import statistics
@@ -62,11 +64,11 @@ class Server:
 class Contender:
     """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
 
-    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=1, user="postgres"):
+    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=0, user="postgres"):
         self.user = user
         self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
         self.rows = rows  # which rows of the batch, of so many
-        self.first = first  # the row that is sent before any was fetched
+        self.first = first  # 1 or 2: what is sent before any was fetched is of an odd or even row
 
 
 CHECK = "SELECT (mirox.verify_token(:S)).status;"
@@ -113,21 +115,29 @@ MANAGE = [
               "WITH u AS (UPDATE bench.bare SET revoked_at = now() WHERE id = :T RETURNING id) INSERT INTO bench.bare_audit "
               "(event, row_id) SELECT 'revoked', id FROM u;", "manage_batch"),
     Contender("rotate", "rotate_token", "SELECT secret FROM mirox.rotate_token(:S, :T);", "manage_batch",
-              rows="2 * random(1, {} / 2) - 1"),  # what is revoked can be rotated no more: each has half of the tokens
+              rows="2 * random(1, {} / 2) - 1", first=1),  # what is revoked can be rotated no more: each has half of the tokens
     Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch", rows="2 * random(1, {} / 2)", first=2),
 ]
 
 
-class Awake:
-    """While it lasts, no processor halts (awake.cpp says why)."""
+class OneProcessor:
+    """While it lasts, what is started of the server and of programs whose command it is put before shares one processor.
+
+    A client and its server take turns, and who waits lets its processor halt. On a virtual machine a halt and the wake-up cost
+    tens of microseconds, as much as a whole request, and some microseconds more or less decide which contender meets them: one
+    client on two processors measures the hypervisor. On one processor, which is never idle, each pays for its work alone."""
+
+    def __init__(self, server):
+        self.postmaster = int(server.value("postgres", "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)"))
 
     def __enter__(self):
-        self.running = [subprocess.Popen(["taskset", "-c", str(cpu), str(HERE / "awake")]) for cpu in sorted(os.sched_getaffinity(0))]
+        self.before = os.sched_getaffinity(self.postmaster)
+        self.one = max(self.before)
+        os.sched_setaffinity(self.postmaster, {self.one})
+        return ["taskset", "-c", str(self.one)]
 
     def __exit__(self, *_):
-        for process in self.running:
-            process.kill()
-            process.wait()
+        os.sched_setaffinity(self.postmaster, self.before)
 
 
 class Bench:
@@ -169,10 +179,10 @@ class Bench:
         self.server.script(database, "CHECKPOINT;")
 
     # ---- pgbench -----------------------------------------------------------------------------------------------
-    def values(self, table, quoted, n=1):
+    def values(self, database, table, quoted, n):
         """A batch of a table, for the variables' first values."""
         names = self.columns(table)
-        row = self.server.rows(self.big, f"SELECT {', '.join(names)} FROM bench.{table} WHERE n = {n}")[0]
+        row = self.server.rows(database, f"SELECT {', '.join(names)} FROM bench.{table} WHERE n = {n}")[0]
         return {name: f"'{v}'" if quoted and name.startswith("s") else v for name, v in zip(names, row)}
 
     @staticmethod
@@ -180,7 +190,7 @@ class Bench:
         names = [f"s{i}" for i in range(BATCH)]
         return names + [f"t{i}" for i in range(BATCH)] if table == "manage_batch" else names
 
-    def pgbench(self, contender, clients, protocol, seconds, database=None):
+    def pgbench(self, contender, clients, protocol, seconds, database=None, where=()):
         """One run. A client fetches a batch of values, then sends each once in a transaction of its own; the fetches are
         taken out of the time."""
         quoted = protocol == "simple"
@@ -191,13 +201,17 @@ class Bench:
             if quoted:
                 variables["s0"] = f"'{variables['s0']}'"
         elif table:
-            variables = self.values(table, quoted, contender.first)
+            # All clients begin with one row, another one each time: sessions of it would fill their accounts.
+            n = 1
+            if contender.batch:
+                count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{table}"))
+                n = random.randrange(contender.first or 1, count, 2 if contender.first else 1)
+            variables = self.values(database or self.big, table, quoted, n)
         for i in range(BATCH if contender.batch else 1):
             path = self.folder / f"{contender.key}{i}.sql"
             path.write_text(contender.setup + contender.sql.replace(":S", f":s{i}").replace(":T", f":t{i}") + "\n")
             files.append(str(path))
         if contender.batch:
-            count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{contender.batch}"))
             wanted = ", ".join(f"quote_literal({n}) AS {n}" if quoted and n[0] == "s" else n for n in self.columns(table))
             fetch = self.folder / "fetch.sql"
             fetch.write_text(f"\\set n {contender.rows.format(count)}\nSELECT {wanted} FROM bench.{contender.batch} WHERE n = :n \\gset\n")
@@ -205,9 +219,9 @@ class Bench:
         log = self.folder / "log"
         for old in self.folder.glob("log*"):
             old.unlink()
-        command = self.server.command("pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients), "-j",
+        command = [*where, *self.server.command("pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients), "-j",
                                       str(min(clients, 2)), "-T", str(seconds), "-l", "--log-prefix", str(log),
-                                      "--sampling-rate", "0.2", user=contender.user)
+                                      "--sampling-rate", "0.2", user=contender.user)]
         for name, value in variables.items():
             command += ["-D", f"{name}={value}"]
         for path in files:
@@ -250,8 +264,8 @@ class Bench:
             for turn in range(rounds):
                 for contender in contenders:
                     progress(f"   {clients} clients, round {turn + 1} of {rounds}: {contender.label}")
-                    with Awake():
-                        sample = self.pgbench(contender, clients, protocol, seconds)
+                    with OneProcessor(self.server) if clients == 1 else contextlib.nullcontext([]) as where:
+                        sample = self.pgbench(contender, clients, protocol, seconds, where=where)
                     self.settle(contender)
                     self.samples.setdefault((name, contender.key, clients, protocol), []).append(sample)
             progress("")
