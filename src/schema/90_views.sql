@@ -15,6 +15,12 @@ COMMENT ON FUNCTION mirox.places() IS 'Internal: how many tokens an account may 
 
 -- ---- tokens ------------------------------------------------------------------------------------------------------------
 
+-- Internal: what is open, unpacked before anything is sorted or gathered (hence OFFSET 0: the packed arrays are not carried along).
+CREATE VIEW mirox.open_all AS
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.open_use OFFSET 0;
+REVOKE ALL ON TABLE mirox.open_all FROM PUBLIC;
+COMMENT ON VIEW mirox.open_all IS 'Internal: use of open minutes by minute, caller and drain, all of it';
+
 -- Internal: what of a token's use its row in token_usage does not hold yet.
 CREATE VIEW mirox.open_token AS
     SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at,
@@ -26,7 +32,7 @@ CREATE VIEW mirox.open_token AS
                  pg_catalog.max(o.last_at) FILTER (WHERE c.status < 400) AS last_used_at,
                  pg_catalog.max(o.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at,
                  (pg_catalog.array_agg(o.caller_id ORDER BY o.last_at DESC) FILTER (WHERE c.status < 400))[1] AS last_caller
-          FROM mirox.open_use o JOIN mirox.caller c ON c.caller_id = o.caller_id
+          FROM mirox.open_all o JOIN mirox.caller c ON c.caller_id = o.caller_id
           WHERE o.token_id > 0
           GROUP BY c.token_id, c.generation) s
     LEFT JOIN mirox.caller c ON c.caller_id = s.last_caller
@@ -110,7 +116,7 @@ COMMENT ON VIEW mirox.unused_tokens IS
 CREATE VIEW mirox.open_minute AS
     SELECT minute, caller_id, pg_catalog.sum(requests)::bigint AS requests, pg_catalog.min(first_at) AS first_at,
            pg_catalog.max(last_at) AS last_at, token_id
-    FROM mirox.open_use GROUP BY minute, caller_id, token_id;
+    FROM mirox.open_all GROUP BY minute, caller_id, token_id;
 REVOKE ALL ON TABLE mirox.open_minute FROM PUBLIC;
 COMMENT ON VIEW mirox.open_minute IS 'Internal: use of open minutes by minute and caller';
 
@@ -138,55 +144,51 @@ CREATE VIEW mirox.caller_shown AS
 REVOKE ALL ON TABLE mirox.caller_shown FROM PUBLIC;
 COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
 
+-- What is open is added to the hours and days that are there, and stands beside them where there is none. Each half is joined to its
+-- callers by itself, so that a reader who asks for some of them reads no others.
 CREATE VIEW mirox.open_hour AS
     SELECT pg_catalog.date_trunc('hour', minute, 'UTC') AS hour, caller_id, pg_catalog.sum(requests)::bigint AS requests,
            pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-    FROM mirox.open_use GROUP BY 1, 2;
+    FROM mirox.open_all GROUP BY 1, 2;
 REVOKE ALL ON TABLE mirox.open_hour FROM PUBLIC;
 COMMENT ON VIEW mirox.open_hour IS 'Internal: use of open minutes by hour and caller';
 
-CREATE VIEW mirox.hour_use AS
-    SELECT u.hour, u.caller_id, u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
-           GREATEST(u.last_at, o.last_at) AS last_at
-    FROM mirox.usage_hour u LEFT JOIN mirox.open_hour o ON o.caller_id = u.caller_id AND o.hour = u.hour
-    UNION ALL
-    SELECT o.hour, o.caller_id, o.requests, o.first_at, o.last_at
-    FROM mirox.open_hour o
-    WHERE NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
-REVOKE ALL ON TABLE mirox.hour_use FROM PUBLIC;
-COMMENT ON VIEW mirox.hour_use IS 'Internal: use by hour and caller, open minutes included';
-
 CREATE VIEW mirox.usage_hourly AS
-    SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
-           u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.hour_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
-    WHERE c.token_id > 0;
+    SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
+           u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
+           GREATEST(u.last_at, o.last_at) AS last_at, c.user_agent, c.generation
+    FROM mirox.usage_hour u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    LEFT JOIN mirox.open_hour o ON o.caller_id = u.caller_id AND o.hour = u.hour
+    WHERE c.token_id > 0
+    UNION ALL
+    SELECT o.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
+           o.requests, o.first_at, o.last_at, c.user_agent, c.generation
+    FROM mirox.open_hour o JOIN mirox.caller_shown c ON c.caller_id = o.caller_id
+    WHERE c.token_id > 0
+      AND NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
 REVOKE ALL ON TABLE mirox.usage_hourly FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, place, agent, scope and outcome';
 
 CREATE VIEW mirox.open_day AS
     SELECT pg_catalog.timezone('UTC', minute)::date AS day, caller_id, pg_catalog.sum(requests)::bigint AS requests,
            pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-    FROM mirox.open_use GROUP BY 1, 2;
+    FROM mirox.open_all GROUP BY 1, 2;
 REVOKE ALL ON TABLE mirox.open_day FROM PUBLIC;
 COMMENT ON VIEW mirox.open_day IS 'Internal: use of open minutes by day and caller';
 
-CREATE VIEW mirox.day_use AS
-    SELECT u.day, u.caller_id, u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
-           GREATEST(u.last_at, o.last_at) AS last_at
-    FROM mirox.usage_day u LEFT JOIN mirox.open_day o ON o.caller_id = u.caller_id AND o.day = u.day
-    UNION ALL
-    SELECT o.day, o.caller_id, o.requests, o.first_at, o.last_at
-    FROM mirox.open_day o
-    WHERE NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
-REVOKE ALL ON TABLE mirox.day_use FROM PUBLIC;
-COMMENT ON VIEW mirox.day_use IS 'Internal: use by day and caller, open minutes included';
-
 CREATE VIEW mirox.usage_daily AS
-    SELECT u.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason, u.requests,
-           u.first_at, u.last_at, c.user_agent, c.generation
-    FROM mirox.day_use u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
-    WHERE c.token_id > 0;
+    SELECT u.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
+           u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
+           GREATEST(u.last_at, o.last_at) AS last_at, c.user_agent, c.generation
+    FROM mirox.usage_day u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
+    LEFT JOIN mirox.open_day o ON o.caller_id = u.caller_id AND o.day = u.day
+    WHERE c.token_id > 0
+    UNION ALL
+    SELECT o.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
+           o.requests, o.first_at, o.last_at, c.user_agent, c.generation
+    FROM mirox.open_day o JOIN mirox.caller_shown c ON c.caller_id = o.caller_id
+    WHERE c.token_id > 0
+      AND NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';
 
