@@ -55,9 +55,17 @@ sub warm
 	my ($wire, @tokens) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	answers($wire, @tokens);
-	my $before = lookups($wire);
-	my $said = answers($wire, @tokens) eq good(@tokens) ? 'good' : 'something else';
-	is($said . ', ' . (lookups($wire) - $before), 'good, 0', 'warmed up: all are good, and no index is read');
+	# Another connection may report only now what it read a moment ago; what is read each time shows each time.
+	my $found;
+	for (1 .. 5)
+	{
+		my $before = lookups($wire);
+		my $said = answers($wire, @tokens) eq good(@tokens) ? 'good' : 'something else';
+		$found = $said . ', ' . (lookups($wire) - $before);
+		last if $found eq 'good, 0';
+		sleep 1;
+	}
+	is($found, 'good, 0', 'warmed up: all are good, and no index is read');
 	return;
 }
 
