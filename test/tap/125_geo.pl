@@ -18,7 +18,15 @@ my $token = issue($wire, $session, 'token');
 my $chrome = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36';
 my $uses = 0;
 
-sub set { my ($name, $value) = @_; $node->append_conf('postgresql.conf', "mirox_tokens.$name = '$value'"); $node->reload; return; }
+# A backend that begins with the new value was forked after all others were told of it.
+sub set
+{
+	my ($name, $value) = @_;
+	$node->append_conf('postgresql.conf', "mirox_tokens.$name = '$value'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('mirox_tokens.$name') = '$value'") or die "$name is not set";
+	return;
+}
 
 # One use, drained; gives location, browser and system as the profile page shows them, and what stat says.
 sub use_it
