@@ -15,6 +15,23 @@ COMMENT ON FUNCTION mirox.places() IS 'Internal: how many tokens an account may 
 
 -- ---- tokens ------------------------------------------------------------------------------------------------------------
 
+-- Internal: a caller as reports show it.
+CREATE VIEW mirox.caller_shown AS
+    SELECT c.caller_id,
+           COALESCE(a.user_id, (SELECT l.user_id FROM mirox.audit_log l
+                                WHERE l.account_id = c.account_id AND l.event = 'account_deleted' LIMIT 1)) AS user_id,
+           c.token_id, c.session_id, c.generation,
+           CASE WHEN c.ip <> '0.0.0.0/0' THEN c.ip END AS ip,
+           CASE WHEN c.location <> '' THEN c.location END AS location,
+           g.browser, g.os, g.agent AS user_agent,
+           CASE WHEN c.scope <> '' THEN c.scope END AS scope,
+           c.status::integer AS status, c.reason
+    FROM mirox.caller c
+    LEFT JOIN mirox.account a ON a.account_id = c.account_id
+    LEFT JOIN mirox.agent g ON g.agent_id = c.agent_id;
+REVOKE ALL ON TABLE mirox.caller_shown FROM PUBLIC;
+COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
+
 -- Internal: what is open, unpacked before anything is sorted or gathered (hence OFFSET 0: the packed arrays are not carried along).
 CREATE VIEW mirox.open_all AS
     SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.open_use OFFSET 0;
@@ -23,9 +40,8 @@ COMMENT ON VIEW mirox.open_all IS 'Internal: use of open minutes by minute, call
 
 -- Internal: what of a token's use its row in token_usage does not hold yet.
 CREATE VIEW mirox.open_token AS
-    SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at,
-           CASE WHEN c.ip <> '0.0.0.0/0' THEN c.ip END AS last_ip,
-           CASE WHEN c.location <> '' THEN c.location END AS last_location, g.browser AS last_browser, g.os AS last_os
+    SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at, c.ip AS last_ip,
+           c.location AS last_location, c.browser AS last_browser, c.os AS last_os
     FROM (SELECT c.token_id, c.generation,
                  COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE c.status < 400), 0)::bigint AS uses,
                  COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE c.status >= 400), 0)::bigint AS refusals,
@@ -35,8 +51,7 @@ CREATE VIEW mirox.open_token AS
           FROM mirox.open_all o JOIN mirox.caller c ON c.caller_id = o.caller_id
           WHERE o.token_id > 0
           GROUP BY c.token_id, c.generation) s
-    LEFT JOIN mirox.caller c ON c.caller_id = s.last_caller
-    LEFT JOIN mirox.agent g ON g.agent_id = c.agent_id;
+    LEFT JOIN mirox.caller_shown c ON c.caller_id = s.last_caller;
 REVOKE ALL ON TABLE mirox.open_token FROM PUBLIC;
 COMMENT ON VIEW mirox.open_token IS 'Internal: use of tokens in minutes that are still open';
 
@@ -127,23 +142,6 @@ CREATE VIEW mirox.minute_use AS
 REVOKE ALL ON TABLE mirox.minute_use FROM PUBLIC;
 COMMENT ON VIEW mirox.minute_use IS 'Internal: use by minute and caller, open minutes included';
 
--- Internal: a caller as reports show it.
-CREATE VIEW mirox.caller_shown AS
-    SELECT c.caller_id,
-           COALESCE(a.user_id, (SELECT l.user_id FROM mirox.audit_log l
-                                WHERE l.account_id = c.account_id AND l.event = 'account_deleted' LIMIT 1)) AS user_id,
-           c.token_id, c.session_id, c.generation,
-           CASE WHEN c.ip <> '0.0.0.0/0' THEN c.ip END AS ip,
-           CASE WHEN c.location <> '' THEN c.location END AS location,
-           g.browser, g.os, g.agent AS user_agent,
-           CASE WHEN c.scope <> '' THEN c.scope END AS scope,
-           c.status::integer AS status, c.reason
-    FROM mirox.caller c
-    LEFT JOIN mirox.account a ON a.account_id = c.account_id
-    LEFT JOIN mirox.agent g ON g.agent_id = c.agent_id;
-REVOKE ALL ON TABLE mirox.caller_shown FROM PUBLIC;
-COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
-
 -- What is open is added to the hours and days that are there, and stands beside them where there is none. Each half is joined to its
 -- callers by itself, so that a reader who asks for some of them reads no others.
 CREATE VIEW mirox.open_hour AS
@@ -199,10 +197,7 @@ CREATE VIEW mirox.refusals AS
            c.user_id, COALESCE(e.network, c.ip) AS ip, COALESCE(e.location, c.location) AS location, c.user_agent, e.requests,
            CASE WHEN c.session_id > 0 THEN c.session_id END AS session_id, c.scope
     FROM (SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer AS status, NULL::text COLLATE "C" AS reason,
-                 NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox.usage_minute
-          UNION ALL
-          SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer, NULL::text COLLATE "C", NULL::inet,
-                 NULL::text COLLATE "C" FROM mirox.open_minute
+                 NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox.minute_use
           UNION ALL
           SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
           FROM mirox.stranger) e
@@ -229,11 +224,7 @@ CREATE VIEW mirox.audit_trail AS
           UNION ALL
           SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
                  NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
-          FROM mirox.usage_minute
-          UNION ALL
-          SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
-                 NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
-          FROM mirox.open_minute) e
+          FROM mirox.minute_use) e
     LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
 COMMENT ON VIEW mirox.audit_trail IS
@@ -241,9 +232,8 @@ COMMENT ON VIEW mirox.audit_trail IS
 
 CREATE VIEW mirox.account_report AS
     SELECT a.user_id, a.locked_at IS NOT NULL AS locked, n.tokens, n.tokens_expiring, n.tokens_expired,
-           GREATEST(mirox.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, o.last_used_at, p.last_used_at) AS last_used_at,
-           n.uses + COALESCE(o.uses, 0) + COALESCE(p.uses, 0) AS uses,
-           n.refusals + COALESCE(o.refusals, 0) + COALESCE(p.refusals, 0) AS refusals, a.permissions, a.created_at
+           GREATEST(mirox.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, p.last_used_at) AS last_used_at,
+           n.uses + COALESCE(p.uses, 0) AS uses, n.refusals + COALESCE(p.refusals, 0) AS refusals, a.permissions, a.created_at
     FROM mirox.account a
     CROSS JOIN LATERAL (
         SELECT pg_catalog.count(*) FILTER (WHERE t.revoked_at IS NULL)::integer AS tokens,
@@ -259,13 +249,10 @@ CREATE VIEW mirox.account_report AS
     LEFT JOIN (
         SELECT t.account_id, pg_catalog.max(q.last_used_at) AS last_used_at, pg_catalog.sum(q.uses)::bigint AS uses,
                pg_catalog.sum(q.refusals)::bigint AS refusals
-        FROM mirox.open_token q
-        JOIN mirox.token t ON t.token_id = q.token_id AND t.generation = q.generation
-        GROUP BY t.account_id) o ON o.account_id = a.account_id
-    LEFT JOIN (
-        SELECT t.account_id, pg_catalog.max(q.last_used_at) AS last_used_at, pg_catalog.sum(q.uses)::bigint AS uses,
-               pg_catalog.sum(q.refusals)::bigint AS refusals
-        FROM mirox.pending_uses((SELECT d."position" FROM mirox.drained d)) q
+        FROM (SELECT token_id, generation, uses, refusals, last_used_at FROM mirox.open_token
+              UNION ALL
+              SELECT token_id, generation, uses, refusals, last_used_at
+              FROM mirox.pending_uses((SELECT d."position" FROM mirox.drained d))) q
         JOIN mirox.token t ON t.token_id = q.token_id AND t.generation = q.generation
         GROUP BY t.account_id) p ON p.account_id = a.account_id;
 REVOKE ALL ON TABLE mirox.account_report FROM PUBLIC;

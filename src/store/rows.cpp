@@ -117,8 +117,7 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
         one.memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens look-up", ALLOCSET_SMALL_SIZES);
     MemoryContextReset(one.memory);
     const MemoryContext before = MemoryContextSwitchTo(one.memory);
-    // Columns of its own: those of the cache are counted, and would have to be let go with the transaction.
-    one.slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
+    one.slot = make_kept_slot(heap);
     one.scan = index_beginscan(heap, index, snapshot, 1, 0);
     MemoryContextSwitchTo(before);
     // The scan's own hold on the index; while it is used, ours is enough.
@@ -211,6 +210,10 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
 }
 
 }  // namespace
+
+TupleTableSlot* make_kept_slot(Relation heap) {
+    return MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
+}
 
 Snapshot newest_snapshot() {
     if (!IsParallelWorker()) CommandCounterIncrement();

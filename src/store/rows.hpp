@@ -43,6 +43,10 @@ struct Key {
     Datum value;
 };
 
+// A slot for the table's rows, in the current memory context, with columns of its own: those of the cache are counted, and would
+// have to be let go with the transaction.
+TupleTableSlot* make_kept_slot(Relation heap);
+
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
 

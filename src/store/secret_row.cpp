@@ -54,9 +54,7 @@ bool take_slot(Relation heap) {
                 AllocSetContextCreate(TopMemoryContext, "mirox_tokens row", ALLOCSET_SMALL_SIZES);
         MemoryContextReset(resting.memory);
         const MemoryContext before = MemoryContextSwitchTo(resting.memory);
-        // Columns of its own: those of the cache are counted, and would have to be let go with the transaction.
-        resting.slot =
-            MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
+        resting.slot = make_kept_slot(heap);
         MemoryContextSwitchTo(before);
         resting.heap = RelationGetRelid(heap);
         resting.in_use = false;

@@ -32,7 +32,8 @@ constexpr TimestampTz kStrangerMinutesKept = USECS_PER_DAY;
 // Rows a statement, so that a long overdue job comes in small transactions.
 constexpr int kRowsAtOnce = 20000;
 
-// What is open moves to closed minutes, and is added to hours, days and tokens. Only the worker writes these, so a row that is
+// What is open moves to closed minutes, and is added to hours, days and tokens. The view and the DELETE see the same rows: they are
+// of one statement, and nobody else writes there. Only the worker writes the other tables too, so a row that is
 // there is updated as it is (an INSERT ... ON CONFLICT DO UPDATE would lock it first, and log that), and the rest inserted.
 //
 // Each row is found by its key for itself, and by no other index (see plan_by_keys()).
@@ -57,15 +58,10 @@ constexpr int kRowsAtOnce = 20000;
            ") DO NOTHING), "
 #define NEWER "WHEN u.last_used_at IS NULL OR g.last_used_at >= u.last_used_at THEN g."
 Query close_minutes = {
-    "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1 RETURNING *), "
-    "minutes AS MATERIALIZED (SELECT o.minute, o.callers[i] AS caller_id, o.tokens[i] AS token_id, "
-    "pg_catalog.sum(o.requests[i])::pg_catalog.int8 AS requests, pg_catalog.min(o.first_at[i]) AS first_at, "
-    "pg_catalog.max(o.last_at[i]) AS last_at "
-    "FROM gone o CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(o.callers)) i "
-    "GROUP BY 1, 2, 3), "
+    "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1), "
+    "minutes AS MATERIALIZED (SELECT * FROM mirox.open_minute WHERE minute < $1), "
     "kept AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
-    "SELECT minute, caller_id, requests, first_at, last_at, NULLIF(token_id, 0) FROM minutes "
-    "ORDER BY first_at), "
+    "SELECT minute, caller_id, requests, first_at, last_at, token_id FROM minutes ORDER BY first_at), "
     // clang-format off
     BY("hour", "pg_catalog.date_trunc('hour', minute, 'UTC')") ADD_TO("usage_hour", "hour")
     BY("day", "pg_catalog.timezone('UTC', minute)::pg_catalog.date") ADD_TO("usage_day", "day")
