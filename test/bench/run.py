@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -41,7 +42,8 @@ class Server:
         self.socket = socket
 
     def command(self, program, database, *more, user="postgres"):
-        return [program, "-h", self.socket, "-U", user, "-d", database, *more]
+        # The database by its place: pgbench's -d is --debug, which writes lines for each statement.
+        return [program, "-h", self.socket, "-U", user, *more, database]
 
     def script(self, database, text, quiet=True):
         """Runs psql on a text; its output, or the end of the run with psql's error."""
@@ -120,26 +122,6 @@ MANAGE = [
 ]
 
 
-class OneProcessor:
-    """While it lasts, what is started of the server and of programs whose command it is put before shares one processor.
-
-    A client and its server take turns, and who waits lets its processor halt. On a virtual machine a halt and the wake-up cost
-    tens of microseconds, as much as a whole request, and some microseconds more or less decide which contender meets them: one
-    client on two processors measures the hypervisor. On one processor, which is never idle, each pays for its work alone."""
-
-    def __init__(self, server):
-        self.postmaster = int(server.value("postgres", "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)"))
-
-    def __enter__(self):
-        self.before = os.sched_getaffinity(self.postmaster)
-        self.one = max(self.before)
-        os.sched_setaffinity(self.postmaster, {self.one})
-        return ["taskset", "-c", str(self.one)]
-
-    def __exit__(self, *_):
-        os.sched_setaffinity(self.postmaster, self.before)
-
-
 class Bench:
     def __init__(self, server, options):
         self.server, self.options = server, options
@@ -190,7 +172,7 @@ class Bench:
         names = [f"s{i}" for i in range(BATCH)]
         return names + [f"t{i}" for i in range(BATCH)] if table == "manage_batch" else names
 
-    def pgbench(self, contender, clients, protocol, seconds, database=None, where=()):
+    def pgbench(self, contender, clients, protocol, seconds, database=None):
         """One run. A client fetches a batch of values, then sends each once in a transaction of its own; the fetches are
         taken out of the time."""
         quoted = protocol == "simple"
@@ -216,22 +198,30 @@ class Bench:
             fetch = self.folder / "fetch.sql"
             fetch.write_text(f"\\set n {contender.rows.format(count)}\nSELECT {wanted} FROM bench.{contender.batch} WHERE n = :n \\gset\n")
             files.append(str(fetch))
-        log = self.folder / "log"
         for old in self.folder.glob("log*"):
             old.unlink()
-        command = [*where, *self.server.command("pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients), "-j",
-                                      str(min(clients, 2)), "-T", str(seconds), "-l", "--log-prefix", str(log),
-                                      "--sampling-rate", "0.2", user=contender.user)]
-        for name, value in variables.items():
-            command += ["-D", f"{name}={value}"]
-        for path in files:
-            command += ["-f", path]
-        before = self.lsn()
-        done = subprocess.run(command, text=True, capture_output=True)
-        if done.returncode or "aborted" in done.stderr:
-            sys.exit(f"pgbench failed: {contender.label}\n{done.stderr[-2000:]}")
+        # Some clients for each processor, beside their servers.
+        processors = sorted(os.sched_getaffinity(0))[-clients:]
+        before, running = self.lsn(), []
+        for i, processor in enumerate(processors):
+            command = ["taskset", "-c", str(processor), *self.server.command(
+                "pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients // len(processors) + (i < clients % len(processors))),
+                "-T", str(seconds), "-l", "--log-prefix", str(self.folder / f"log{processor}"), "--sampling-rate", "0.2",
+                *(f"-D{name}={value}" for name, value in variables.items()), *(f"-f{path}" for path in files), user=contender.user)]
+            running.append(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                            env={**os.environ, "PGAPPNAME": f"bench on {processor}"}))
+        self.bring_together(clients, running)
+        tps = calls = 0
+        for program in running:
+            out, err = program.communicate()
+            if program.returncode or "aborted" in err:
+                sys.exit(f"pgbench failed: {contender.label}\n{err[-2000:]}")
+            if len(err) > 10_000:
+                sys.exit(f"pgbench writes instead of measuring: {contender.label}\n{err[:500]}")
+            tps += float(re.search(r"^tps = ([0-9.]+)", out, re.M).group(1))
+            calls += int(re.search(r"number of transactions actually processed: (\d+)", out).group(1))
         wal = self.lsn() - before
-        latencies, fetched, fetch_time, seen = [], 0, 0, 0
+        latencies, fetched, fetch_time = [], 0, 0
         for path in self.folder.glob("log*"):
             for line in path.read_text().splitlines():
                 fields = line.split()
@@ -240,8 +230,6 @@ class Bench:
                     fetch_time += int(fields[2])
                 else:
                     latencies.append(int(fields[2]))
-        tps = float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.M).group(1))
-        calls = int(re.search(r"number of transactions actually processed: (\d+)", done.stdout).group(1))
         share = len(latencies) / max(1, len(latencies) + fetched)
         elapsed = calls / tps
         if fetched:  # sampled: scale to all
@@ -254,6 +242,23 @@ class Bench:
 
         return {"tps": calls / elapsed, "p50_us": at(0.50), "p99_us": at(0.99), "wal_bytes": wal / max(1, calls), "calls": calls}
 
+    def bring_together(self, clients, running):
+        """Moves each server process to the processor of its client.
+
+        A client and its server take turns, and who waits lets its processor halt. On a virtual machine a halt and the wake-up by
+        another processor cost tens of microseconds, several times a request, and where the scheduler happens to put the two
+        decides how often: what is measured then is the hypervisor. On one processor, which is never idle, each pays for its
+        work alone."""
+        sql = "SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'bench on %'"
+        while True:
+            found = self.server.rows("postgres", sql)
+            if len(found) >= clients or any(program.poll() is not None for program in running):
+                break
+            time.sleep(0.01)
+        for pid, name in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(pid), {int(name.rpartition(" ")[2])})
+
     def lsn(self):
         return int(self.server.value("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
@@ -264,8 +269,7 @@ class Bench:
             for turn in range(rounds):
                 for contender in contenders:
                     progress(f"   {clients} clients, round {turn + 1} of {rounds}: {contender.label}")
-                    with OneProcessor(self.server) if clients == 1 else contextlib.nullcontext([]) as where:
-                        sample = self.pgbench(contender, clients, protocol, seconds, where=where)
+                    sample = self.pgbench(contender, clients, protocol, seconds)
                     self.settle(contender)
                     self.samples.setdefault((name, contender.key, clients, protocol), []).append(sample)
             progress("")
