@@ -1,4 +1,5 @@
 // The library's entry: what is set up when the server loads it.
+#include "api/function_scan.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
@@ -35,6 +36,7 @@ void set_up() {
     store::watch_transactions();
     store::watch_identity();
     worker::watch_presence();
+    api::watch_planner();
     if (preloaded) {
         shmem::request_region();
         worker::watch_commands();

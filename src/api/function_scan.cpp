@@ -1,0 +1,287 @@
+// A scan node for our functions that return one row, in FROM: `SELECT status, user_id FROM mirox.verify_token($1)`. The server's
+// own runs any function in FROM through a tuplestore, as if it could return a million rows; starting that takes longer than a
+// check. This one calls the function when its row is asked for, keeps that row for a rescan and takes the columns out that the
+// query names. The function is called as anywhere else, by an expression: EXECUTE is checked, and so is all that hangs on it.
+//
+// Everything else is left to the server's scan: a set, ORDINALITY, ROWS FROM, a whole row, a query that locks or changes rows
+// (which may have to show the row again to EvalPlanQual).
+//
+// Takes no locks.
+#include "api/function_scan.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/entry.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#endif
+#include "executor/executor.h"
+#include "executor/nodeCustom.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/typcache.h"
+}
+
+namespace mirox::api {
+namespace {
+
+constexpr char kName[] = "Mirox Function Scan";
+
+// ---- planning --------------------------------------------------------------------------------------------------------
+
+FuncExpr* our_call(const RangeTblEntry* entry) {
+    if (entry->rtekind != RTE_FUNCTION || entry->funcordinality || list_length(entry->functions) != 1)
+        return nullptr;
+    const auto* function = static_cast<RangeTblFunction*>(linitial(entry->functions));
+    if (function->funccolnames != NIL || !IsA(function->funcexpr, FuncExpr)) return nullptr;
+    auto* call = castNode(FuncExpr, function->funcexpr);
+    if (call->funcretset || get_typtype(call->funcresulttype) != TYPTYPE_COMPOSITE ||
+        !pg::catalog_present() || get_func_namespace(call->funcid) != pg::catalog_known().schema)
+        return nullptr;
+    return call;
+}
+
+bool wants_whole_row(const RelOptInfo* rel) {
+    Bitmapset* wanted = nullptr;
+    pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &wanted);
+    ListCell* cell;
+    foreach (cell, rel->baserestrictinfo)
+        pull_varattnos(reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause), rel->relid,
+                       &wanted);
+    const int first = bms_next_member(wanted, -1);
+    return first >= 0 && first + FirstLowInvalidHeapAttributeNumber <= 0;
+}
+
+Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List* clauses, List*);
+
+constinit CustomPathMethods path_methods = {kName, pg::guarded<plan>, nullptr};
+
+set_rel_pathlist_hook_type next_pathlist = nullptr;
+
+void add_our_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
+    if (next_pathlist != nullptr) next_pathlist(root, rel, index, entry);
+    const CmdType command = root->parse->commandType;
+    if (rel->reloptkind != RELOPT_BASEREL || (command != CMD_SELECT && command != CMD_INSERT) ||
+        root->rowMarks != NIL)
+        return;
+    FuncExpr* call = our_call(entry);
+    if (call == nullptr || wants_whole_row(rel)) return;
+    Path* servers = nullptr;
+    ListCell* cell;
+    foreach (cell, rel->pathlist)
+        if (static_cast<Path*>(lfirst(cell))->pathtype == T_FunctionScan)
+            servers = static_cast<Path*>(lfirst(cell));
+    if (servers == nullptr) return;
+    auto* ours = reinterpret_cast<CustomPath*>(newNode(sizeof(CustomPath), T_CustomPath));
+    ours->path = *servers;  // its costs, rows and parameters
+    ours->path.type = T_CustomPath;
+    ours->path.pathtype = T_CustomScan;
+    ours->flags = CUSTOMPATH_SUPPORT_PROJECTION | CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
+    ours->custom_private = list_make1(call);
+    ours->methods = &path_methods;
+    rel->pathlist = lappend(list_delete_ptr(rel->pathlist, servers), ours);
+}
+
+// ---- running ---------------------------------------------------------------------------------------------------------
+
+struct FunctionScan {
+    CustomScanState base;
+    ExprState* call;
+    HeapTupleHeader row;  // the function's answer, in the query's memory; null: it was NULL
+    Size room;            // that `row` has
+    bool known;           // what `row` is
+    int position;         // 0: before the row, 1: on it, 2: behind it
+};
+
+Node* create(CustomScan*);
+void begin(CustomScanState* node, EState* state, int);
+TupleTableSlot* next(CustomScanState* node);
+void end(CustomScanState*) {}
+void rescan(CustomScanState* node);
+void explain(CustomScanState* node, List* ancestors, ExplainState* out);
+
+constinit CustomScanMethods scan_methods = {kName, pg::guarded<create>};
+
+const CustomExecMethods& run_methods() {
+    static const CustomExecMethods methods = [] {
+        CustomExecMethods all = {};
+        all.CustomName = kName;
+        all.BeginCustomScan = pg::guarded<begin>;
+        all.ExecCustomScan = pg::guarded<next>;
+        all.EndCustomScan = pg::guarded<end>;
+        all.ReScanCustomScan = pg::guarded<rescan>;
+        all.ExplainCustomScan = pg::guarded<explain>;
+        return all;
+    }();
+    return methods;
+}
+
+// The row of the scan has the columns that the query names, in the order in which it wants them: where it wants nothing else, that
+// row is the result as it stands.
+Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List* clauses, List*) {
+    auto* scan = reinterpret_cast<CustomScan*>(newNode(sizeof(CustomScan), T_CustomScan));
+    scan->scan.plan.targetlist = targets;
+    scan->scan.plan.qual = extract_actual_clauses(clauses, false);
+    scan->scan.scanrelid = 0;  // there is no table to open
+    scan->flags = path->flags;
+    scan->custom_exprs = path->custom_private;
+    scan->methods = &scan_methods;
+    // A projection above puts targets of its own in place of ours: what they can be made of is the relation's.
+    List* variables = NIL;
+    for (List* const exprs : {targets, rel->reltarget->exprs, scan->scan.plan.qual})
+        variables = list_concat(variables, pull_var_clause(reinterpret_cast<Node*>(exprs),
+                                                           PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+                                                               PVC_RECURSE_PLACEHOLDERS));
+    Bitmapset* seen = nullptr;
+    ListCell* cell;
+    foreach (cell, variables) {
+        auto* variable = static_cast<Var*>(lfirst(cell));
+        if (variable->varno != static_cast<decltype(variable->varno)>(rel->relid) ||
+            variable->varlevelsup != 0 || bms_is_member(variable->varattno, seen))
+            continue;
+        if (variable->varattno <= 0)
+            elog(ERROR, "unexpected column %d of a function's row", variable->varattno);
+        seen = bms_add_member(seen, variable->varattno);
+        auto* copy = static_cast<Expr*>(copyObjectImpl(variable));
+        scan->custom_scan_tlist =
+            lappend(scan->custom_scan_tlist,
+                    makeTargetEntry(copy, static_cast<AttrNumber>(list_length(scan->custom_scan_tlist) + 1),
+                                    nullptr, false));
+    }
+    return &scan->scan.plan;
+}
+
+Node* create(CustomScan*) {
+    auto* node = reinterpret_cast<FunctionScan*>(newNode(sizeof(FunctionScan), T_CustomScanState));
+    node->base.methods = &run_methods();
+    return reinterpret_cast<Node*>(node);
+}
+
+void begin(CustomScanState* base, EState*, int) {
+    auto* node = reinterpret_cast<FunctionScan*>(base);
+    const auto* scan = castNode(CustomScan, base->ss.ps.plan);
+    node->call = ExecInitExpr(static_cast<Expr*>(linitial(scan->custom_exprs)), &base->ss.ps);
+}
+
+// Calls the function and keeps what it answers.
+void ask(FunctionScan* node, ExprContext* context) {
+    bool is_null;
+    const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
+    if (is_null) {
+        if (node->row != nullptr) pfree(node->row);
+        node->row = nullptr;
+    } else {
+        const HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
+        const Size size = HeapTupleHeaderGetDatumLength(row);
+        if (node->row == nullptr || size > node->room) {
+            if (node->row != nullptr) pfree(node->row);
+            node->row = nullptr;
+            node->row =
+                static_cast<HeapTupleHeader>(MemoryContextAlloc(node->base.ss.ps.state->es_query_cxt, size));
+            node->room = size;
+        }
+        memcpy(node->row, row, size);
+    }
+    node->known = true;
+}
+
+// The columns that the query names, out of the row, into the scan's slot.
+void show(FunctionScan* node, TupleTableSlot* slot) {
+    ExecClearTuple(slot);
+    if (node->row == nullptr) {
+        (void)ExecStoreAllNullTuple(slot);
+        return;
+    }
+    HeapTupleData row;
+    row.t_len = HeapTupleHeaderGetDatumLength(node->row);
+    ItemPointerSetInvalid(&row.t_self);
+    row.t_tableOid = InvalidOid;
+    row.t_data = node->row;
+    // Not pinned: nothing is called before it was used that could hear of a change.
+    const TupleDesc have = lookup_type_cache(HeapTupleHeaderGetTypeId(node->row), TYPECACHE_TUPDESC)->tupDesc;
+    const List* wanted = castNode(CustomScan, node->base.ss.ps.plan)->custom_scan_tlist;
+    int i = 0;
+    ListCell* cell;
+    foreach (cell, wanted) {
+        const auto* variable = castNode(Var, static_cast<TargetEntry*>(lfirst(cell))->expr);
+        const int number = variable->varattno;
+        if (have == nullptr || number > have->natts ||
+            (TupleDescAttr(have, number - 1)->atttypid != variable->vartype &&
+             !TupleDescAttr(have, number - 1)->attisdropped))
+            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH,
+                        errmsg("the row of a function is not what the query was planned for"),
+                        errdetail("Column %d is of another type, or is missing.", number),
+                        errhint("Run the query again, once the function's row type is changed no more."));
+        slot->tts_values[i] = heap_getattr(&row, number, have, &slot->tts_isnull[i]);
+        i++;
+    }
+    (void)ExecStoreVirtualTuple(slot);
+}
+
+TupleTableSlot* next(CustomScanState* base) {
+    auto* node = reinterpret_cast<FunctionScan*>(base);
+    PlanState& state = base->ss.ps;
+    ExprContext* context = state.ps_ExprContext;
+    ResetExprContext(context);
+    const bool forward = !ScanDirectionIsBackward(state.state->es_direction);
+    const int position = node->position + (forward ? 1 : -1);
+    node->position = Min(Max(position, 0), 2);
+    TupleTableSlot* const slot = base->ss.ss_ScanTupleSlot;
+    if (node->position != 1) {
+        TupleTableSlot* const empty =
+            state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot;
+        return ExecClearTuple(empty);
+    }
+    if (!node->known) ask(node, context);
+    show(node, slot);
+    context->ecxt_scantuple = slot;
+    if (state.qual != nullptr && !ExecQual(state.qual, context)) {
+        InstrCountFiltered1(node, 1);
+        node->position = forward ? 2 : 0;
+        return ExecClearTuple(state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot);
+    }
+    return state.ps_ProjInfo != nullptr ? ExecProject(state.ps_ProjInfo) : slot;
+}
+
+// The function is called again where what it is given may have changed, and only there.
+void rescan(CustomScanState* base) {
+    auto* node = reinterpret_cast<FunctionScan*>(base);
+    if (base->ss.ps.chgParam != nullptr) node->known = false;
+    node->position = 0;
+}
+
+void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
+    const auto* scan = castNode(CustomScan, base->ss.ps.plan);
+    auto* call = static_cast<Node*>(linitial(scan->custom_exprs));
+    if (!out->verbose) {
+        // By name alone, as the server does: what it is given may be a secret.
+        const Oid function = castNode(FuncExpr, call)->funcid;
+        ExplainPropertyText("Function", quote_qualified_identifier("mirox", get_func_name(function)), out);
+        return;
+    }
+    List* context = set_deparse_context_plan(out->deparse_cxt, base->ss.ps.plan, ancestors);
+    ExplainPropertyText("Function Call",
+                        deparse_expression(call, context, list_length(out->rtable) > 1, false), out);
+}
+
+}  // namespace
+
+void watch_planner() {
+    RegisterCustomScanMethods(&scan_methods);
+    next_pathlist = set_rel_pathlist_hook;
+    set_rel_pathlist_hook = pg::guarded<add_our_path>;
+}
+
+}  // namespace mirox::api

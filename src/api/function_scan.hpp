@@ -1,0 +1,11 @@
+// A scan node of our own for our functions in FROM (function_scan.cpp).
+#pragma once
+
+#include "pg/prelude.hpp"
+
+namespace mirox::api {
+
+// Called once from _PG_init.
+void watch_planner();
+
+}  // namespace mirox::api
