@@ -113,6 +113,25 @@ SELECT t.outcome(format('UPDATE mirox.token_secret SET token_id = 1 WHERE token_
        t.outcome(format('UPDATE mirox.token_secret SET account_id = -1 WHERE token_id = %s', :token_id));
 SELECT reason FROM mirox.verify_token(:'secret');
 
+-- A token has one secret in force, and one that overlaps it: those of its generation and of the generation before.
+SELECT token_id AS two, secret AS first FROM mirox.issue_token(:'session', 'two', 'full_access') \gset
+SELECT secret AS second FROM mirox.rotate_token(:'session', :two) \gset
+SELECT secret AS third FROM mirox.rotate_token(:'session', :two, '1 day') \gset
+SELECT generation, state, t.outcome(format('UPDATE mirox.token_secret SET state = ''c'' WHERE token_id = %s AND generation = %s', :two, generation)) AS current,
+       t.outcome(format('UPDATE mirox.token_secret SET state = ''o'' WHERE token_id = %s AND generation = %s', :two, generation)) AS overlapping
+FROM mirox.token_secret WHERE token_id = :two ORDER BY generation;
+SELECT generation, (SELECT reason FROM mirox.verify_token(s)) FROM (VALUES (1, :'first'), (2, :'second'), (3, :'third')) v (generation, s);
+SELECT generation, state, t.state(format($$INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, state, group_id, rate_limit, burst, locked, user_id, permissions)
+    VALUES (repeat('3', 64)::mirox.digest, %s, %s, now() + interval '1 day', %L, %L, 1, -1, -1, false, 'direct', '{parks}')$$, :two, :account_id, generation, state))
+FROM (VALUES (3, 'c'), (4, 'c'), (2, 'o'), (1, 'o'), (0, 'r'), (2, 'x'), (NULL, 'c')) v (generation, state);
+-- With no trigger to ask, a generation still has one secret.
+BEGIN;
+SET LOCAL session_replication_role = replica;
+SELECT generation, state, t.state(format($$INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, state, group_id, rate_limit, burst, locked, user_id, permissions)
+    VALUES (repeat('3', 64)::mirox.digest, %s, %s, %s, %s, %L, 1, -1, -1, false, 'direct', '{parks}')$$, :two, :account_id, ends, generation, state))
+FROM (VALUES (3, 'c', 'now()'), (3, 'r', 'now()'), (0, 'r', 'now()'), (7, 'x', 'now()'), (7, 'r', $$'infinity'$$)) v (generation, state, ends);
+ROLLBACK;
+
 -- ---- deleting an account --------------------------------------------------------------------------------------------
 SELECT pg_temp.mark();
 DELETE FROM mirox.account WHERE user_id = 'direct';

@@ -234,6 +234,14 @@ MIROX_FUNCTION(token_status) {
                                                                                           : "active");
 }
 
+MIROX_FUNCTION(ends) {
+    if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(0)))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("an expiration must be finite"),
+                    errdetail("Tokens, their secrets and web sessions end some day."),
+                    errhint("Give a date, such as now() + interval '30 days'."));
+    PG_RETURN_BOOL(true);
+}
+
 MIROX_FUNCTION(expiry_horizon) {
     return TimestampTzGetDatum(
         pg::add_in_utc(GetCurrentStatementStartTimestamp(), pg::settings().expiry_notice));

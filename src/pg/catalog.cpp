@@ -63,6 +63,7 @@ bool load(Catalog& out) {
         {&out.session_digest, "session_digest_key"},
         {&out.token, "token"},
         {&out.token_pkey, "token_pkey"},
+        {&out.token_place, "token_place"},
         {&out.token_secret, "token_secret"},
         {&out.token_secret_digest, "token_secret_lookup"},
         {&out.permission_group, "permission_group"},

@@ -13,7 +13,7 @@ struct Catalog {
     Oid digest_type, scopes_type, secret_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
-    Oid token, token_pkey;
+    Oid token, token_pkey, token_place;
     Oid token_secret, token_secret_digest;
     Oid permission_group, permission_group_pkey;
     Oid audit_log;

@@ -8,6 +8,46 @@
 --
 -- token_secret and session are read by C code at fixed offsets: their columns may be added to, never moved.
 
+-- What a column's value must be is said by domains, not by CHECK constraints: a domain's condition is read once a backend, a
+-- constraint's by each statement that writes a row, which costs as much as writing it. Both hold whatever is done to triggers.
+-- (An account's name keeps its CHECK: its trigger, which comes first, says it better, and accounts are seldom written.)
+CREATE DOMAIN mirox.requests_a_minute AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 0);
+CREATE DOMAIN mirox.burst AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
+CREATE FUNCTION mirox.ends(at timestamptz) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_ends' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION mirox.ends(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.ends(timestamptz) IS 'Internal: 22023 for an expiration that never comes';
+CREATE DOMAIN mirox.end_time AS timestamptz CHECK (mirox.ends(VALUE));
+CREATE DOMAIN mirox.place AS smallint CHECK (VALUE OPERATOR(pg_catalog.>=) 1 AND VALUE OPERATOR(pg_catalog.<=) 64);
+CREATE DOMAIN mirox.generation AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
+CREATE DOMAIN mirox.networks AS cidr[] CHECK (pg_catalog.cardinality(VALUE) OPERATOR(pg_catalog.>=) 1);
+CREATE DOMAIN mirox.token_format AS text COLLATE "C"
+    CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['opaque', 'jwt']));
+CREATE DOMAIN mirox.metadata AS jsonb CHECK (pg_catalog.jsonb_typeof(VALUE) OPERATOR(pg_catalog.=) 'object');
+CREATE DOMAIN mirox.secret_scheme AS "char" CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['s', 'h']::"char"[]));
+CREATE DOMAIN mirox.secret_state AS "char"
+    CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o', 'r', 'v']::"char"[]));
+REVOKE ALL ON DOMAIN mirox.requests_a_minute FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.burst FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.end_time FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.place FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.generation FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.networks FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.token_format FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.metadata FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.secret_scheme FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox.secret_state FROM PUBLIC;
+COMMENT ON DOMAIN mirox.requests_a_minute IS 'Internal: a rate limit';
+COMMENT ON DOMAIN mirox.burst IS 'Internal: how many requests a rate limit admits at once from idle';
+COMMENT ON DOMAIN mirox.end_time IS 'Internal: when something expires, never infinite';
+COMMENT ON DOMAIN mirox.place IS 'Internal: a token''s place in its owner''s list, 1 to 64';
+COMMENT ON DOMAIN mirox.generation IS 'Internal: how often a token was issued and rotated';
+COMMENT ON DOMAIN mirox.networks IS 'Internal: the networks a token may be used from, at least one';
+COMMENT ON DOMAIN mirox.token_format IS 'Internal: opaque or jwt';
+COMMENT ON DOMAIN mirox.metadata IS 'Internal: a JSON object of the application''s own';
+COMMENT ON DOMAIN mirox.secret_scheme IS 'Internal: how a digest was made';
+COMMENT ON DOMAIN mirox.secret_state IS 'Internal: c current, o overlapping, r rotated away, v revoked';
+
 CREATE SEQUENCE mirox.account_id_seq;
 CREATE SEQUENCE mirox.session_id_seq;
 CREATE SEQUENCE mirox.token_id_seq;
@@ -46,8 +86,8 @@ CREATE TABLE mirox.account (
         CHECK (pg_catalog.length(user_id) OPERATOR(pg_catalog.>=) 1
                AND pg_catalog.length(user_id) OPERATOR(pg_catalog.<=) 255),
     permissions mirox.scopes NOT NULL,
-    rate_limit integer CHECK (rate_limit OPERATOR(pg_catalog.>=) 0),
-    burst integer CHECK (burst OPERATOR(pg_catalog.>=) 1),
+    rate_limit mirox.requests_a_minute,
+    burst mirox.burst,
     locked_at timestamptz,
     lock_reason text,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -65,7 +105,7 @@ CREATE TABLE mirox.session (
     session_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.session_id_seq') PRIMARY KEY,
     account_id bigint NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    expires_at timestamptz NOT NULL CHECK (pg_catalog.isfinite(expires_at)),
+    expires_at mirox.end_time NOT NULL,
     closed_at timestamptz,
     client_ip inet,
     user_agent text,
@@ -93,23 +133,21 @@ COMMENT ON TABLE mirox.permission_group IS
 CREATE TABLE mirox.token (
     token_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.token_id_seq') PRIMARY KEY,
     account_id bigint NOT NULL,
-    place smallint NOT NULL
-        CHECK (place OPERATOR(pg_catalog.>=) 1 AND place OPERATOR(pg_catalog.<=) 64),
-    generation integer NOT NULL DEFAULT 1 CHECK (generation OPERATOR(pg_catalog.>=) 1),
+    place mirox.place NOT NULL,
+    generation mirox.generation NOT NULL DEFAULT 1,
     name text NOT NULL,
     group_id integer NOT NULL,
     permissions mirox.scopes,
-    allowed_ips cidr[] CHECK (pg_catalog.cardinality(allowed_ips) OPERATOR(pg_catalog.>=) 1),
-    format text COLLATE "C" NOT NULL DEFAULT 'opaque'
-        CHECK (format OPERATOR(pg_catalog.=) ANY (ARRAY['opaque', 'jwt'])),
+    allowed_ips mirox.networks,
+    format mirox.token_format NOT NULL DEFAULT 'opaque',
     hint text NOT NULL,
     lifetime interval NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     rotated_at timestamptz,
-    expires_at timestamptz NOT NULL CHECK (pg_catalog.isfinite(expires_at)),
+    expires_at mirox.end_time NOT NULL,
     revoked_at timestamptz,
     revoke_reason text,
-    metadata jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(metadata) OPERATOR(pg_catalog.=) 'object'),
+    metadata mirox.metadata NOT NULL DEFAULT '{}',
     audit_node integer,
     audit_id bigint
 ) WITH (fillfactor = 90);
@@ -129,16 +167,15 @@ CREATE TABLE mirox.token_secret (
     digest mirox.digest NOT NULL PRIMARY KEY,
     token_id bigint NOT NULL,
     account_id bigint NOT NULL,
-    expires_at timestamptz NOT NULL,
+    expires_at mirox.end_time NOT NULL,
     ends_at timestamptz NOT NULL DEFAULT 'infinity',
-    generation integer NOT NULL,
+    generation mirox.generation NOT NULL,
     group_id integer NOT NULL,
     rate_limit integer NOT NULL,
     burst integer NOT NULL,
     key_id smallint NOT NULL DEFAULT 0,
-    scheme "char" NOT NULL DEFAULT 's' CHECK (scheme OPERATOR(pg_catalog.=) ANY (ARRAY['s', 'h']::"char"[])),
-    state "char" NOT NULL DEFAULT 'c'
-        CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o', 'r', 'v']::"char"[])),
+    scheme mirox.secret_scheme NOT NULL DEFAULT 's',
+    state mirox.secret_state NOT NULL DEFAULT 'c',
     locked boolean NOT NULL,
     user_id text COLLATE "C" NOT NULL,
     permissions mirox.scopes NOT NULL,
@@ -149,9 +186,9 @@ CREATE TABLE mirox.token_secret (
 REVOKE ALL ON TABLE mirox.token_secret FROM PUBLIC;
 -- What a check looks up by: a page or two whatever the number of secrets, where the btree of the key takes three or four.
 CREATE INDEX token_secret_lookup ON mirox.token_secret USING hash (digest);
-CREATE INDEX token_secret_token ON mirox.token_secret (token_id);
-CREATE UNIQUE INDEX token_secret_current ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'c';
-CREATE UNIQUE INDEX token_secret_overlap ON mirox.token_secret (token_id) WHERE state OPERATOR(pg_catalog.=) 'o';
+-- A token's current secret is of its own generation, an overlapping one of the generation before: one of each at most. No index
+-- knows of the state, so that to rotate or revoke a secret changes its row alone (a HOT update), not an index.
+CREATE UNIQUE INDEX token_secret_token ON mirox.token_secret (token_id, generation);
 COMMENT ON TABLE mirox.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
 COMMENT ON COLUMN mirox.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';

@@ -74,6 +74,11 @@ void append_value(StringInfo out, Datum value, Oid type) {
             return;
         }
         default: {
+            const Oid base = getBaseType(type);
+            if (base != type) {
+                append_value(out, value, base);
+                return;
+            }
             Oid output;
             bool is_varlena;
             getTypeOutputInfo(type, &output, &is_varlena);

@@ -15,7 +15,7 @@ namespace mirox::store {
 namespace {
 
 namespace columns {
-constexpr int kId = 1, kName = 2, kPermissions = 3;
+constexpr int kId = 1, kName = 2, kPermissions = 3, kBuiltin = 5;
 }
 
 MemoryContext memory = nullptr;
@@ -56,6 +56,7 @@ void fill() {
         group.permissions = pg::scope_set(
             PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
         group.everything = group.permissions.covers_everything();
+        group.builtin = DatumGetBool(column(slot, columns::kBuiltin, &is_null));
         count++;
     }
     MemoryContextSwitchTo(before);

@@ -13,6 +13,7 @@ struct Group {
     std::string_view name;       // in the cache's memory: valid until the next look-up
     core::ScopeSet permissions;  // likewise
     bool everything;             // holds `*`
+    bool builtin;                // never changed nor dropped
     Datum name_text;             // the name as a text Datum
 };
 

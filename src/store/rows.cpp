@@ -66,7 +66,8 @@ Oid pg::Catalog::*which_index(Oid index) {
     using pg::Catalog;
     constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
                                      &Catalog::account_pkey,        &Catalog::account_user,
-                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey};
+                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey,
+                                     &Catalog::token_place};
     for (Oid Catalog::*const one : all)
         if (pg::catalog_known().*one == index) return one;
     return nullptr;
@@ -86,7 +87,7 @@ struct Kept {
     bool in_use;
     LocalTransactionId user;  // the transaction that uses it
 };
-constinit Kept kept[4] = {};  // one for each table that is read so
+constinit Kept kept[6] = {};  // one for each index that is read so
 constinit bool watching = false;
 
 LocalTransactionId this_transaction() {
@@ -170,7 +171,7 @@ void put_back(RowScan& scan) {
 }
 
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
-bool next_row(RowScan& scan, const Key& key) {
+bool read_on(RowScan& scan, const Key& key) {
     while (const ItemPointer at = index_getnext_tid(scan.scan, ForwardScanDirection)) {
         scan.root = *at;  // reading the row puts its own place there
         if (!index_fetch_heap(scan.scan, scan.slot)) continue;
@@ -197,14 +198,14 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
         scan.slot = table_slot_create(scan.heap, nullptr);
         scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, 1, 0);
         index_rescan(scan.scan, &keys, 1, nullptr, 0);
-        return next_row(scan, key);
+        return read_on(scan, key);
     }
     scan.slot = one->slot;
     scan.scan = one->scan;
     // What the index adds to its scan must live as long as the scan.
     const MemoryContext before = MemoryContextSwitchTo(one->memory);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
-    const bool found = next_row(scan, key);
+    const bool found = read_on(scan, key);
     MemoryContextSwitchTo(before);
     return found;
 }
@@ -222,6 +223,14 @@ Snapshot newest_snapshot() {
 
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
     return scan_for(scan, heap, index, key, AccessShareLock);
+}
+
+bool next_row(RowScan& scan, const Key& key) {
+    const MemoryContext before = CurrentMemoryContext;
+    if (scan.kept != nullptr) MemoryContextSwitchTo(static_cast<Kept*>(scan.kept)->memory);
+    const bool found = read_on(scan, key);
+    MemoryContextSwitchTo(before);
+    return found;
 }
 
 void close_scan(RowScan& scan) {

@@ -55,6 +55,9 @@ Snapshot newest_snapshot();
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key);
 void close_scan(RowScan& scan);
 
+// After open_scan() was true: whether another row has this key too, which the slot then holds.
+bool next_row(RowScan& scan, const Key& key);
+
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);

@@ -27,11 +27,6 @@ constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
-pg::Query select_places = {
-    "SELECT place, expires_at OPERATOR(pg_catalog.<=) $2 FROM mirox.token "
-    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL",
-    {Type::int8, Type::timestamptz}};
-
 pg::Query insert_token = {
     "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
     "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
@@ -42,30 +37,20 @@ pg::Query insert_token = {
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 pg::Query insert_secret = {
     "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, "
-    "rate_limit, burst, "
-    "key_id, scheme, locked, user_id, permissions, allowed_ips) "
-    "SELECT $2, t.token_id, t.account_id, t.expires_at, t.generation, t.group_id, COALESCE(a.rate_limit, "
-    "-1), "
-    "COALESCE(a.burst, -1), $3, $4, a.locked_at IS NOT NULL, a.user_id, "
-    "mirox.compile_permissions(a.permissions, t.permissions), t.allowed_ips "
-    "FROM mirox.token t JOIN mirox.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
-    "WHERE t.token_id OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::digest, Type::int2, Type::character}};
+    "rate_limit, burst, key_id, scheme, locked, user_id, permissions, allowed_ips) VALUES ($1, $2, $3, $4, "
+    "$5, $6, $7, $8, $9, $10, $11, $12, mirox.compile_permissions($13, $14), $15)",
+    {Type::digest, Type::int8, Type::int8, Type::timestamptz, Type::int4, Type::int4, Type::int4, Type::int4,
+     Type::int2, Type::character, Type::boolean, Type::text, Type::scopes, Type::scopes, Type::cidr_array}};
 
-pg::Query select_token = {
-    "SELECT name, group_id, place, lifetime, expires_at, revoked_at, created_at, format FROM mirox.token "
-    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND account_id OPERATOR(pg_catalog.=) $2",
-    {Type::int8, Type::int8}};
-
-pg::Query end_overlap = {
-    "UPDATE mirox.token_secret SET state = 'r', ends_at = LEAST(ends_at, $2) "
-    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'o'",
-    {Type::int8, Type::timestamptz}};
-
-pg::Query retire_current = {
-    "UPDATE mirox.token_secret SET state = $3, ends_at = LEAST(expires_at, $2) "
-    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'c'",
-    {Type::int8, Type::timestamptz, Type::character}};
+// The current secret, of the token's generation, and the overlapping one, of the generation before ($2).
+pg::Query retire_secrets = {
+    "UPDATE mirox.token_secret SET "
+    "state = CASE WHEN state OPERATOR(pg_catalog.=) 'c' THEN $3 ELSE 'r' END, "
+    "ends_at = CASE WHEN state OPERATOR(pg_catalog.=) 'c' THEN LEAST(expires_at, $4) ELSE LEAST(ends_at, $5) "
+    "END "
+    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND generation OPERATOR(pg_catalog.>=) $2 "
+    "AND state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
+    {Type::int8, Type::int4, Type::character, Type::timestamptz, Type::timestamptz}};
 
 pg::Query rotate_row = {
     "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = "
@@ -196,26 +181,78 @@ void check_metadata(Datum metadata) {
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
 
-void store_secret(std::int64_t token_id, const NewSecret& secret) {
-    pg::Args args;
-    args.int8(token_id)
-        .add(PointerGetDatum(secret.digest.data()))
-        .add(Int16GetDatum(secret.key_id))
-        .add(CharGetDatum(secret.scheme));
-    if (pg::run(insert_secret, args) != 1)
-        elog(ERROR, "token " INT64_FORMAT " vanished under its account's lock", token_id);
+// A token of the account whose row is locked; the Datums are copies, 0 where there is none.
+struct OwnToken {
+    std::int64_t token_id;
+    std::int32_t generation;
+    std::int32_t group_id;
+    TimestampTz expires_at;
+    Datum permissions;  // mirox.scopes
+    Datum allowed_ips;  // cidr[]
+    Name name;
+    std::int32_t place;
+    Interval lifetime;
+    TimestampTz created_at;
+    bool jwt;
+    bool revoked;
+    TimestampTz revoked_at;
+};
+
+// P0002 when the account has no such token.
+void read_own(const Actor& actor, std::int64_t token_id, OwnToken& out) {
+    using namespace token_column;
+    const pg::Catalog& catalog = pg::catalog();
+    RowScan scan;
+    bool is_null;
+    const bool found =
+        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
+        DatumGetInt64(column(scan.slot, kAccountId, &is_null)) == actor.account.account_id;
+    if (!found) {
+        close_scan(scan);
+        no_such_token();
+    }
+    const auto copy = [&](int number) {
+        const Datum value = column(scan.slot, number, &is_null);
+        return is_null ? 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+    };
+    out.token_id = token_id;
+    out.generation = DatumGetInt32(column(scan.slot, kGeneration, &is_null));
+    out.group_id = DatumGetInt32(column(scan.slot, kGroupId, &is_null));
+    out.expires_at = DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null));
+    out.permissions = copy(kPermissions);
+    out.allowed_ips = copy(kAllowedIps);
+    const std::string_view name = pg::text_view(copy(kName));
+    if (name.size() > sizeof(out.name.text)) elog(ERROR, "a token name of %zu bytes", name.size());
+    memcpy(out.name.text, name.data(), name.size());
+    out.name.size = name.size();
+    out.place = DatumGetInt16(column(scan.slot, kPlace, &is_null));
+    out.lifetime = *DatumGetIntervalP(column(scan.slot, kLifetime, &is_null));
+    out.created_at = DatumGetTimestampTz(column(scan.slot, kCreatedAt, &is_null));
+    out.jwt = pg::text_view(copy(kFormat)) == "jwt";
+    out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
+    out.revoked = !is_null;
+    close_scan(scan);
 }
 
-// The account's token becomes the last result (select_token's columns); P0002 when the account has none such. True when it was
-// revoked, with the instant.
-bool select_own(const Actor& actor, std::int64_t token_id, TimestampTz& revoked_at) {
-    pg::Args which;
-    which.int8(token_id).int8(actor.account.account_id);
-    if (pg::run(select_token, which) == 0) no_such_token();
-    bool is_null;
-    const Datum at = pg::result(0, 6, &is_null);
-    if (!is_null) revoked_at = DatumGetTimestampTz(at);
-    return !is_null;
+void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& secret) {
+    const Account& owner = actor.account;
+    pg::Args args;
+    args.add(PointerGetDatum(secret.digest.data()))
+        .int8(token.token_id)
+        .int8(owner.account_id)
+        .add(TimestampTzGetDatum(token.expires_at))
+        .int4(token.generation)
+        .int4(token.group_id)
+        .int4(owner.rate_limit)
+        .int4(owner.burst)
+        .add(Int16GetDatum(secret.key_id))
+        .add(CharGetDatum(secret.scheme))
+        .add(BoolGetDatum(owner.locked))
+        .add(PointerGetDatum(owner.user_id))
+        .add(owner.permissions)
+        .add_or_null(token.permissions, token.permissions != 0)
+        .add_or_null(token.allowed_ips, token.allowed_ips != 0);
+    pg::run(insert_secret, args);
 }
 
 }  // namespace
@@ -273,15 +310,21 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
 }
 
 Places places_of(std::int64_t account_id) {
-    pg::Args args;
-    args.int8(account_id).add(TimestampTzGetDatum(GetCurrentTimestamp()));
-    const std::uint64_t rows = pg::run(select_places, args);
+    using namespace token_column;
+    // The index holds what is not revoked.
+    const pg::Catalog& catalog = pg::catalog();
+    const Key key = {Key::Kind::int8, Int64GetDatum(account_id)};
+    const TimestampTz now = GetCurrentTimestamp();
     Places places = {};
-    for (std::uint64_t i = 0; i < rows; i++) {
-        places.taken |= std::uint64_t{1} << (DatumGetInt16(pg::result_value(i, 1)) - 1);
+    RowScan scan;
+    for (bool found = open_scan(scan, catalog.token, catalog.token_place, key); found;
+         found = next_row(scan, key)) {
+        bool is_null;
+        places.taken |= std::uint64_t{1} << (DatumGetInt16(column(scan.slot, kPlace, &is_null)) - 1);
         places.held++;
-        if (DatumGetBool(pg::result_value(i, 2))) places.expired++;
+        if (DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null)) <= now) places.expired++;
     }
+    close_scan(scan);
     return places;
 }
 
@@ -342,7 +385,14 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .text(request.jwt ? "jwt" : "opaque");
     pg::run(insert_token, args);
     out.token_id = DatumGetInt64(pg::result_value(0, 1));
-    store_secret(out.token_id, out.secret);
+    OwnToken token = {};
+    token.token_id = out.token_id;
+    token.generation = 1;
+    token.group_id = out.group_id;
+    token.expires_at = out.expires_at;
+    token.permissions = permissions;
+    token.allowed_ips = allowed_ips;
+    store_secret(actor, token, out.secret);
 }
 
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
@@ -350,24 +400,21 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
                     errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
-    TimestampTz revoked_at;
-    if (select_own(actor, token_id, revoked_at)) no_such_token();
-    const std::string_view name = pg::text_view(pg::result_value(0, 1));
-    memcpy(out.name.text, name.data(), name.size());
-    out.name.size = name.size();
-    out.group_id = DatumGetInt32(pg::result_value(0, 2));
-    out.place = DatumGetInt16(pg::result_value(0, 3));
-    const Interval lifetime = *DatumGetIntervalP(pg::result_value(0, 4));
-    out.created_at = DatumGetTimestampTz(pg::result_value(0, 7));
-    const bool jwt = pg::text_view(pg::result_value(0, 8)) == "jwt";
+    OwnToken token;
+    read_own(actor, token_id, token);
+    if (token.revoked) no_such_token();
+    out.name = token.name;
+    out.group_id = token.group_id;
+    out.place = token.place;
+    out.created_at = token.created_at;
 
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
-    out.expires_at = pg::add_in_utc(now, lifetime);
+    out.expires_at = pg::add_in_utc(now, token.lifetime);
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest) out.expires_at = latest;
     out.token_id = token_id;
-    if (jwt) {
+    if (token.jwt) {
         const Group* group = group_by_id(out.group_id);
         if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
         out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
@@ -382,22 +429,24 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(TimestampTzGetDatum(out.expires_at))
         .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
     pg::run(rotate_row, row);
-    pg::Args end;
-    end.int8(token_id).add(TimestampTzGetDatum(now));
-    pg::run(end_overlap, end);
     const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
     pg::Args retire;
     retire.int8(token_id)
+        .int4(token.generation - 1)
+        .add(CharGetDatum(overlapping ? kOverlapping : kRetired))
         .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
-        .add(CharGetDatum(overlapping ? kOverlapping : kRetired));
-    pg::run(retire_current, retire);
-    store_secret(token_id, out.secret);
+        .add(TimestampTzGetDatum(now));
+    pg::run(retire_secrets, retire);
+    token.generation++;
+    token.expires_at = out.expires_at;
+    store_secret(actor, token, out.secret);
 }
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {
     check_reason(reason);
-    TimestampTz revoked_at;
-    if (select_own(actor, token_id, revoked_at)) return revoked_at;
+    OwnToken token;
+    read_own(actor, token_id, token);
+    if (token.revoked) return token.revoked_at;
     const TimestampTz now = GetCurrentTimestamp();
     pg::Args args;
     args.int8(token_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
@@ -417,9 +466,10 @@ int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expi
 
 void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out) {
     normalise_name(name, out);
-    TimestampTz revoked_at;
-    if (select_own(actor, token_id, revoked_at)) no_such_token();
-    if (pg::text_view(pg::result_value(0, 1)) == out.view()) return;
+    OwnToken token;
+    read_own(actor, token_id, token);
+    if (token.revoked) no_such_token();
+    if (token.name.view() == out.view()) return;
     pg::Args args;
     args.int8(token_id).text(out.view());
     pg::run(rename_row, args);

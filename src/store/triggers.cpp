@@ -191,6 +191,7 @@ Query update_secrets_of = {
     "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND "
     "t.revoked_at IS NULL "
     "AND s.token_id OPERATOR(pg_catalog.=) t.token_id "
+    "AND s.generation OPERATOR(pg_catalog.>=) (t.generation OPERATOR(pg_catalog.-) 1) "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 
@@ -346,11 +347,14 @@ Query update_secrets = {
     "FROM mirox.token t, mirox.account a "
     "WHERE t.token_id OPERATOR(pg_catalog.=) $1 AND a.account_id OPERATOR(pg_catalog.=) t.account_id "
     "AND s.token_id OPERATOR(pg_catalog.=) $1 "
+    "AND s.generation OPERATOR(pg_catalog.>=) (t.generation OPERATOR(pg_catalog.-) 1) "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 
 // The group stays while we refer to it; a change of its permissions need not wait for us, nor we for it.
 void hold_group(std::int32_t group_id) {
+    const Group* group = group_by_id(group_id);
+    if (group != nullptr && group->builtin) return;  // goes nowhere, and all would lock this one row
     RowScan scan;
     const bool there = open_locked(scan, pg::catalog().permission_group, pg::catalog().permission_group_pkey,
                                    {Key::Kind::int4, Int32GetDatum(group_id)}, LockTupleKeyShare);
@@ -386,7 +390,7 @@ MIROX_FUNCTION(token_guard) {
     Account account;
     if (!with_account(act, account_id, account) && !change.deleted) no_such_account(account_id);
 
-    // What the functions have checked already holds for direct DML as well.
+    // What the functions have checked already, under the account's lock, holds for direct DML as well.
     Name name = {};
     int place = 0;
     if (change.updated) {
@@ -397,7 +401,7 @@ MIROX_FUNCTION(token_guard) {
         if (act.direct) refuse_move(change, kGeneration);
     }
     const bool live = change.after != nullptr && get(change.after, change, kRevokedAt).is_null;
-    if (change.inserted || (change.updated && differs(change, kName))) {
+    if (act.direct && (change.inserted || (change.updated && differs(change, kName)))) {
         const Value given = get(change.after, change, kName);
         normalise_name(given.is_null ? std::string_view{} : pg::text_view(given.datum), name);
     }
@@ -409,7 +413,7 @@ MIROX_FUNCTION(token_guard) {
         const Value group = get(change.after, change, kGroupId);
         if (!group.is_null) hold_group(DatumGetInt32(group.datum));
     }
-    if (live && (change.inserted || differs(change, kPlace))) {
+    if (act.direct && live && (change.inserted || differs(change, kPlace))) {
         const Places places = places_of(account_id);
         const Value given = get(change.after, change, kPlace);
         // The cap counts whatever place is named.
@@ -477,8 +481,8 @@ MIROX_FUNCTION(token_follow) {
 }
 
 namespace {
-Query select_revoked = {
-    "SELECT revoked_at IS NOT NULL FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1 "
+Query select_state = {
+    "SELECT revoked_at IS NOT NULL, generation FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1 "
     "AND account_id OPERATOR(pg_catalog.=) $2",
     {Type::int8, Type::int8}};
 }  // namespace
@@ -501,7 +505,7 @@ MIROX_FUNCTION(token_secret_guard) {
             // A direct UPDATE or INSERT must not bring a revoked token back, nor lend its owner a 65th.
             pg::Args args;
             args.int8(get_int8(row, change, kTokenId)).int8(account_id);
-            if (pg::run(select_revoked, args) == 0)
+            if (pg::run(select_state, args) == 0)
                 MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such token"),
                             errdetail("The account has no token of this token_id."),
                             errhint("Issue a token with mirox.issue_token."));
@@ -511,6 +515,18 @@ MIROX_FUNCTION(token_secret_guard) {
                 MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                             errmsg("a revoked token cannot be brought back"),
                             errhint("Issue a new token with mirox.issue_token."));
+            // So that a token has one current and one overlapping secret at most.
+            const Value generation = get(change.after, change, kGeneration);
+            const std::int32_t whose = DatumGetInt32(pg::result_value(0, 2));
+            const char is = state.is_null ? kRevoked : DatumGetChar(state.datum);
+            if (!generation.is_null && (is == kCurrent || is == kOverlapping) &&
+                DatumGetInt32(generation.datum) != (is == kCurrent ? whose : whose - 1))
+                MIROX_RAISE(
+                    ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("not the secret that is in force"),
+                    errdetail("The token's current secret is of generation %d, an overlapping one of the "
+                              "generation before.",
+                              whose),
+                    errhint("Rotate the token with mirox.rotate_token."));
         }
         Detail detail;
         const Subject subject = {account_id, account.user_id, get_int8(row, change, kTokenId), 0};
