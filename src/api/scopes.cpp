@@ -200,11 +200,5 @@ MIROX_FUNCTION(scopes_intersection) {
 MIROX_FUNCTION(compile_permissions) {
     if (PG_ARGISNULL(0)) PG_RETURN_NULL();
     if (PG_ARGISNULL(1)) return PG_GETARG_DATUM(0);
-    bool was_cut;
-    const Datum result = pg::scopes_intersection(set_arg(fcinfo, 0), set_arg(fcinfo, 1), true, &was_cut);
-    if (was_cut)
-        ereport(WARNING,
-                errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
-                errhint("Name broader scopes for the owner or the token."));
-    return result;
+    return pg::compile_permissions(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
 }

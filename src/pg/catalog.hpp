@@ -13,10 +13,10 @@ struct Catalog {
     Oid digest_type, scopes_type, secret_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
-    Oid token, token_pkey, token_place;
-    Oid token_secret, token_secret_digest;
+    Oid token, token_pkey, token_place, token_id_seq;
+    Oid token_secret, token_secret_digest, token_secret_token;
     Oid permission_group, permission_group_pkey;
-    Oid audit_log;
+    Oid audit_log, audit_id_seq;
     Oid endpoint, endpoint_pkey;
 };
 

@@ -13,13 +13,17 @@ extern "C" {
 
 extern "C" {
 #include "common/jsonapi.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/pg_locale.h"
+#include "utils/rel.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "parser/parse_relation.h"
 #endif
 }
 
@@ -74,6 +78,27 @@ using JsonAction = JsonParseErrorType;
 using JsonAction = void;
 #define MIROX_JSON_DONE return
 #endif
+
+// An executor's range table of one table, written to; `changed`: the columns that an UPDATE changes.
+inline void init_range_table(EState* state, Relation table, Bitmapset* changed) {
+    auto* entry = makeNode(RangeTblEntry);
+    entry->rtekind = RTE_RELATION;
+    entry->relid = RelationGetRelid(table);
+    entry->relkind = table->rd_rel->relkind;
+    entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 160000
+    List* permissions = NIL;
+    addRTEPermissionInfo(&permissions, entry)->updatedCols = changed;
+#if PG_VERSION_NUM >= 180000
+    ExecInitRangeTable(state, list_make1(entry), permissions, bms_make_singleton(1));
+#else
+    ExecInitRangeTable(state, list_make1(entry), permissions);
+#endif
+#else
+    entry->updatedCols = changed;
+    ExecInitRangeTable(state, list_make1(entry));
+#endif
+}
 
 // Names the transaction that runs, for as long as the backend lives.
 inline LocalTransactionId my_transaction() {

@@ -99,6 +99,16 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
     return result;
 }
 
+Datum compile_permissions(Datum owner, Datum own) {
+    bool was_cut;
+    const Datum result = scopes_intersection(scope_set(owner), scope_set(own), true, &was_cut);
+    if (was_cut)
+        ereport(WARNING,
+                errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
+                errhint("Name broader scopes for the owner or the token."));
+    return result;
+}
+
 std::string_view to_utf8(std::string_view text) {
     const int size = static_cast<int>(text.size());
     if (size == 0 || GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return text;

@@ -154,7 +154,8 @@ CREATE TABLE mirox.token (
 REVOKE ALL ON TABLE mirox.token FROM PUBLIC;
 -- The cap itself: 64 places, each held by one unrevoked token. It holds whatever is done to the triggers.
 CREATE UNIQUE INDEX token_place ON mirox.token (account_id, place) WHERE revoked_at IS NULL;
-CREATE INDEX token_group ON mirox.token (group_id);
+-- Whether a group is in use, asked when it is dropped: the built-in ones never are.
+CREATE INDEX token_group ON mirox.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
 COMMENT ON TABLE mirox.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
 COMMENT ON COLUMN mirox.token.permissions IS 'The token''s own narrowing; NULL: none';
 COMMENT ON COLUMN mirox.token.generation IS 'Raised by each rotation; usage is kept by generation';
@@ -189,6 +190,8 @@ CREATE INDEX token_secret_lookup ON mirox.token_secret USING hash (digest);
 -- A token's current secret is of its own generation, an overlapping one of the generation before: one of each at most. No index
 -- knows of the state, so that to rotate or revoke a secret changes its row alone (a HOT update), not an index.
 CREATE UNIQUE INDEX token_secret_token ON mirox.token_secret (token_id, generation);
+-- What expires soon. Not on the token's row, where rotation changes the date and would have to write all of that row's indexes.
+CREATE INDEX token_secret_expiry ON mirox.token_secret (expires_at);
 COMMENT ON TABLE mirox.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
 COMMENT ON COLUMN mirox.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';

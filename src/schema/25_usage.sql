@@ -168,7 +168,6 @@ CREATE TABLE mirox.notice (
     PRIMARY KEY (token_id, expires_at, days)
 );
 REVOKE ALL ON TABLE mirox.notice FROM PUBLIC;
-CREATE INDEX token_expiry ON mirox.token (expires_at) WHERE revoked_at IS NULL;
 COMMENT ON TABLE mirox.notice IS 'Notices of expiration that were sent, once a token, expiration and threshold';
 
 -- Up to where the events of a ring have been written here, in the transaction that wrote them.

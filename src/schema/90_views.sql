@@ -109,7 +109,10 @@ CREATE VIEW mirox.expiring_tokens AS
            mirox.days_until(r.expires_at, pg_catalog.statement_timestamp()) AS days_left
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
-      AND r.expires_at <= mirox.expiry_horizon();
+      AND r.expires_at <= mirox.expiry_horizon()
+      -- A token expires with its current secret, whose index tells which ones to look at.
+      AND r.token_id IN (SELECT s.token_id FROM mirox.token_secret s
+                         WHERE s.expires_at > pg_catalog.statement_timestamp() AND s.expires_at <= mirox.expiry_horizon());
 REVOKE ALL ON TABLE mirox.expiring_tokens FROM PUBLIC;
 COMMENT ON VIEW mirox.expiring_tokens IS 'A row for each token in force that expires within mirox_tokens.expiry_notice';
 

@@ -4,6 +4,7 @@
 #include "pg/catalog.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/write.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -20,16 +21,10 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-using pg::Type;
-
-pg::Query insert_row = {
-    "INSERT INTO mirox.audit_log (node, audit_id, at, event, account_id, user_id, token_id, session_id, "
-    "db_role, ip, "
-    "user_agent, detail) VALUES ($1, pg_catalog.nextval('mirox.audit_id_seq'), $2, $3, $4, $5, $6, $7, $8, "
-    "$9, $10, $11) "
-    "RETURNING audit_id",
-    {Type::int4, Type::timestamptz, Type::text, Type::int8, Type::text, Type::int8, Type::int8, Type::text,
-     Type::inet, Type::text, Type::jsonb}};
+namespace columns {
+constexpr int kNode = 1, kAuditId = 2, kAt = 3, kEvent = 4, kAccountId = 5, kUserId = 6, kTokenId = 7,
+              kSessionId = 8, kRole = 9, kIp = 10, kUserAgent = 11, kDetail = 13;
+}
 
 // Columns that say nothing to a reader of the log, or must not be in it.
 bool left_out(const char* name, Oid type) {
@@ -184,24 +179,27 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
     if (actor->direct) detail.add_bool("direct", true);
     const std::int64_t session = subject.session_id != 0 ? subject.session_id : actor->session_id;
     const char* role = GetUserNameFromId(actor->owner.caller, true);
-    pg::Args args;
-    args.int4(pg::settings().node_id)
-        .add(TimestampTzGetDatum(GetCurrentTimestamp()))
-        .text(event)
-        .add_or_null(Int64GetDatum(subject.account_id), subject.account_id != 0)
-        .add_or_null(PointerGetDatum(subject.user_id), subject.user_id != nullptr)
-        .add_or_null(Int64GetDatum(subject.token_id), subject.token_id != 0)
-        .add_or_null(Int64GetDatum(session), session != 0)
-        .text_or_null(role == nullptr ? "" : role, role != nullptr)
-        .add_or_null(actor->session_ip, actor->session_ip != 0)
-        .add_or_null(PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
-        .add(detail.jsonb());
-    pg::run(insert_row, args);
+    const AuditKey key = {pg::settings().node_id, next_value(pg::catalog().audit_id_seq)};
+    using namespace columns;
+    Columns row;
+    row.add(kNode, Int32GetDatum(key.node))
+        .add(kAuditId, Int64GetDatum(key.id))
+        .add(kAt, TimestampTzGetDatum(GetCurrentTimestamp()))
+        .add(kEvent, pg::text_datum(event))
+        .add_or_null(kAccountId, Int64GetDatum(subject.account_id), subject.account_id != 0)
+        .add_or_null(kUserId, PointerGetDatum(subject.user_id), subject.user_id != nullptr)
+        .add_or_null(kTokenId, Int64GetDatum(subject.token_id), subject.token_id != 0)
+        .add_or_null(kSessionId, Int64GetDatum(session), session != 0)
+        .add_or_null(kRole, role == nullptr ? 0 : pg::text_datum(role), role != nullptr)
+        .add_or_null(kIp, actor->session_ip, actor->session_ip != 0)
+        .add_or_null(kUserAgent, PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
+        .add(kDetail, detail.jsonb());
+    insert_row(pg::catalog().audit_log, row);
     // Whoever was told that a token is revoked can rely on it: no crash takes back an act that was committed, whatever
     // synchronous_commit says.
     ForceSyncCommit();
-    actor->last = {pg::settings().node_id, DatumGetInt64(pg::result_value(0, 1))};
-    return actor->last;
+    actor->last = key;
+    return key;
 }
 
 }  // namespace mirox::store

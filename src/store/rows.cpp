@@ -28,7 +28,13 @@ Datum mirox_digest_eq(PG_FUNCTION_ARGS);
 namespace mirox::store {
 namespace {
 
-void init_key(ScanKeyData& out, const Key& key, Relation index) {
+// A key's conditions on an index's first columns.
+constexpr int kMaxConditions = 2;
+int count_of(const Key& key) {
+    return key.kind == Key::Kind::int8_int4 ? 2 : 1;
+}
+void init_key(ScanKeyData* conditions, const Key& key, Relation index) {
+    ScanKeyData& out = conditions[0];
     switch (key.kind) {
         case Key::Kind::digest: {
             // Our own function: filled in by hand, since looking it up costs more than the comparison.
@@ -43,6 +49,9 @@ void init_key(ScanKeyData& out, const Key& key, Relation index) {
             ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key.value);
             return;
         }
+        case Key::Kind::int8_int4:
+            ScanKeyInit(&conditions[1], 2, BTEqualStrategyNumber, F_INT4EQ, key.second);
+            [[fallthrough]];
         case Key::Kind::int8:
             ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key.value);
             return;
@@ -67,7 +76,7 @@ Oid pg::Catalog::*which_index(Oid index) {
     constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
                                      &Catalog::account_pkey,        &Catalog::account_user,
                                      &Catalog::token_pkey,          &Catalog::permission_group_pkey,
-                                     &Catalog::token_place};
+                                     &Catalog::token_place,         &Catalog::token_secret_token};
     for (Oid Catalog::*const one : all)
         if (pg::catalog_known().*one == index) return one;
     return nullptr;
@@ -87,7 +96,7 @@ struct Kept {
     bool in_use;
     LocalTransactionId user;  // the transaction that uses it
 };
-constinit Kept kept[6] = {};  // one for each index that is read so
+constinit Kept kept[8] = {};  // one for each index that is read so
 constinit bool watching = false;
 
 LocalTransactionId this_transaction() {
@@ -105,7 +114,7 @@ bool is_resting(const Kept& one) {
     return !one.in_use || one.user != this_transaction();
 }
 
-bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
+bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot, int conditions) {
     // Any table access method but the server's own may keep more in a scan than we know of.
     if (heap->rd_tableam != GetHeapamTableAmRoutine()) return false;
     if (!watching) {
@@ -119,7 +128,7 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
     MemoryContextReset(one.memory);
     const MemoryContext before = MemoryContextSwitchTo(one.memory);
     one.slot = make_kept_slot(heap);
-    one.scan = index_beginscan(heap, index, snapshot, 1, 0);
+    one.scan = index_beginscan(heap, index, snapshot, conditions, 0);
     MemoryContextSwitchTo(before);
     // The scan's own hold on the index; while it is used, ours is enough.
     RelationDecrementReferenceCount(index);
@@ -129,12 +138,12 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
 }
 
 // The kept scan for this table and index, ready for its key; null when there is none to be had.
-Kept* take_kept(const RowScan& scan) {
+Kept* take_kept(const RowScan& scan, int conditions) {
     const Oid heap = RelationGetRelid(scan.heap), index = RelationGetRelid(scan.index);
     Kept* empty = nullptr;
     for (Kept& one : kept) {
         if (!is_resting(one)) continue;
-        if (one.heap == heap && one.index == index && !one.in_use) {
+        if (one.heap == heap && one.index == index && !one.in_use && one.scan->numberOfKeys == conditions) {
             one.in_use = true;
             one.user = this_transaction();
             one.scan->heapRelation = scan.heap;
@@ -152,7 +161,7 @@ Kept* take_kept(const RowScan& scan) {
     // Not good until it is made whole.
     empty->in_use = true;
     empty->user = this_transaction();
-    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot)) {
+    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot, conditions)) {
         empty->in_use = false;
         return nullptr;
     }
@@ -162,7 +171,7 @@ Kept* take_kept(const RowScan& scan) {
 // Lets go of every pin; the scan then rests.
 void put_back(RowScan& scan) {
     Kept& one = *static_cast<Kept*>(scan.kept);
-    index_rescan(scan.scan, scan.scan->keyData, 1, nullptr, 0);
+    index_rescan(scan.scan, scan.scan->keyData, scan.scan->numberOfKeys, nullptr, 0);
     ExecClearTuple(scan.slot);
     one.scan->heapRelation = one.scan->indexRelation = nullptr;
     one.scan->xs_snapshot = nullptr;
@@ -190,21 +199,22 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.heap = table_open(heap, table_lock);
     scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     scan.snapshot = newest_snapshot();
-    Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
+    const int conditions = count_of(key);
+    Kept* one = table_lock == AccessShareLock ? take_kept(scan, conditions) : nullptr;
     scan.kept = one;
-    ScanKeyData keys;
+    ScanKeyData keys[kMaxConditions];
     init_key(keys, key, scan.index);
     if (one == nullptr) {
         scan.slot = table_slot_create(scan.heap, nullptr);
-        scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, 1, 0);
-        index_rescan(scan.scan, &keys, 1, nullptr, 0);
+        scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, conditions, 0);
+        index_rescan(scan.scan, keys, conditions, nullptr, 0);
         return read_on(scan, key);
     }
     scan.slot = one->slot;
     scan.scan = one->scan;
     // What the index adds to its scan must live as long as the scan.
     const MemoryContext before = MemoryContextSwitchTo(one->memory);
-    index_rescan(scan.scan, &keys, 1, nullptr, 0);
+    index_rescan(scan.scan, keys, conditions, nullptr, 0);
     const bool found = read_on(scan, key);
     MemoryContextSwitchTo(before);
     return found;

@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
+#include "store/write.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -27,50 +28,11 @@ constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
-pg::Query insert_token = {
-    "INSERT INTO mirox.token (account_id, place, name, group_id, permissions, allowed_ips, hint, lifetime, "
-    "created_at, expires_at, metadata, format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
-    "RETURNING token_id",
-    {Type::int8, Type::int2, Type::text, Type::int4, Type::scopes, Type::cidr_array, Type::text,
-     Type::interval, Type::timestamptz, Type::timestamptz, Type::jsonb, Type::text}};
-
-// All that a check needs is put on the secret's row from the token's and the account's, in this one place.
-pg::Query insert_secret = {
-    "INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, "
-    "rate_limit, burst, key_id, scheme, locked, user_id, permissions, allowed_ips) VALUES ($1, $2, $3, $4, "
-    "$5, $6, $7, $8, $9, $10, $11, $12, mirox.compile_permissions($13, $14), $15)",
-    {Type::digest, Type::int8, Type::int8, Type::timestamptz, Type::int4, Type::int4, Type::int4, Type::int4,
-     Type::int2, Type::character, Type::boolean, Type::text, Type::scopes, Type::scopes, Type::cidr_array}};
-
-// The current secret, of the token's generation, and the overlapping one, of the generation before ($2).
-pg::Query retire_secrets = {
-    "UPDATE mirox.token_secret SET "
-    "state = CASE WHEN state OPERATOR(pg_catalog.=) 'c' THEN $3 ELSE 'r' END, "
-    "ends_at = CASE WHEN state OPERATOR(pg_catalog.=) 'c' THEN LEAST(expires_at, $4) ELSE LEAST(ends_at, $5) "
-    "END "
-    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND generation OPERATOR(pg_catalog.>=) $2 "
-    "AND state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
-    {Type::int8, Type::int4, Type::character, Type::timestamptz, Type::timestamptz}};
-
-pg::Query rotate_row = {
-    "UPDATE mirox.token SET generation = generation OPERATOR(pg_catalog.+) 1, rotated_at = $2, expires_at = "
-    "$3, "
-    "hint = $4 WHERE token_id OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::timestamptz, Type::timestamptz, Type::text}};
-
-pg::Query revoke_row = {
-    "UPDATE mirox.token SET revoked_at = $2, revoke_reason = $3 "
-    "WHERE token_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL",
-    {Type::int8, Type::timestamptz, Type::text}};
-
 pg::Query revoke_rows = {
     "UPDATE mirox.token SET revoked_at = $2, revoke_reason = $3 "
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL "
     "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
     {Type::int8, Type::timestamptz, Type::text, Type::boolean}};
-
-pg::Query rename_row = {"UPDATE mirox.token SET name = $2 WHERE token_id OPERATOR(pg_catalog.=) $1",
-                        {Type::int8, Type::text}};
 
 [[noreturn]] void too_far_away(TimestampTz now) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
@@ -198,11 +160,10 @@ struct OwnToken {
     TimestampTz revoked_at;
 };
 
-// P0002 when the account has no such token.
-void read_own(const Actor& actor, std::int64_t token_id, OwnToken& out) {
+// P0002 when the account has no such token. close_scan() must follow.
+void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
     using namespace token_column;
     const pg::Catalog& catalog = pg::catalog();
-    RowScan scan;
     bool is_null;
     const bool found =
         open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
@@ -231,28 +192,53 @@ void read_own(const Actor& actor, std::int64_t token_id, OwnToken& out) {
     out.jwt = pg::text_view(copy(kFormat)) == "jwt";
     out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
     out.revoked = !is_null;
-    close_scan(scan);
 }
 
+// All that a check needs is put on the secret's row from the token's and the account's, in this one place.
 void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& secret) {
+    using namespace secret_column;
     const Account& owner = actor.account;
-    pg::Args args;
-    args.add(PointerGetDatum(secret.digest.data()))
-        .int8(token.token_id)
-        .int8(owner.account_id)
-        .add(TimestampTzGetDatum(token.expires_at))
-        .int4(token.generation)
-        .int4(token.group_id)
-        .int4(owner.rate_limit)
-        .int4(owner.burst)
-        .add(Int16GetDatum(secret.key_id))
-        .add(CharGetDatum(secret.scheme))
-        .add(BoolGetDatum(owner.locked))
-        .add(PointerGetDatum(owner.user_id))
-        .add(owner.permissions)
-        .add_or_null(token.permissions, token.permissions != 0)
-        .add_or_null(token.allowed_ips, token.allowed_ips != 0);
-    pg::run(insert_secret, args);
+    Columns row;
+    row.add(kDigest, PointerGetDatum(secret.digest.data()))
+        .add(kTokenId, Int64GetDatum(token.token_id))
+        .add(kAccountId, Int64GetDatum(owner.account_id))
+        .add(kExpiresAt, TimestampTzGetDatum(token.expires_at))
+        .add(kEndsAt, TimestampTzGetDatum(DT_NOEND))
+        .add(kGeneration, Int32GetDatum(token.generation))
+        .add(kGroupId, Int32GetDatum(token.group_id))
+        .add(kRateLimit, Int32GetDatum(owner.rate_limit))
+        .add(kBurst, Int32GetDatum(owner.burst))
+        .add(kKeyId, Int16GetDatum(secret.key_id))
+        .add(kScheme, CharGetDatum(secret.scheme))
+        .add(kState, CharGetDatum(kCurrent))
+        .add(kLocked, BoolGetDatum(owner.locked))
+        .add(kUserId, PointerGetDatum(owner.user_id))
+        .add(kPermissions, token.permissions == 0
+                               ? owner.permissions
+                               : pg::compile_permissions(owner.permissions, token.permissions))
+        .add_or_null(kAllowedIps, token.allowed_ips, token.allowed_ips != 0);
+    insert_row(pg::catalog().token_secret, row);
+}
+
+// Ends the token's secret of this generation as current or overlapping one; one that is neither stays as it is.
+void retire(std::int64_t token_id, std::int32_t generation, char current_becomes, TimestampTz overlap_ends,
+            TimestampTz now) {
+    using namespace secret_column;
+    const pg::Catalog& catalog = pg::catalog();
+    RowScan scan;
+    if (open_scan(scan, catalog.token_secret, catalog.token_secret_token,
+                  {Key::Kind::int8_int4, Int64GetDatum(token_id), Int32GetDatum(generation)})) {
+        const SecretFixed& secret = secret_fixed(scan.slot);
+        Columns change;
+        if (secret.state == kCurrent)
+            change.add(kState, CharGetDatum(current_becomes))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
+        else if (secret.state == kOverlapping)
+            change.add(kState, CharGetDatum(kRetired))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+        if (change.count > 0) update_row(scan, change);
+    }
+    close_scan(scan);
 }
 
 }  // namespace
@@ -370,21 +356,24 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     out.secret = request.jwt
                      ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
                      : make_secret(core::SecretKind::token);
-    pg::Args args;
-    args.int8(owner.account_id)
-        .add(Int16GetDatum(out.place))
-        .text(out.name.view())
-        .int4(out.group_id)
-        .add_or_null(permissions, permissions != 0)
-        .add_or_null(allowed_ips, allowed_ips != 0)
-        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}))
-        .add(IntervalPGetDatum(&lifetime))
-        .add(TimestampTzGetDatum(out.created_at))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .add(request.metadata)
-        .text(request.jwt ? "jwt" : "opaque");
-    pg::run(insert_token, args);
-    out.token_id = DatumGetInt64(pg::result_value(0, 1));
+    out.token_id = next_value(pg::catalog().token_id_seq);
+    using namespace token_column;
+    Columns row;
+    row.add(kTokenId, Int64GetDatum(out.token_id))
+        .add(kAccountId, Int64GetDatum(owner.account_id))
+        .add(kPlace, Int16GetDatum(out.place))
+        .add(kGeneration, Int32GetDatum(1))
+        .add(kName, pg::text_datum(out.name.view()))
+        .add(kGroupId, Int32GetDatum(out.group_id))
+        .add_or_null(kPermissions, permissions, permissions != 0)
+        .add_or_null(kAllowedIps, allowed_ips, allowed_ips != 0)
+        .add(kFormat, pg::text_datum(request.jwt ? "jwt" : "opaque"))
+        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size})))
+        .add(kLifetime, IntervalPGetDatum(&lifetime))
+        .add(kCreatedAt, TimestampTzGetDatum(out.created_at))
+        .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
+        .add(kMetadata, request.metadata);
+    insert_row(pg::catalog().token, row);
     OwnToken token = {};
     token.token_id = out.token_id;
     token.generation = 1;
@@ -400,8 +389,9 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
                     errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
+    RowScan scan;
     OwnToken token;
-    read_own(actor, token_id, token);
+    open_own(scan, actor, token_id, token);
     if (token.revoked) no_such_token();
     out.name = token.name;
     out.group_id = token.group_id;
@@ -423,20 +413,18 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     }
 
     // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
-    pg::Args row;
-    row.int8(token_id)
-        .add(TimestampTzGetDatum(now))
-        .add(TimestampTzGetDatum(out.expires_at))
-        .text(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size}));
-    pg::run(rotate_row, row);
+    using namespace token_column;
+    Columns row;
+    row.add(kGeneration, Int32GetDatum(token.generation + 1))
+        .add(kRotatedAt, TimestampTzGetDatum(now))
+        .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
+        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size})));
+    update_row(scan, row);
+    close_scan(scan);
     const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
-    pg::Args retire;
-    retire.int8(token_id)
-        .int4(token.generation - 1)
-        .add(CharGetDatum(overlapping ? kOverlapping : kRetired))
-        .add(TimestampTzGetDatum(pg::add_in_utc(now, overlap)))
-        .add(TimestampTzGetDatum(now));
-    pg::run(retire_secrets, retire);
+    retire(token_id, token.generation, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap),
+           now);
+    retire(token_id, token.generation - 1, kRetired, now, now);
     token.generation++;
     token.expires_at = out.expires_at;
     store_secret(actor, token, out.secret);
@@ -444,13 +432,17 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {
     check_reason(reason);
+    RowScan scan;
     OwnToken token;
-    read_own(actor, token_id, token);
-    if (token.revoked) return token.revoked_at;
-    const TimestampTz now = GetCurrentTimestamp();
-    pg::Args args;
-    args.int8(token_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
-    pg::run(revoke_row, args);
+    open_own(scan, actor, token_id, token);
+    const TimestampTz now = token.revoked ? token.revoked_at : GetCurrentTimestamp();
+    if (!token.revoked) {
+        Columns change;
+        change.add(token_column::kRevokedAt, TimestampTzGetDatum(now))
+            .add_or_null(token_column::kRevokeReason, has_reason ? pg::text_datum(reason) : 0, has_reason);
+        update_row(scan, change);
+    }
+    close_scan(scan);
     return now;
 }
 
@@ -466,13 +458,16 @@ int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expi
 
 void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out) {
     normalise_name(name, out);
+    RowScan scan;
     OwnToken token;
-    read_own(actor, token_id, token);
+    open_own(scan, actor, token_id, token);
     if (token.revoked) no_such_token();
-    if (token.name.view() == out.view()) return;
-    pg::Args args;
-    args.int8(token_id).text(out.view());
-    pg::run(rename_row, args);
+    if (token.name.view() != out.view()) {
+        Columns change;
+        change.add(token_column::kName, pg::text_datum(out.view()));
+        update_row(scan, change);
+    }
+    close_scan(scan);
 }
 
 std::int64_t account_of_token(std::int64_t token_id) {

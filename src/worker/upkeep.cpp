@@ -105,9 +105,11 @@ Query close_minutes = {
 // Of the thresholds that a token has passed and was not told of, the nearest is told; all are noted.
 Query select_notices = {
     "WITH due AS (SELECT t.token_id, t.account_id, t.name, t.expires_at, d.days "
-    "FROM mirox.token t JOIN pg_catalog.unnest($2) d (days) "
-    "ON t.expires_at <= $1 + pg_catalog.make_interval(days => d.days) "
-    "WHERE t.revoked_at IS NULL AND t.expires_at > $1 AND t.expires_at <= $3), "
+    // Found by the current secret, which expires with its token and has the index.
+    "FROM mirox.token_secret c JOIN mirox.token t ON t.token_id = c.token_id AND t.generation = c.generation "
+    "JOIN pg_catalog.unnest($2) d (days) ON t.expires_at <= $1 + pg_catalog.make_interval(days => d.days) "
+    "WHERE t.revoked_at IS NULL AND t.expires_at > $1 AND t.expires_at <= $3 "
+    "AND c.expires_at > $1 AND c.expires_at <= $3), "
     "sent AS (INSERT INTO mirox.notice (token_id, expires_at, days, sent_at) "
     "SELECT token_id, expires_at, days, $1 FROM due ON CONFLICT DO NOTHING RETURNING token_id, days) "
     "SELECT pg_catalog.pg_notify('mirox_tokens', pg_catalog.json_build_object('event', 'token_expiring', "

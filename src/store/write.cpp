@@ -1,0 +1,100 @@
+// Single rows without a plan (see write.hpp, also for the locks).
+#include "store/write.hpp"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
+}
+
+namespace mirox::store {
+namespace {
+
+// An executor's state for one row of one table, AFTER triggers caught.
+struct Write {
+    Relation table;
+    EState* state;
+    ResultRelInfo* target;
+    TupleTableSlot* slot;
+    MemoryContext before;
+};
+
+void begin(Write& write, Oid table, Bitmapset* changed) {
+    write.table = table_open(table, RowExclusiveLock);
+    if (write.table->rd_rel->relkind != RELKIND_RELATION)
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE,
+                    errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
+                    errdetail("Rows of mirox_tokens are written to the tables that its script makes."),
+                    errhint("Put the table back as it was."));
+    write.state = CreateExecutorState();
+    write.before = MemoryContextSwitchTo(write.state->es_query_cxt);
+    pg::init_range_table(write.state, write.table, changed);
+    write.state->es_output_cid = GetCurrentCommandId(true);
+    write.target = makeNode(ResultRelInfo);
+    InitResultRelInfo(write.target, write.table, 1, nullptr, 0);
+    ExecOpenIndices(write.target, false);
+    // Where AFTER triggers look for it.
+    write.state->es_opened_result_relations = lappend(write.state->es_opened_result_relations, write.target);
+    write.slot =
+        ExecInitExtraTupleSlot(write.state, RelationGetDescr(write.table), table_slot_callbacks(write.table));
+    AfterTriggerBeginQuery();
+}
+
+void put(Write& write, const Columns& columns) {
+    for (int i = 0; i < columns.count; i++) {
+        write.slot->tts_values[columns.numbers[i] - 1] = columns.values[i];
+        write.slot->tts_isnull[columns.numbers[i] - 1] = columns.nulls[i];
+    }
+    ExecStoreVirtualTuple(write.slot);
+}
+
+void end(Write& write) {
+    AfterTriggerEndQuery(write.state);
+    ExecCloseResultRelations(write.state);
+    ExecResetTupleTable(write.state->es_tupleTable, false);
+    MemoryContextSwitchTo(write.before);
+    FreeExecutorState(write.state);
+    table_close(write.table, NoLock);
+}
+
+}  // namespace
+
+void insert_row(Oid table, const Columns& columns) {
+    Write write;
+    begin(write, table, nullptr);
+    ExecClearTuple(write.slot);
+    memset(write.slot->tts_isnull, true, sizeof(bool) * RelationGetDescr(write.table)->natts);
+    put(write, columns);
+    ExecSimpleRelationInsert(write.target, write.state, write.slot);
+    end(write);
+}
+
+void update_row(RowScan& scan, const Columns& columns) {
+    Bitmapset* changed = nullptr;
+    for (int i = 0; i < columns.count; i++)
+        changed = bms_add_member(changed, columns.numbers[i] - FirstLowInvalidHeapAttributeNumber);
+    Write write;
+    begin(write, RelationGetRelid(scan.heap), changed);
+    const int count = RelationGetDescr(write.table)->natts;
+    slot_getallattrs(scan.slot);
+    ExecClearTuple(write.slot);
+    memcpy(write.slot->tts_values, scan.slot->tts_values, sizeof(Datum) * count);
+    memcpy(write.slot->tts_isnull, scan.slot->tts_isnull, sizeof(bool) * count);
+    put(write, columns);
+    EPQState recheck;  // never run: nobody else changes the row
+    EvalPlanQualInit(&recheck, write.state, nullptr, NIL, -1);
+    ExecSimpleRelationUpdate(write.target, write.state, &recheck, scan.slot, write.slot);
+    EvalPlanQualEnd(&recheck);
+    end(write);
+}
+
+std::int64_t next_value(Oid sequence) {
+    return nextval_internal(sequence, false);
+}
+
+}  // namespace mirox::store

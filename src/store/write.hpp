@@ -1,0 +1,47 @@
+// Single rows written by C code as a subscriber's apply worker writes them: row triggers, NOT NULL and CHECK constraints and
+// indexes as ever, but no plan to find, copy and start. An act of management writes four or five rows, and starting their
+// statements took longer than writing them.
+//
+// What it does not do: statement triggers do not fire, defaults are not filled in (name every column that has one), and domains,
+// whose conditions belong to the expression that makes a value, are not asked: who writes here has checked what it writes.
+//
+// Locks: RowExclusiveLock on the table, until the end of the transaction.
+#pragma once
+
+#include "pg/prelude.hpp"
+//
+#include "store/rows.hpp"
+
+namespace mirox::store {
+
+// Columns of a row, by number; those that are not named are NULL in a new row and as they were in a changed one.
+inline constexpr int kMaxColumns = 24;
+struct Columns {
+    int numbers[kMaxColumns];
+    Datum values[kMaxColumns];
+    bool nulls[kMaxColumns];
+    int count = 0;
+
+    Columns& add(int number, Datum value) { return put(number, value, false); }
+    Columns& add_or_null(int number, Datum value, bool given) { return put(number, value, !given); }
+
+  private:
+    Columns& put(int number, Datum value, bool null) {
+        Assert(count < kMaxColumns);
+        numbers[count] = number;
+        values[count] = value;
+        nulls[count++] = null;
+        return *this;
+    }
+};
+
+void insert_row(Oid table, const Columns& columns);
+
+// Changes the row on which an open scan stands, which nobody else may change meanwhile: call it with what locks it (the
+// account's row) held. The scan must be closed afterwards as ever.
+void update_row(RowScan& scan, const Columns& columns);
+
+// The next value of a sequence, whoever calls.
+std::int64_t next_value(Oid sequence);
+
+}  // namespace mirox::store
