@@ -14,8 +14,8 @@ extern "C" {
 #include "utils/datetime.h"
 #include "utils/datum.h"
 #include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 }
 
 namespace mirox::store {
@@ -32,52 +32,85 @@ bool left_out(const char* name, Oid type) {
            strcmp(name, "audit_id") == 0;
 }
 
-void append_value(StringInfo out, Datum value, Oid type) {
+void push_string(JsonbParseState** out, JsonbIteratorToken as, std::string_view text) {
+    JsonbValue value;
+    value.type = jbvString;
+    value.val.string.val = const_cast<char*>(text.data());
+    value.val.string.len = static_cast<int>(text.size());
+    pushJsonbValue(out, as, &value);
+}
+
+void push_int(JsonbParseState** out, std::int64_t number) {
+    JsonbValue value;
+    value.type = jbvNumeric;
+    value.val.numeric = int64_to_numeric(number);
+    pushJsonbValue(out, WJB_VALUE, &value);
+}
+
+void push_bool(JsonbParseState** out, bool is) {
+    JsonbValue value;
+    value.type = jbvBool;
+    value.val.boolean = is;
+    pushJsonbValue(out, WJB_VALUE, &value);
+}
+
+void push_value(JsonbParseState** out, Datum datum, Oid type) {
     switch (type) {
         case BOOLOID:
-            appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
+            push_bool(out, DatumGetBool(datum));
             return;
         case INT2OID:
-            appendStringInfo(out, "%d", DatumGetInt16(value));
+            push_int(out, DatumGetInt16(datum));
             return;
         case INT4OID:
-            appendStringInfo(out, "%d", DatumGetInt32(value));
+            push_int(out, DatumGetInt32(datum));
             return;
         case INT8OID:
-            appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value));
+            push_int(out, DatumGetInt64(datum));
+            return;
+        case TEXTOID:
+            push_string(out, WJB_VALUE, pg::text_view(datum));
             return;
         case TIMESTAMPTZOID: {
             // ISO 8601 in UTC, whatever the session's DateStyle and TimeZone.
-            char iso[MAXDATELEN + 1];
+            auto* const iso = static_cast<char*>(palloc(MAXDATELEN + 1));
             const int utc = 0;
-            JsonEncodeDateTime(iso, value, TIMESTAMPTZOID, &utc);
-            appendStringInfo(out, "\"%s\"", iso);
+            JsonEncodeDateTime(iso, datum, TIMESTAMPTZOID, &utc);
+            push_string(out, WJB_VALUE, iso);
             return;
         }
         case INTERVALOID: {
             // ISO 8601 too, whatever the session's IntervalStyle.
-            char iso[MAXDATELEN + 1];
+            auto* const iso = static_cast<char*>(palloc(MAXDATELEN + 1));
             struct pg_itm parts;
-            interval2itm(*DatumGetIntervalP(value), &parts);
+            interval2itm(*DatumGetIntervalP(datum), &parts);
             EncodeInterval(&parts, INTSTYLE_ISO_8601, iso);
-            appendStringInfo(out, "\"%s\"", iso);
+            push_string(out, WJB_VALUE, iso);
             return;
         }
         case JSONBOID: {
-            Jsonb* json = DatumGetJsonbP(value);
-            JsonbToCString(out, &json->root, VARSIZE(json));
+            Jsonb* const json = DatumGetJsonbP(datum);
+            JsonbValue value;
+            if (JsonbExtractScalar(&json->root, &value)) {
+                pushJsonbValue(out, WJB_VALUE, &value);
+                return;
+            }
+            value.type = jbvBinary;
+            value.val.binary.data = &json->root;
+            value.val.binary.len = static_cast<int>(VARSIZE(json)) - VARHDRSZ;
+            pushJsonbValue(out, WJB_VALUE, &value);
             return;
         }
         default: {
             const Oid base = getBaseType(type);
             if (base != type) {
-                append_value(out, value, base);
+                push_value(out, datum, base);
                 return;
             }
             Oid output;
             bool is_varlena;
             getTypeOutputInfo(type, &output, &is_varlena);
-            escape_json(out, OidOutputFunctionCall(output, value));
+            push_string(out, WJB_VALUE, OidOutputFunctionCall(output, datum));
         }
     }
 }
@@ -85,35 +118,31 @@ void append_value(StringInfo out, Datum value, Oid type) {
 }  // namespace
 
 Detail::Detail() {
-    initStringInfo(&text_);
-    appendStringInfoChar(&text_, '{');
+    pushJsonbValue(&state_, WJB_BEGIN_OBJECT, nullptr);
 }
 
 void Detail::key(const char* name) {
-    if (!empty_) appendStringInfoString(&text_, ", ");
-    empty_ = false;
-    escape_json(&text_, name);
-    appendStringInfoString(&text_, ": ");
+    push_string(&state_, WJB_KEY, name);
 }
 
 void Detail::add_text(const char* name, std::string_view value) {
     key(name);
-    escape_json(&text_, pnstrdup(value.data(), value.size()));
+    push_string(&state_, WJB_VALUE, value);
 }
 
 void Detail::add_bool(const char* name, bool value) {
     key(name);
-    appendStringInfoString(&text_, value ? "true" : "false");
+    push_bool(&state_, value);
 }
 
 void Detail::add_int(const char* name, std::int64_t value) {
     key(name);
-    appendStringInfo(&text_, INT64_FORMAT, value);
+    push_int(&state_, value);
 }
 
 void Detail::add_value(const char* name, Datum value, Oid type) {
     key(name);
-    append_value(&text_, value, type);
+    push_value(&state_, value, type);
 }
 
 int Detail::add_row(HeapTuple row, TupleDesc columns) {
@@ -131,6 +160,15 @@ int Detail::add_row(HeapTuple row, TupleDesc columns) {
 }
 
 int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
+    const auto push_side = [this](const char* side, Datum value, bool is_null, Oid type) {
+        key(side);
+        JsonbValue null;
+        null.type = jbvNull;
+        if (is_null)
+            pushJsonbValue(&state_, WJB_VALUE, &null);
+        else
+            push_value(&state_, value, type);
+    };
     int written = 0;
     for (int i = 0; i < columns->natts; i++) {
         const Form_pg_attribute attribute = TupleDescAttr(columns, i);
@@ -152,25 +190,17 @@ int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
             continue;
         }
         key(name);
-        appendStringInfoString(&text_, "{\"from\": ");
-        if (null_before)
-            appendStringInfoString(&text_, "null");
-        else
-            append_value(&text_, old_value, attribute->atttypid);
-        appendStringInfoString(&text_, ", \"to\": ");
-        if (null_after)
-            appendStringInfoString(&text_, "null");
-        else
-            append_value(&text_, new_value, attribute->atttypid);
-        appendStringInfoChar(&text_, '}');
+        pushJsonbValue(&state_, WJB_BEGIN_OBJECT, nullptr);
+        push_side("from", old_value, null_before, attribute->atttypid);
+        push_side("to", new_value, null_after, attribute->atttypid);
+        pushJsonbValue(&state_, WJB_END_OBJECT, nullptr);
         written++;
     }
     return written;
 }
 
 Datum Detail::jsonb() {
-    appendStringInfoChar(&text_, '}');
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_.data));
+    return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state_, WJB_END_OBJECT, nullptr)));
 }
 
 AuditKey audit(const char* event, const Subject& subject, Detail& detail) {

@@ -8,12 +8,12 @@
 extern "C" {
 #include "access/htup.h"
 #include "access/tupdesc.h"
-#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
 }
 
 namespace mirox::store {
 
-// A JSON object under construction, in the current memory context. No value of a digest column ever enters one.
+// A JSON object under construction, in the current memory context; names and values must stand until jsonb(). No value of a digest column ever enters one.
 class Detail {
   public:
     Detail();
@@ -29,8 +29,7 @@ class Detail {
 
   private:
     void key(const char* name);
-    StringInfoData text_;
-    bool empty_ = true;
+    JsonbParseState* state_ = nullptr;
 };
 
 struct Subject {

@@ -295,33 +295,46 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
     if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
 }
 
-Places places_of(std::int64_t account_id) {
-    using namespace token_column;
-    // The index holds what is not revoked.
+namespace {
+
+// Calls `each` for the row of every token of the account that is not revoked: those the index holds.
+template <class Each>
+void for_each_held(std::int64_t account_id, Each each) {
     const pg::Catalog& catalog = pg::catalog();
     const Key key = {Key::Kind::int8, Int64GetDatum(account_id)};
-    const TimestampTz now = GetCurrentTimestamp();
-    Places places = {};
     RowScan scan;
     for (bool found = open_scan(scan, catalog.token, catalog.token_place, key); found;
-         found = next_row(scan, key)) {
-        bool is_null;
-        places.taken |= std::uint64_t{1} << (DatumGetInt16(column(scan.slot, kPlace, &is_null)) - 1);
-        places.held++;
-        if (DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null)) <= now) places.expired++;
-    }
+         found = next_row(scan, key))
+        each(scan.slot);
     close_scan(scan);
+}
+
+}  // namespace
+
+Places places_of(std::int64_t account_id) {
+    Places places = {};
+    for_each_held(account_id, [&](TupleTableSlot* row) {
+        bool is_null;
+        places.taken |= std::uint64_t{1} << (DatumGetInt16(column(row, token_column::kPlace, &is_null)) - 1);
+        places.held++;
+    });
     return places;
 }
 
 int free_place(const Places& places, const Account& owner) {
     const int cap = pg::settings().max_tokens_per_account;
     if (places.held >= cap || ~places.taken == 0) {
+        const TimestampTz now = GetCurrentTimestamp();
+        int expired = 0;
+        for_each_held(owner.account_id, [&](TupleTableSlot* row) {
+            bool is_null;
+            if (DatumGetTimestampTz(column(row, token_column::kExpiresAt, &is_null)) <= now) expired++;
+        });
         const std::string_view user = pg::view_of(owner.user_id);
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
-                              static_cast<int>(user.size()), user.data(), places.held, cap, places.expired),
-                    places.expired > 0
+                              static_cast<int>(user.size()), user.data(), places.held, cap, expired),
+                    expired > 0
                         ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
                                   "one back to life.")
                         : errhint("Revoke a token that is no longer used with mirox.revoke_token."));

@@ -40,12 +40,10 @@ void check_expiry(TimestampTz expires_at, TimestampTz now);
 inline constexpr int kMaxReasonChars = 500;
 void check_reason(std::string_view reason);
 
-// The places that an account's unrevoked tokens hold (bit 0: place 1), and how many of them have expired. Call with the
-// account locked, inside SPI.
+// The places that an account's unrevoked tokens hold (bit 0: place 1). Call with the account locked.
 struct Places {
     std::uint64_t taken;
     int held;
-    int expired;
 };
 Places places_of(std::int64_t account_id);
 
