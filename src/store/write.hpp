@@ -37,8 +37,8 @@ struct Columns {
 
 void insert_row(Oid table, const Columns& columns);
 
-// Changes the row on which an open scan stands, which nobody else may change meanwhile: call it with what locks it (the
-// account's row) held. The scan must be closed afterwards as ever.
+// Changes the row on which an open scan stands. Call it with the account's row locked, so that nobody else changes it: 40001 when
+// somebody has all the same. The scan must be closed afterwards as ever.
 void update_row(RowScan& scan, const Columns& columns);
 
 // The next value of a sequence, whoever calls.
