@@ -22,10 +22,12 @@ using store::Reason;
 
 namespace {
 
-// Which row type a function returns, kept for the backend: to ask for it costs as much as a look-up.
+// Which row type a function returns, kept for the backend: to ask for it costs as much as a look-up. The server's entry of a type
+// stays where it is for the backend's life, and hears of changes to the type itself.
 struct RowType {
-    Oid function, type;
+    Oid function;
     std::uint64_t epoch;
+    TypeCacheEntry* type;
 };
 constinit RowType row_types[4] = {};
 constinit unsigned next_row_type = 0;
@@ -50,22 +52,24 @@ Datum reason_text(Reason reason) {
 
 }  // namespace
 
-TupleDesc result_columns(FunctionCallInfo fcinfo, int known_columns) {
+const TypeCacheEntry& result_type(FunctionCallInfo fcinfo, int known_columns) {
     const Oid function = fcinfo->flinfo->fn_oid;
     const std::uint64_t epoch = pg::catalog_known().epoch;
     for (const RowType& known : row_types) {
         if (known.function != function || known.epoch != epoch) continue;
-        // The server's cache of types hears of changes to the type itself.
-        const TupleDesc columns = lookup_type_cache(known.type, TYPECACHE_TUPDESC)->tupDesc;
-        if (columns != nullptr && columns->natts <= known_columns + kLaterColumns) return columns;
+        if (known.type->tupDesc == nullptr) (void)lookup_type_cache(known.type->type_id, TYPECACHE_TUPDESC);
+        const TupleDesc columns = known.type->tupDesc;
+        if (columns != nullptr && columns->natts <= known_columns + kLaterColumns) return *known.type;
     }
     Oid type;
     TupleDesc columns;
     if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE ||
         columns->natts > known_columns + kLaterColumns)
         elog(ERROR, "unexpected result type");
-    row_types[next_row_type++ % lengthof(row_types)] = {function, type, epoch};
-    return columns;
+    TypeCacheEntry* const entry = lookup_type_cache(type, TYPECACHE_TUPDESC);
+    if (entry->tupDesc == nullptr) elog(ERROR, "unexpected result type");
+    row_types[next_row_type++ % lengthof(row_types)] = {function, epoch, entry};
+    return *entry;
 }
 
 void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
@@ -105,12 +109,45 @@ Check read_check(FunctionCallInfo fcinfo) {
             scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
 }
 
+// What is answered to everyone who is refused for a reason: a status and the reason, made once for a form of the row type.
+struct Refusal {
+    std::uint64_t form;
+    HeapTupleHeader row;
+    Size size;
+};
+constinit Refusal refusals[store::kReasons] = {};
+
+Datum refusal(FunctionCallInfo fcinfo, const Checked& checked) {
+    const TypeCacheEntry& type = result_type(fcinfo, kCount);
+    Refusal& known = refusals[static_cast<int>(checked.reason)];
+    if (known.form != type.tupDesc_identifier) {
+        Datum values[kCount + kLaterColumns] = {};
+        bool nulls[kCount + kLaterColumns];
+        memset(nulls, true, sizeof(nulls));
+        fill_verdict(checked, false, values, nulls);
+        const HeapTuple made = heap_form_tuple(type.tupDesc, values, nulls);
+        const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+        HeapTupleHeader row = DatumGetHeapTupleHeader(heap_copy_tuple_as_datum(made, type.tupDesc));
+        MemoryContextSwitchTo(before);
+        if (known.row != nullptr) pfree(known.row);
+        known = {type.tupDesc_identifier, row, HeapTupleHeaderGetDatumLength(row)};
+    }
+    void* copy = palloc(known.size);
+    memcpy(copy, known.row, known.size);
+    return PointerGetDatum(copy);
+}
+
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
+    if (!checked.authenticated) {
+        store::end_check(checked);
+        return refusal(fcinfo, checked);
+    }
     Datum values[kCount + kLaterColumns] = {};
     bool nulls[kCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
     fill_verdict(checked, false, values, nulls);
-    const Datum result = HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo, kCount), values, nulls));
+    const Datum result =
+        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kCount).tupDesc, values, nulls));
     store::end_check(checked);
     MIROX_STAGE(answer);
     return result;

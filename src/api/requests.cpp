@@ -81,7 +81,7 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
         nulls[kRequiredScope] = false;
     }
     const Datum result =
-        HeapTupleGetDatum(heap_form_tuple(result_columns(fcinfo, kHttpCount), values, nulls));
+        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
     store::end_check(checked);
     return result;
 }

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/tupdesc.h"
+#include "utils/typcache.h"
 }
 
 namespace mirox::api {
@@ -19,9 +20,9 @@ enum { kStatus, kReason, kTokenId, kUserId, kGroup, kPermissions, kExpiresAt, kR
 // for an administrator.
 void fill_verdict(const store::Checked& checked, bool everything, Datum* values, bool* nulls);
 
-// The row type that the function returns; for use at once. It may have up to kLaterColumns more than this library knows of,
-// those of a later version's script: leave room for them, NULL.
+// The row type that the function returns, its columns known (tupDesc); for use at once. It may have up to kLaterColumns more
+// columns than this library knows of, those of a later version's script: leave room for them, NULL.
 inline constexpr int kLaterColumns = 8;
-TupleDesc result_columns(FunctionCallInfo fcinfo, int known);
+const TypeCacheEntry& result_type(FunctionCallInfo fcinfo, int known);
 
 }  // namespace mirox::api
