@@ -113,7 +113,7 @@ def main(results_path, docs):
         (docs / "performance/wal.svg").write_text(figure("What a check writes to the WAL", note, rows, "bytes a check"))
 
     out = ["Machine: " + "; ".join(note) + f"; shared_buffers {s['shared_buffers']}, full_page_writes {s['full_page_writes']}, "
-           f"data_checksums {s['data_checksums']}. Load of the machine before the run: {m['load_before']:.1f}.", ""]
+           f"huge_pages {s['huge_pages']}, data_checksums {s['data_checksums']}. Load of the machine before the run: {m['load_before']:.1f}.", ""]
     out += ["### Must reach", "", table(
         ["measure", "wanted", "measured", "spread", "reached"],
         [[x["what"], ("≤ " if x["at_most"] else "≥ ") + f"{x['target']:g}", "not measured" if x["got"] is None else f"{x['got']:.2f}",

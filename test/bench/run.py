@@ -128,6 +128,7 @@ class Bench:
         self.big = "bench"
         self.small = "bench_small"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mirox-pgbench-"))
+        self.uncounted = {}  # (group, key) -> calls before the first round
         self.samples = {}  # (group, key, clients, protocol) -> [{tps, p50, p99, wal}, …]
         self.results = {"runs": [], "loops": [], "must": []}
 
@@ -262,9 +263,15 @@ class Bench:
     def lsn(self):
         return int(self.server.value("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
-    def group(self, name, contenders, clients_list, protocol, rounds, seconds):
-        """Every contender once a round, in turns, so that what the machine does meanwhile meets all of them."""
+    def group(self, name, contenders, clients_list, protocol, rounds, seconds, writes=False):
+        """Every contender once a round, in turns, so that what the machine does meanwhile meets all of them. Of those that write,
+        one round more comes first and is not counted: the first write to a page after a checkpoint logs all of it, which the
+        first to be measured would pay for the others."""
         say(f"\n== {name}, {protocol} protocol: {rounds} rounds of {seconds} s each, in turns")
+        for contender in contenders if writes else ():
+            progress(f"   before the first round: {contender.label}")
+            self.uncounted[name, contender.key] = self.pgbench(contender, max(clients_list), protocol, seconds)["calls"]
+            self.settle(contender)
         for clients in clients_list:
             for turn in range(rounds):
                 for contender in contenders:
@@ -541,7 +548,7 @@ def main():
     recorded = server.has(bench.big, "mirox.flush()")
     version = server.value(bench.big, "SHOW server_version")
     settings = dict(server.rows(bench.big, "SELECT name, current_setting(name) FROM unnest(ARRAY['fsync', 'synchronous_commit', "
-                                "'full_page_writes', 'shared_buffers', 'data_checksums', 'max_wal_size']) name"))
+                                "'full_page_writes', 'shared_buffers', 'huge_pages', 'data_checksums', 'max_wal_size']) name"))
     bench.results.update(machine=here, server=version, settings=settings, command=options.command, revision=options.revision,
                          date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), size=options.size,
                          small=options.small, accounts=options.accounts, usage_recorded=recorded)
@@ -580,13 +587,14 @@ def main():
         bench.results["wal_in_backend"] = wal
     if "peers" in only:
         before = sizes(server, bench.big)
-        bench.group("peers", PEERS, clients, "prepared", options.rounds, short)
+        bench.group("peers", PEERS, clients, "prepared", options.rounds, options.seconds, writes=True)
         after = sizes(server, bench.big)
         say("   what they left behind (all rounds):                    row versions   dead rows      growth")
         for table, (written, dead, size) in after.items():
             w0, d0, s0 = before[table]
             calls = sum(s["calls"] for (g, k, _, _), taken in bench.samples.items() if g == "peers"
                         and k.split("_")[0] == PEER_TABLES[table] for s in taken)
+            calls += sum(n for (g, k), n in bench.uncounted.items() if g == "peers" and k.split("_")[0] == PEER_TABLES[table])
             row = {"table": table, "peer": PEER_TABLES[table], "calls": calls, "written": written - w0, "dead": dead - d0,
                    "growth": size - s0}
             bench.results.setdefault("left", []).append(row)
@@ -604,7 +612,7 @@ def main():
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 9)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, short)
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds, writes=True)
 
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
