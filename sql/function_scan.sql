@@ -54,6 +54,10 @@ SELECT c.id, v.status FROM scanned c LEFT JOIN LATERAL mirox.verify_token(c.s) v
 SELECT id, (SELECT reason FROM mirox.verify_token(c.s)) FROM scanned c ORDER BY 1;
 SELECT id, ARRAY(SELECT v.status + g FROM mirox.verify_token(c.s) v, generate_series(1, 2) g) FROM scanned c ORDER BY 1;
 SELECT id, EXISTS (SELECT FROM mirox.verify_token(c.s) v WHERE v.user_id = 'function_scan') FROM scanned c ORDER BY 1;
+-- A parameter of the condition or of the result is none of what the function is given.
+SELECT count(DISTINCT (SELECT v.secret FROM mirox.issue_token(:'session', 'once in all', 'reporting') v WHERE v.place > c.id - 100)) FROM scanned c;
+SELECT count(DISTINCT (SELECT split_part(v.secret || ' ' || c.id, ' ', 1) FROM mirox.issue_token(:'session', 'once in all', 'reporting') v)) FROM scanned c;
+SELECT count(DISTINCT (SELECT v.secret FROM mirox.issue_token(:'session', 'each ' || (SELECT c.id), 'reporting') v)) FROM scanned c;
 -- A merge join reads its inner side again, a hash join once.
 SET enable_hashjoin = off;
 SET enable_nestloop = off;
@@ -119,4 +123,10 @@ ROLLBACK;
 EXECUTE grown;
 DEALLOCATE grown;
 
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT user_id FROM mirox.verify_token(:'s');
+FETCH c;
+ALTER TYPE mirox.verdict ALTER ATTRIBUTE token_id TYPE text;
+FETCH FIRST FROM c;
+ROLLBACK;
 SELECT mirox.delete_account('function_scan');

@@ -87,6 +87,16 @@ BEGIN
 END
 $$;
 SELECT * FROM life();
+-- A cursor over a function that is gone when its plan is told of.
+LOAD 'auto_explain';
+SET auto_explain.log_min_duration = 0;
+BEGIN;
+DECLARE outlives CURSOR FOR SELECT reason FROM mirox.verify_token('x');
+FETCH outlives;
+DROP EXTENSION mirox_tokens;
+CLOSE outlives;
+ROLLBACK;
+RESET auto_explain.log_min_duration;
 DROP EXTENSION mirox_tokens;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'mirox';
 SELECT count(*) FROM pg_proc WHERE probin LIKE '%mirox_tokens%';

@@ -19,12 +19,14 @@ extern "C" {
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #endif
 #include "executor/executor.h"
 #include "executor/nodeCustom.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
@@ -101,7 +103,10 @@ struct FunctionScan {
     ExprState* call;
     HeapTupleHeader row;  // the function's answer, in the query's memory; null: it was NULL
     Size room;            // that `row` has
+    std::uint64_t form;   // of the row type when `row` was made
     bool known;           // what `row` is
+    bool asks_subplans;   // in what the function is given
+    Bitmapset* given;     // parameters in what the function is given
     int position;         // 0: before the row, 1: on it, 2: behind it
 };
 
@@ -172,7 +177,10 @@ Node* create(CustomScan*) {
 void begin(CustomScanState* base, EState*, int) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
     const auto* scan = castNode(CustomScan, base->ss.ps.plan);
-    node->call = ExecInitExpr(static_cast<Expr*>(linitial(scan->custom_exprs)), &base->ss.ps);
+    auto* const call = static_cast<Expr*>(linitial(scan->custom_exprs));
+    node->call = ExecInitExpr(call, &base->ss.ps);
+    node->given = pull_paramids(call);
+    node->asks_subplans = contain_subplans(reinterpret_cast<Node*>(call));
 }
 
 // Calls the function and keeps what it answers.
@@ -193,6 +201,7 @@ void ask(FunctionScan* node, ExprContext* context) {
             node->room = size;
         }
         memcpy(node->row, row, size);
+        node->form = lookup_type_cache(HeapTupleHeaderGetTypeId(row), TYPECACHE_TUPDESC)->tupDesc_identifier;
     }
     node->known = true;
 }
@@ -210,14 +219,15 @@ void show(FunctionScan* node, TupleTableSlot* slot) {
     row.t_tableOid = InvalidOid;
     row.t_data = node->row;
     // Not pinned: nothing is called before it was used that could hear of a change.
-    const TupleDesc have = lookup_type_cache(HeapTupleHeaderGetTypeId(node->row), TYPECACHE_TUPDESC)->tupDesc;
+    const TypeCacheEntry* type = lookup_type_cache(HeapTupleHeaderGetTypeId(node->row), TYPECACHE_TUPDESC);
+    const TupleDesc have = type->tupDesc;
     const List* wanted = castNode(CustomScan, node->base.ss.ps.plan)->custom_scan_tlist;
     int i = 0;
     ListCell* cell;
     foreach (cell, wanted) {
         const auto* variable = castNode(Var, static_cast<TargetEntry*>(lfirst(cell))->expr);
         const int number = variable->varattno;
-        if (have == nullptr || number > have->natts ||
+        if (have == nullptr || type->tupDesc_identifier != node->form || number > have->natts ||
             (TupleDescAttr(have, number - 1)->atttypid != variable->vartype &&
              !TupleDescAttr(have, number - 1)->attisdropped))
             MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH,
@@ -255,10 +265,13 @@ TupleTableSlot* next(CustomScanState* base) {
     return state.ps_ProjInfo != nullptr ? ExecProject(state.ps_ProjInfo) : slot;
 }
 
-// The function is called again where what it is given may have changed, and only there.
+// The function is called again where what it is given may have changed, and only there: other parameters that have are of the
+// conditions and results.
 void rescan(CustomScanState* base) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
-    if (base->ss.ps.chgParam != nullptr) node->known = false;
+    if (base->ss.ps.chgParam != nullptr &&
+        (node->asks_subplans || bms_overlap(base->ss.ps.chgParam, node->given)))
+        node->known = false;
     node->position = 0;
 }
 
@@ -267,8 +280,9 @@ void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
     auto* call = static_cast<Node*>(linitial(scan->custom_exprs));
     if (!out->verbose) {
         // By name alone, as the server does: what it is given may be a secret.
-        const Oid function = castNode(FuncExpr, call)->funcid;
-        ExplainPropertyText("Function", quote_qualified_identifier("mirox", get_func_name(function)), out);
+        const char* function = get_func_name(castNode(FuncExpr, call)->funcid);
+        if (function != nullptr)  // or it was dropped since
+            ExplainPropertyText("Function", quote_qualified_identifier("mirox", function), out);
         return;
     }
     List* context = set_deparse_context_plan(out->deparse_cxt, base->ss.ps.plan, ancestors);

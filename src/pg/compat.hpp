@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 extern "C" {
+#include "access/genam.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
@@ -97,6 +98,23 @@ inline void init_range_table(EState* state, Relation table, Bitmapset* changed) 
 #else
     entry->updatedCols = changed;
     ExecInitRangeTable(state, list_make1(entry));
+#endif
+}
+
+// For an update of a row that is locked: what would look at it again has no plan.
+inline void init_recheck(EPQState* recheck, EState* state) {
+#if PG_VERSION_NUM >= 160000
+    EvalPlanQualInit(recheck, state, nullptr, NIL, -1, NIL);
+#else
+    EvalPlanQualInit(recheck, state, nullptr, NIL, -1);
+#endif
+}
+
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int conditions) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(heap, index, snapshot, nullptr, conditions, 0);
+#else
+    return index_beginscan(heap, index, snapshot, conditions, 0);
 #endif
 }
 

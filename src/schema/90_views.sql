@@ -66,7 +66,7 @@ CREATE VIEW mirox.token_report AS
         mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.statement_timestamp()) AS status,
         t.created_at,
         t.rotated_at,
-        t.expires_at,
+        t.expires_at::timestamptz AS expires_at,  -- the domain's base type, which anyone may put in a table
         GREATEST(u.last_used_at, p.last_used_at) AS last_used_at,
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity') THEN p.last_ip ELSE u.last_ip END AS last_ip,
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity') AND p.last_ip IS DISTINCT FROM u.last_ip THEN NULL
@@ -79,10 +79,10 @@ CREATE VIEW mirox.token_report AS
         u.refusals + COALESCE(p.refusals, 0) AS refusals,
         GREATEST(u.last_refused_at, p.last_refused_at) AS last_refused_at,
         t.hint,
-        t.allowed_ips,
+        t.allowed_ips::cidr[] AS allowed_ips,
         t.revoked_at,
         t.revoke_reason,
-        t.metadata
+        t.metadata::jsonb AS metadata
     FROM mirox.token t
     JOIN mirox.account a ON a.account_id = t.account_id
     JOIN mirox.permission_group g ON g.group_id = t.group_id

@@ -115,6 +115,18 @@ void push_value(JsonbParseState** out, Datum datum, Oid type) {
     }
 }
 
+// All columns of a row at once: one by one, each would be counted off from the first.
+struct Values {
+    Datum* datums;
+    bool* nulls;
+};
+Values values_of(HeapTuple row, TupleDesc columns) {
+    Values out = {static_cast<Datum*>(palloc(sizeof(Datum) * columns->natts)),
+                  static_cast<bool*>(palloc(sizeof(bool) * columns->natts))};
+    heap_deform_tuple(row, columns, out.datums, out.nulls);
+    return out;
+}
+
 }  // namespace
 
 Detail::Detail() {
@@ -146,14 +158,13 @@ void Detail::add_value(const char* name, Datum value, Oid type) {
 }
 
 int Detail::add_row(HeapTuple row, TupleDesc columns) {
+    const Values values = values_of(row, columns);
     int written = 0;
     for (int i = 0; i < columns->natts; i++) {
         const Form_pg_attribute attribute = TupleDescAttr(columns, i);
         if (attribute->attisdropped || left_out(NameStr(attribute->attname), attribute->atttypid)) continue;
-        bool is_null;
-        const Datum value = heap_getattr(row, i + 1, columns, &is_null);
-        if (is_null) continue;
-        add_value(NameStr(attribute->attname), value, attribute->atttypid);
+        if (values.nulls[i]) continue;
+        add_value(NameStr(attribute->attname), values.datums[i], attribute->atttypid);
         written++;
     }
     return written;
@@ -169,14 +180,14 @@ int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
         else
             push_value(&state_, value, type);
     };
+    const Values old_values = values_of(before, columns), new_values = values_of(after, columns);
     int written = 0;
     for (int i = 0; i < columns->natts; i++) {
         const Form_pg_attribute attribute = TupleDescAttr(columns, i);
         if (attribute->attisdropped) continue;
         const char* name = NameStr(attribute->attname);
-        bool null_before, null_after;
-        const Datum old_value = heap_getattr(before, i + 1, columns, &null_before);
-        const Datum new_value = heap_getattr(after, i + 1, columns, &null_after);
+        const bool null_before = old_values.nulls[i], null_after = new_values.nulls[i];
+        const Datum old_value = old_values.datums[i], new_value = new_values.datums[i];
         if (null_before && null_after) continue;
         if (!null_before && !null_after &&
             datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen))

@@ -28,13 +28,7 @@ Datum mirox_digest_eq(PG_FUNCTION_ARGS);
 namespace mirox::store {
 namespace {
 
-// A key's conditions on an index's first columns.
-constexpr int kMaxConditions = 2;
-int count_of(const Key& key) {
-    return key.kind == Key::Kind::int8_int4 ? 2 : 1;
-}
-void init_key(ScanKeyData* conditions, const Key& key, Relation index) {
-    ScanKeyData& out = conditions[0];
+void init_key(ScanKeyData& out, const Key& key, Relation index) {
     switch (key.kind) {
         case Key::Kind::digest: {
             // Our own function: filled in by hand, since looking it up costs more than the comparison.
@@ -49,9 +43,6 @@ void init_key(ScanKeyData* conditions, const Key& key, Relation index) {
             ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key.value);
             return;
         }
-        case Key::Kind::int8_int4:
-            ScanKeyInit(&conditions[1], 2, BTEqualStrategyNumber, F_INT4EQ, key.second);
-            [[fallthrough]];
         case Key::Kind::int8:
             ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key.value);
             return;
@@ -114,7 +105,7 @@ bool is_resting(const Kept& one) {
     return !one.in_use || one.user != this_transaction();
 }
 
-bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot, int conditions) {
+bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
     // Any table access method but the server's own may keep more in a scan than we know of.
     if (heap->rd_tableam != GetHeapamTableAmRoutine()) return false;
     if (!watching) {
@@ -128,7 +119,7 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot, int 
     MemoryContextReset(one.memory);
     const MemoryContext before = MemoryContextSwitchTo(one.memory);
     one.slot = make_kept_slot(heap);
-    one.scan = index_beginscan(heap, index, snapshot, conditions, 0);
+    one.scan = pg::begin_index_scan(heap, index, snapshot, 1);
     MemoryContextSwitchTo(before);
     // The scan's own hold on the index; while it is used, ours is enough.
     RelationDecrementReferenceCount(index);
@@ -138,12 +129,12 @@ bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot, int 
 }
 
 // The kept scan for this table and index, ready for its key; null when there is none to be had.
-Kept* take_kept(const RowScan& scan, int conditions) {
+Kept* take_kept(const RowScan& scan) {
     const Oid heap = RelationGetRelid(scan.heap), index = RelationGetRelid(scan.index);
     Kept* empty = nullptr;
     for (Kept& one : kept) {
         if (!is_resting(one)) continue;
-        if (one.heap == heap && one.index == index && !one.in_use && one.scan->numberOfKeys == conditions) {
+        if (one.heap == heap && one.index == index && !one.in_use) {
             one.in_use = true;
             one.user = this_transaction();
             one.scan->heapRelation = scan.heap;
@@ -161,7 +152,7 @@ Kept* take_kept(const RowScan& scan, int conditions) {
     // Not good until it is made whole.
     empty->in_use = true;
     empty->user = this_transaction();
-    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot, conditions)) {
+    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot)) {
         empty->in_use = false;
         return nullptr;
     }
@@ -171,7 +162,7 @@ Kept* take_kept(const RowScan& scan, int conditions) {
 // Lets go of every pin; the scan then rests.
 void put_back(RowScan& scan) {
     Kept& one = *static_cast<Kept*>(scan.kept);
-    index_rescan(scan.scan, scan.scan->keyData, scan.scan->numberOfKeys, nullptr, 0);
+    index_rescan(scan.scan, scan.scan->keyData, 1, nullptr, 0);
     ExecClearTuple(scan.slot);
     one.scan->heapRelation = one.scan->indexRelation = nullptr;
     one.scan->xs_snapshot = nullptr;
@@ -199,22 +190,21 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.heap = table_open(heap, table_lock);
     scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     scan.snapshot = newest_snapshot();
-    const int conditions = count_of(key);
-    Kept* one = table_lock == AccessShareLock ? take_kept(scan, conditions) : nullptr;
+    Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
     scan.kept = one;
-    ScanKeyData keys[kMaxConditions];
+    ScanKeyData keys;
     init_key(keys, key, scan.index);
     if (one == nullptr) {
         scan.slot = table_slot_create(scan.heap, nullptr);
-        scan.scan = index_beginscan(scan.heap, scan.index, scan.snapshot, conditions, 0);
-        index_rescan(scan.scan, keys, conditions, nullptr, 0);
+        scan.scan = pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1);
+        index_rescan(scan.scan, &keys, 1, nullptr, 0);
         return read_on(scan, key);
     }
     scan.slot = one->slot;
     scan.scan = one->scan;
     // What the index adds to its scan must live as long as the scan.
     const MemoryContext before = MemoryContextSwitchTo(one->memory);
-    index_rescan(scan.scan, keys, conditions, nullptr, 0);
+    index_rescan(scan.scan, &keys, 1, nullptr, 0);
     const bool found = read_on(scan, key);
     MemoryContextSwitchTo(before);
     return found;

@@ -39,9 +39,8 @@ struct RowScan {
 };
 
 struct Key {
-    enum class Kind : std::uint8_t { digest, int8, int4, text, int8_int4 } kind;
+    enum class Kind : std::uint8_t { digest, int8, int4, text } kind;
     Datum value;
-    Datum second = 0;  // int8_int4's int4
 };
 
 // A slot for the table's rows, in the current memory context, with columns of its own: those of the cache are counted, and would

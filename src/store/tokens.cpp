@@ -220,14 +220,15 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
     insert_row(pg::catalog().token_secret, row);
 }
 
-// Ends the token's secret of this generation as current or overlapping one; one that is neither stays as it is.
-void retire(std::int64_t token_id, std::int32_t generation, char current_becomes, TimestampTz overlap_ends,
-            TimestampTz now) {
+// Ends the token's secrets that are in force: its current one becomes `current_becomes` until `overlap_ends` at the latest, an
+// overlapping one ends now.
+void retire_secrets(std::int64_t token_id, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     const pg::Catalog& catalog = pg::catalog();
+    const Key key = {Key::Kind::int8, Int64GetDatum(token_id)};
     RowScan scan;
-    if (open_scan(scan, catalog.token_secret, catalog.token_secret_token,
-                  {Key::Kind::int8_int4, Int64GetDatum(token_id), Int32GetDatum(generation)})) {
+    for (bool found = open_scan(scan, catalog.token_secret, catalog.token_secret_token, key); found;
+         found = next_row(scan, key)) {
         const SecretFixed& secret = secret_fixed(scan.slot);
         Columns change;
         if (secret.state == kCurrent)
@@ -239,6 +240,23 @@ void retire(std::int64_t token_id, std::int32_t generation, char current_becomes
         if (change.count > 0) update_row(scan, change);
     }
     close_scan(scan);
+}
+
+// Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
+// narrowed it.
+void finish(const Actor& actor, std::int64_t token_id, Issued& out) {
+    RowScan scan;
+    OwnToken token;
+    open_own(scan, actor, token_id, token);
+    close_scan(scan);
+    if (token.revoked) no_such_token();
+    out.token_id = token_id;
+    out.name = token.name;
+    out.group_id = token.group_id;
+    out.place = token.place;
+    out.expires_at = token.expires_at;
+    out.created_at = token.created_at;
+    store_secret(actor, token, out.secret);
 }
 
 }  // namespace
@@ -387,14 +405,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
         .add(kMetadata, request.metadata);
     insert_row(pg::catalog().token, row);
-    OwnToken token = {};
-    token.token_id = out.token_id;
-    token.generation = 1;
-    token.group_id = out.group_id;
-    token.expires_at = out.expires_at;
-    token.permissions = permissions;
-    token.allowed_ips = allowed_ips;
-    store_secret(actor, token, out.secret);
+    finish(actor, out.token_id, out);
 }
 
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
@@ -406,20 +417,17 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     OwnToken token;
     open_own(scan, actor, token_id, token);
     if (token.revoked) no_such_token();
-    out.name = token.name;
-    out.group_id = token.group_id;
-    out.place = token.place;
-    out.created_at = token.created_at;
-
     const TimestampTz now = GetCurrentTimestamp();
     // The original length, unless the maximum was lowered since.
     out.expires_at = pg::add_in_utc(now, token.lifetime);
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    if (out.expires_at > latest) out.expires_at = latest;
-    out.token_id = token_id;
+    if (out.expires_at > latest || TIMESTAMP_NOT_FINITE(out.expires_at)) out.expires_at = latest;
+    if (token.generation == PG_INT32_MAX)
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the token was rotated too often"),
+                    errhint("Issue a new token with mirox.issue_token."));
     if (token.jwt) {
-        const Group* group = group_by_id(out.group_id);
-        if (group == nullptr) elog(ERROR, "permission group %d is gone", out.group_id);
+        const Group* group = group_by_id(token.group_id);
+        if (group == nullptr) elog(ERROR, "permission group %d is gone", token.group_id);
         out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
     } else {
         out.secret = make_secret(core::SecretKind::token);
@@ -435,12 +443,8 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     update_row(scan, row);
     close_scan(scan);
     const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
-    retire(token_id, token.generation, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap),
-           now);
-    retire(token_id, token.generation - 1, kRetired, now, now);
-    token.generation++;
-    token.expires_at = out.expires_at;
-    store_secret(actor, token, out.secret);
+    retire_secrets(token_id, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap), now);
+    finish(actor, token_id, out);
 }
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {

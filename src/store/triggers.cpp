@@ -191,7 +191,6 @@ Query update_secrets_of = {
     "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND "
     "t.revoked_at IS NULL "
     "AND s.token_id OPERATOR(pg_catalog.=) t.token_id "
-    "AND s.generation OPERATOR(pg_catalog.>=) (t.generation OPERATOR(pg_catalog.-) 1) "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 
@@ -347,7 +346,6 @@ Query update_secrets = {
     "FROM mirox.token t, mirox.account a "
     "WHERE t.token_id OPERATOR(pg_catalog.=) $1 AND a.account_id OPERATOR(pg_catalog.=) t.account_id "
     "AND s.token_id OPERATOR(pg_catalog.=) $1 "
-    "AND s.generation OPERATOR(pg_catalog.>=) (t.generation OPERATOR(pg_catalog.-) 1) "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
     {Type::int8}};
 

@@ -9,6 +9,7 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/lsyscache.h"
 }
 
@@ -43,6 +44,33 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     write.slot =
         ExecInitExtraTupleSlot(write.state, RelationGetDescr(write.table), table_slot_callbacks(write.table));
     AfterTriggerBeginQuery();
+}
+
+// Columns that a DBA has added, by what their defaults say.
+void fill_added(Write& write, const Columns& columns) {
+    const TupleDesc all = RelationGetDescr(write.table);
+    if (all->constr == nullptr || all->constr->num_defval == 0) return;
+    for (int i = 0; i < all->natts; i++) {
+        const Form_pg_attribute column = TupleDescAttr(all, i);
+        if (!column->atthasdef || column->attgenerated || column->attisdropped) continue;
+        bool named = false;
+        for (int k = 0; k < columns.count; k++) named = named || columns.numbers[k] == i + 1;
+        if (named) continue;
+        auto* const value = reinterpret_cast<Expr*>(build_column_default(write.table, i + 1));
+        if (value == nullptr) continue;
+        write.slot->tts_values[i] =
+            ExecEvalExpr(ExecPrepareExpr(value, write.state), GetPerTupleExprContext(write.state),
+                         &write.slot->tts_isnull[i]);
+    }
+}
+
+// A BEFORE trigger of somebody's that leaves the row out must not leave half an act behind.
+void expect_written(const Write& write) {
+    if (ItemPointerIsValid(&write.slot->tts_tid)) return;
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
+                errdetail("A BEFORE trigger on the table has left it out."),
+                errhint("Have the trigger raise an error where it means to refuse."));
 }
 
 void put(Write& write, const Columns& columns) {
@@ -85,8 +113,10 @@ void insert_row(Oid table, const Columns& columns) {
     begin(write, table, nullptr);
     ExecClearTuple(write.slot);
     memset(write.slot->tts_isnull, true, sizeof(bool) * RelationGetDescr(write.table)->natts);
+    fill_added(write, columns);
     put(write, columns);
     ExecSimpleRelationInsert(write.target, write.state, write.slot);
+    expect_written(write);
     end(write);
 }
 
@@ -106,9 +136,10 @@ void update_row(RowScan& scan, const Columns& columns) {
     memcpy(write.slot->tts_isnull, before->tts_isnull, sizeof(bool) * count);
     put(write, columns);
     EPQState recheck;  // never run: the row is locked
-    EvalPlanQualInit(&recheck, write.state, nullptr, NIL, -1);
+    pg::init_recheck(&recheck, write.state);
     ExecSimpleRelationUpdate(write.target, write.state, &recheck, before, write.slot);
     EvalPlanQualEnd(&recheck);
+    expect_written(write);
     end(write);
 }
 

@@ -2,8 +2,8 @@
 // indexes as ever, but no plan to find, copy and start. An act of management writes four or five rows, and starting their
 // statements took longer than writing them.
 //
-// What it does not do: statement triggers do not fire, defaults are not filled in (name every column that has one), and domains,
-// whose conditions belong to the expression that makes a value, are not asked: who writes here has checked what it writes.
+// What it does not do: statement triggers do not fire, and domains, whose conditions belong to the expression that makes a value,
+// are not asked: who writes here has checked what it writes.
 //
 // Locks: RowExclusiveLock on the table, until the end of the transaction.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace mirox::store {
 
-// Columns of a row, by number; those that are not named are NULL in a new row and as they were in a changed one.
+// Columns of a row, by number; those that are not named have their default in a new row and are as they were in a changed one.
 inline constexpr int kMaxColumns = 24;
 struct Columns {
     int numbers[kMaxColumns];
@@ -35,9 +35,10 @@ struct Columns {
     }
 };
 
+// 55000 when a BEFORE trigger leaves the row out; one that changes it has its way, so read what is to be relied on.
 void insert_row(Oid table, const Columns& columns);
 
-// Changes the row on which an open scan stands. Call it with the account's row locked, so that nobody else changes it: 40001 when
+// Changes the row on which an open scan stands, likewise. Call it with the account's row locked, so that nobody else changes it: 40001 when
 // somebody has all the same. The scan must be closed afterwards as ever.
 void update_row(RowScan& scan, const Columns& columns);
 

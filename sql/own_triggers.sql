@@ -1,0 +1,82 @@
+-- Triggers and columns that a platform puts on our tables: a BEFORE trigger may narrow what an act writes, and the secret goes by the
+-- row as it stands; one that leaves a row out leaves no half of an act behind.
+\set SHOW_CONTEXT never
+SELECT mirox.put_account('own', '{parks,reports}');
+SELECT mirox.open_session('own') AS session \gset
+SELECT token_id AS id, secret AS first FROM mirox.issue_token(:'session', 'before', 'full_access') \gset
+
+-- ---- narrowed ---------------------------------------------------------------------------------------------------------
+CREATE FUNCTION pg_temp.narrow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.expires_at := LEAST(NEW.expires_at, clock_timestamp() + interval '30 days');
+    NEW.permissions := '{parks}';
+    NEW.allowed_ips := '{192.0.2.0/24}';
+    NEW.name := 'narrowed';
+    RETURN NEW;
+END $$;
+CREATE TRIGGER own BEFORE INSERT OR UPDATE ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.narrow();
+SELECT token_id AS narrowed, secret, name, expires_at < now() + interval '31 days' AS soon FROM mirox.issue_token(:'session', 'wide', 'full_access') \gset n_
+SELECT :'n_name' AS name, :'n_soon' AS soon;
+SELECT reason, permissions, expires_at < now() + interval '31 days' AS soon FROM mirox.verify_token(:'n_secret', '192.0.2.7');
+SELECT reason FROM mirox.verify_token(:'n_secret', '198.51.100.7');
+SELECT secret, name, expires_at < now() + interval '31 days' AS soon FROM mirox.rotate_token(:'session', :id) \gset r_
+SELECT :'r_name' AS name, :'r_soon' AS soon;
+SELECT reason, permissions, expires_at < now() + interval '31 days' AS soon FROM mirox.verify_token(:'r_secret', '192.0.2.7');
+SELECT reason FROM mirox.verify_token(:'r_secret', '198.51.100.7');
+SELECT count(*) AS differing FROM mirox.token t JOIN mirox.token_secret s USING (token_id, generation)
+WHERE s.user_id = 'own' AND (t.expires_at, t.allowed_ips, t.permissions::text) IS DISTINCT FROM (s.expires_at, s.allowed_ips, s.permissions::text);
+DROP TRIGGER own ON mirox.token;
+
+-- ---- left out ---------------------------------------------------------------------------------------------------------
+CREATE FUNCTION pg_temp.leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TEMP TABLE before AS SELECT (SELECT count(*) FROM mirox.token) AS tokens, (SELECT count(*) FROM mirox.token_secret) AS secrets,
+    (SELECT count(*) FROM mirox.audit_log) AS audited;
+CREATE TRIGGER own BEFORE INSERT OR UPDATE ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.leave_out();
+SELECT mirox.issue_token(:'session', 'none', 'full_access');
+SELECT mirox.rotate_token(:'session', :id);
+SELECT mirox.rename_token(:'session', :id, 'none');
+SELECT mirox.revoke_token(:'session', :id);
+DROP TRIGGER own ON mirox.token;
+CREATE TRIGGER own BEFORE INSERT OR UPDATE ON mirox.token_secret FOR EACH ROW EXECUTE FUNCTION pg_temp.leave_out();
+SELECT mirox.issue_token(:'session', 'none', 'full_access');
+SELECT mirox.rotate_token(:'session', :id);
+DROP TRIGGER own ON mirox.token_secret;
+CREATE TRIGGER own BEFORE INSERT ON mirox.audit_log FOR EACH ROW EXECUTE FUNCTION pg_temp.leave_out();
+SELECT mirox.issue_token(:'session', 'none', 'full_access');
+SELECT mirox.revoke_token(:'session', :id);
+DROP TRIGGER own ON mirox.audit_log;
+SELECT (SELECT count(*) FROM mirox.token) - tokens AS tokens, (SELECT count(*) FROM mirox.token_secret) - secrets AS secrets,
+    (SELECT count(*) FROM mirox.audit_log) - audited AS audited FROM before;
+SELECT reason FROM mirox.verify_token(:'r_secret', '192.0.2.7');
+
+-- ---- told after the fact, at once or at commit ----------------------------------------------------------------------------
+CREATE TEMP TABLE told (what text, name text);
+CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO told VALUES (TG_ARGV[0] || ' ' || TG_OP, NEW.name); RETURN NULL; END$$;
+CREATE TRIGGER own_after AFTER INSERT OR UPDATE OF name ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.tell('after');
+CREATE CONSTRAINT TRIGGER own_deferred AFTER INSERT OR UPDATE ON mirox.token INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.revoked_at IS NULL) EXECUTE FUNCTION pg_temp.tell('deferred');
+BEGIN;
+SELECT token_id AS id FROM mirox.issue_token(:'session', 'told', 'full_access') \gset
+SELECT mirox.rename_token(:'session', :id, 'told more');
+SELECT secret IS NOT NULL AS rotated FROM mirox.rotate_token(:'session', :id);
+SELECT * FROM told;
+COMMIT;
+SELECT mirox.revoke_token(:'session', :id) IS NOT NULL AS revoked;
+SELECT * FROM told;
+DROP TRIGGER own_after ON mirox.token;
+DROP TRIGGER own_deferred ON mirox.token;
+
+-- ---- a column of one's own, with its default --------------------------------------------------------------------------------
+BEGIN;
+ALTER TABLE mirox.token ADD COLUMN team text NOT NULL DEFAULT lower('NONE');
+ALTER TABLE mirox.token_secret ADD COLUMN noted timestamptz NOT NULL DEFAULT clock_timestamp(), ADD COLUMN nothing integer;
+ALTER TABLE mirox.audit_log ADD COLUMN host text NOT NULL DEFAULT 'here';
+SELECT token_id AS id FROM mirox.issue_token(:'session', 'with more', 'full_access') \gset
+UPDATE mirox.token SET team = 'wind' WHERE token_id = :id;
+SELECT secret AS s FROM mirox.rotate_token(:'session', :id) \gset
+SELECT t.team, s.noted <= clock_timestamp() AS noted, s.nothing, s.state FROM mirox.token t JOIN mirox.token_secret s USING (token_id) WHERE token_id = :id ORDER BY s.generation;
+SELECT event, host FROM mirox.audit_log WHERE token_id = :id ORDER BY audit_id;
+SELECT reason FROM mirox.verify_token(:'s');
+ROLLBACK;
+SELECT mirox.delete_account('own');
