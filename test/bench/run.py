@@ -84,6 +84,7 @@ FAST = [
     Contender("verify_hot", "verify_token, status, one hot token", CHECK, hot="batch"),
     Contender("verify_row", "verify_token, five columns", ROW, "batch"),
     Contender("malformed", "verify_token, a malformed secret", CHECK, hot="malformed"),
+    Contender("argument", "SELECT length($1): the least with an argument", "SELECT length(:S::text);", hot="malformed"),
     Contender("a", "(a) look-up by sha256, nothing recorded",
               "SELECT user_id, scopes FROM bench.api_key WHERE key_hash = sha256(:S::text::bytea) AND revoked_at IS NULL "
               "AND expires_at > now();", "batch"),
@@ -128,6 +129,7 @@ class Bench:
         self.big = "bench"
         self.small = "bench_small"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mirox-pgbench-"))
+        self.runs = 0
         self.uncounted = {}  # (group, key) -> calls before the first round
         self.samples = {}  # (group, key, clients, protocol) -> [{tps, p50, p99, wal}, …]
         self.results = {"runs": [], "loops": [], "must": []}
@@ -204,13 +206,14 @@ class Bench:
         # Some clients for each processor, beside their servers.
         processors = sorted(os.sched_getaffinity(0))[-clients:]
         before, running = self.lsn(), []
+        self.runs += 1  # in the names: servers of the run before may still be leaving
         for i, processor in enumerate(processors):
             command = ["taskset", "-c", str(processor), *self.server.command(
                 "pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients // len(processors) + (i < clients % len(processors))),
                 "-T", str(seconds), "-l", "--log-prefix", str(self.folder / f"log{processor}"), "--sampling-rate", "0.2",
                 *(f"-D{name}={value}" for name, value in variables.items()), *(f"-f{path}" for path in files), user=contender.user)]
             running.append(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                            env={**os.environ, "PGAPPNAME": f"bench on {processor}"}))
+                                            env={**os.environ, "PGAPPNAME": f"bench {self.runs} on {processor}"}))
         self.bring_together(clients, running)
         tps = calls = 0
         for program in running:
@@ -250,7 +253,7 @@ class Bench:
         another processor cost tens of microseconds, several times a request, and where the scheduler happens to put the two
         decides how often: what is measured then is the hypervisor. On one processor, which is never idle, each pays for its
         work alone."""
-        sql = "SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'bench on %'"
+        sql = f"SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'bench {self.runs} on %'"
         while True:
             found = self.server.rows("postgres", sql)
             if len(found) >= clients or any(program.poll() is not None for program in running):
@@ -517,7 +520,7 @@ def main():
     parser.add_argument("--size", type=int, default=1_000_000)
     parser.add_argument("--small", type=int, default=10_000)
     parser.add_argument("--accounts", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3, help="of the peers; of what is close to the limits, two more")
+    parser.add_argument("--rounds", type=int, default=3, help="of each group")
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--only", default=EVERYTHING)
@@ -566,8 +569,7 @@ def main():
     bench.quiet_worker(True)
     short = max(1, options.seconds // 2)
     if "checks" in only:
-        # These are close to one another: more rounds.
-        bench.group("checks", fast, clients, "prepared", options.rounds + (0 if options.quick else 2), options.seconds)
+        bench.group("checks", fast, clients, "prepared", options.rounds, options.seconds)
     if "simple" in only:
         bench.group("checks", [c for c in fast if c.key in ("select1", "pk", "verify", "verify_row")], clients, "simple",
                     options.rounds, 1)
@@ -683,6 +685,7 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         at_least(f"rotate_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("rotate", "update", c, "manage"), 0.5)
         at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
     beside = [(f"five columns of verify_token against five columns of pk; {c} client(s)", bench.ratio("verify_row", "pk_row", c)) for c in clients]
+    beside += [(f"a malformed secret against the least with an argument; {c} client(s)", bench.ratio("malformed", "argument", c)) for c in clients]
     c = max(clients)
     beside += [(f"{what}; {c} client(s)", bench.ratio(a, b, c, group)) for what, a, b, group in (
         ("SELECT 1, which does nothing, against (b), random tokens", "select1", "b", "checks/peers"),
