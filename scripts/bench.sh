@@ -5,7 +5,7 @@
 #   SIZE=large                            10,000,000 tokens instead of 1,000,000
 #   KEEP=1                                leaves the server up
 #
-# Results go to bench/ (not in git): results.json. scripts/bench_docs.sh makes docs/performance.md of them.
+# Results go to bench/ (not in git): results.json. make bench-docs makes docs/performance.md of them.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -71,12 +71,13 @@ DROP TRIGGER own_deferred ON mirox.token;
 BEGIN;
 ALTER TABLE mirox.token ADD COLUMN team text NOT NULL DEFAULT lower('NONE');
 ALTER TABLE mirox.token_secret ADD COLUMN noted timestamptz NOT NULL DEFAULT clock_timestamp(), ADD COLUMN nothing integer;
-ALTER TABLE mirox.audit_log ADD COLUMN host text NOT NULL DEFAULT 'here';
+ALTER TABLE mirox.audit_log ADD COLUMN host text NOT NULL DEFAULT 'here', ADD COLUMN line bigint GENERATED ALWAYS AS IDENTITY,
+    ADD COLUMN shout text GENERATED ALWAYS AS (upper(event)) STORED;
 SELECT token_id AS id FROM mirox.issue_token(:'session', 'with more', 'full_access') \gset
 UPDATE mirox.token SET team = 'wind' WHERE token_id = :id;
 SELECT secret AS s FROM mirox.rotate_token(:'session', :id) \gset
 SELECT t.team, s.noted <= clock_timestamp() AS noted, s.nothing, s.state FROM mirox.token t JOIN mirox.token_secret s USING (token_id) WHERE token_id = :id ORDER BY s.generation;
-SELECT event, host FROM mirox.audit_log WHERE token_id = :id ORDER BY audit_id;
+SELECT event, host, line > 0 AS numbered, shout FROM mirox.audit_log WHERE token_id = :id ORDER BY audit_id;
 SELECT reason FROM mirox.verify_token(:'s');
 ROLLBACK;
 SELECT mirox.delete_account('own');

@@ -49,10 +49,10 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
 // Columns that a DBA has added, by what their defaults say.
 void fill_added(Write& write, const Columns& columns) {
     const TupleDesc all = RelationGetDescr(write.table);
-    if (all->constr == nullptr || all->constr->num_defval == 0) return;
     for (int i = 0; i < all->natts; i++) {
         const Form_pg_attribute column = TupleDescAttr(all, i);
-        if (!column->atthasdef || column->attgenerated || column->attisdropped) continue;
+        if ((!column->atthasdef && !column->attidentity) || column->attgenerated || column->attisdropped)
+            continue;
         bool named = false;
         for (int k = 0; k < columns.count; k++) named = named || columns.numbers[k] == i + 1;
         if (named) continue;
