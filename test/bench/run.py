@@ -254,11 +254,13 @@ class Bench:
         decides how often: what is measured then is the hypervisor. On one processor, which is never idle, each pays for its
         work alone."""
         sql = f"SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'bench {self.runs} on %'"
-        while True:
-            found = self.server.rows("postgres", sql)
-            if len(found) >= clients or any(program.poll() is not None for program in running):
+        found, seen = [], None
+        while found != seen or len(found) != clients:  # pgbench begins with a connection that it soon closes
+            seen = found
+            time.sleep(0.02)
+            found = sorted(self.server.rows("postgres", sql))
+            if any(program.poll() is not None for program in running):
                 break
-            time.sleep(0.01)
         for pid, name in found:
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(int(pid), {int(name.rpartition(" ")[2])})
