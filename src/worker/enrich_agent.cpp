@@ -228,7 +228,7 @@ class RuleSet {
                 if (rule.replaced[i]) {
                     fields[i] = replace(rule.replacement[i], groups, count);
                 } else if (static_cast<int>(i) + 1 < count) {
-                    fields[i] = groups[i + 1].as_string();
+                    fields[i] = std::string(groups[i + 1].data(), groups[i + 1].size());
                 }
             }
             return true;
@@ -244,7 +244,10 @@ class RuleSet {
             if (pattern[i] == '$' && i + 1 < pattern.size() && pattern[i + 1] >= '1' &&
                 pattern[i + 1] <= '9') {
                 const int group = pattern[++i] - '0';
-                if (group < count) out.append(groups[static_cast<std::size_t>(group)].as_string());
+                if (group < count) {
+                    const auto& part = groups[static_cast<std::size_t>(group)];
+                    out.append(part.data(), part.size());
+                }
             } else {
                 out.push_back(pattern[i]);
             }
