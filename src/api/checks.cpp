@@ -109,45 +109,41 @@ Check read_check(FunctionCallInfo fcinfo) {
             scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
 }
 
-// What is answered to everyone who is refused for a reason: a status and the reason, made once for a form of the row type.
-struct Refusal {
-    std::uint64_t form;
-    HeapTupleHeader row;
-    Size size;
-};
-constinit Refusal refusals[store::kReasons] = {};
-
-Datum refusal(FunctionCallInfo fcinfo, const Checked& checked) {
-    const TypeCacheEntry& type = result_type(fcinfo, kCount);
-    Refusal& known = refusals[static_cast<int>(checked.reason)];
-    if (known.form != type.tupDesc_identifier) {
-        Datum values[kCount + kLaterColumns] = {};
-        bool nulls[kCount + kLaterColumns];
-        memset(nulls, true, sizeof(nulls));
-        fill_verdict(checked, false, values, nulls);
-        const HeapTuple made = heap_form_tuple(type.tupDesc, values, nulls);
-        const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
-        HeapTupleHeader row = DatumGetHeapTupleHeader(heap_copy_tuple_as_datum(made, type.tupDesc));
-        MemoryContextSwitchTo(before);
-        if (known.row != nullptr) pfree(known.row);
-        known = {type.tupDesc_identifier, row, HeapTupleHeaderGetDatumLength(row)};
-    }
-    void* copy = palloc(known.size);
-    memcpy(copy, known.row, known.size);
-    return PointerGetDatum(copy);
-}
-
-Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    if (!checked.authenticated) {
-        store::end_check(checked);
-        return refusal(fcinfo, checked);
-    }
+HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {
     Datum values[kCount + kLaterColumns] = {};
     bool nulls[kCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
     fill_verdict(checked, false, values, nulls);
+    return heap_form_tuple(type.tupDesc, values, nulls);
+}
+
+// What is answered to everyone who is refused for a reason: a status and the reason, made once for a form of the row type.
+struct Refusal {
+    std::uint64_t form;
+    HeapTupleHeader row;
+};
+constinit Refusal refusals[store::kReasons] = {};
+
+Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
+    Refusal& known = refusals[static_cast<int>(checked.reason)];
+    if (known.form != type.tupDesc_identifier) {
+        const HeapTuple made = verdict_row(type, checked);
+        const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+        HeapTupleHeader row = DatumGetHeapTupleHeader(heap_copy_tuple_as_datum(made, type.tupDesc));
+        MemoryContextSwitchTo(before);
+        if (known.row != nullptr) pfree(known.row);
+        known = {type.tupDesc_identifier, row};
+    }
+    const Size size = HeapTupleHeaderGetDatumLength(known.row);
+    void* copy = palloc(size);
+    memcpy(copy, known.row, size);
+    return PointerGetDatum(copy);
+}
+
+Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
+    const TypeCacheEntry& type = result_type(fcinfo, kCount);
     const Datum result =
-        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kCount).tupDesc, values, nulls));
+        checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
     store::end_check(checked);
     MIROX_STAGE(answer);
     return result;

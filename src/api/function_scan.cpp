@@ -102,7 +102,6 @@ struct FunctionScan {
     CustomScanState base;
     ExprState* call;
     HeapTupleHeader row;  // the function's answer, in the query's memory; null: it was NULL
-    Size room;            // that `row` has
     std::uint64_t form;   // of the row type when `row` was made
     bool known;           // what `row` is
     bool asks_subplans;   // in what the function is given
@@ -119,19 +118,16 @@ void explain(CustomScanState* node, List* ancestors, ExplainState* out);
 
 constinit CustomScanMethods scan_methods = {kName, pg::guarded<create>};
 
-const CustomExecMethods& run_methods() {
-    static const CustomExecMethods methods = [] {
-        CustomExecMethods all = {};
-        all.CustomName = kName;
-        all.BeginCustomScan = pg::guarded<begin>;
-        all.ExecCustomScan = pg::guarded<next>;
-        all.EndCustomScan = pg::guarded<end>;
-        all.ReScanCustomScan = pg::guarded<rescan>;
-        all.ExplainCustomScan = pg::guarded<explain>;
-        return all;
-    }();
-    return methods;
-}
+constinit const CustomExecMethods run_methods = [] {
+    CustomExecMethods all = {};
+    all.CustomName = kName;
+    all.BeginCustomScan = pg::guarded<begin>;
+    all.ExecCustomScan = pg::guarded<next>;
+    all.EndCustomScan = pg::guarded<end>;
+    all.ReScanCustomScan = pg::guarded<rescan>;
+    all.ExplainCustomScan = pg::guarded<explain>;
+    return all;
+}();
 
 // The row of the scan has the columns that the query names, in the order in which it wants them: where it wants nothing else, that
 // row is the result as it stands.
@@ -170,7 +166,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
 
 Node* create(CustomScan*) {
     auto* node = reinterpret_cast<FunctionScan*>(newNode(sizeof(FunctionScan), T_CustomScanState));
-    node->base.methods = &run_methods();
+    node->base.methods = &run_methods;
     return reinterpret_cast<Node*>(node);
 }
 
@@ -187,19 +183,13 @@ void begin(CustomScanState* base, EState*, int) {
 void ask(FunctionScan* node, ExprContext* context) {
     bool is_null;
     const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
-    if (is_null) {
-        if (node->row != nullptr) pfree(node->row);
-        node->row = nullptr;
-    } else {
+    if (node->row != nullptr) pfree(node->row);
+    node->row = nullptr;
+    if (!is_null) {
         const HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
         const Size size = HeapTupleHeaderGetDatumLength(row);
-        if (node->row == nullptr || size > node->room) {
-            if (node->row != nullptr) pfree(node->row);
-            node->row = nullptr;
-            node->row =
-                static_cast<HeapTupleHeader>(MemoryContextAlloc(node->base.ss.ps.state->es_query_cxt, size));
-            node->room = size;
-        }
+        node->row =
+            static_cast<HeapTupleHeader>(MemoryContextAlloc(node->base.ss.ps.state->es_query_cxt, size));
         memcpy(node->row, row, size);
         node->form = lookup_type_cache(HeapTupleHeaderGetTypeId(row), TYPECACHE_TUPDESC)->tupDesc_identifier;
     }
@@ -249,20 +239,16 @@ TupleTableSlot* next(CustomScanState* base) {
     const int position = node->position + (forward ? 1 : -1);
     node->position = Min(Max(position, 0), 2);
     TupleTableSlot* const slot = base->ss.ss_ScanTupleSlot;
-    if (node->position != 1) {
-        TupleTableSlot* const empty =
-            state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot;
-        return ExecClearTuple(empty);
-    }
-    if (!node->known) ask(node, context);
-    show(node, slot);
-    context->ecxt_scantuple = slot;
-    if (state.qual != nullptr && !ExecQual(state.qual, context)) {
+    if (node->position == 1) {
+        if (!node->known) ask(node, context);
+        show(node, slot);
+        context->ecxt_scantuple = slot;
+        if (state.qual == nullptr || ExecQual(state.qual, context))
+            return state.ps_ProjInfo != nullptr ? ExecProject(state.ps_ProjInfo) : slot;
         InstrCountFiltered1(node, 1);
         node->position = forward ? 2 : 0;
-        return ExecClearTuple(state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot);
     }
-    return state.ps_ProjInfo != nullptr ? ExecProject(state.ps_ProjInfo) : slot;
+    return ExecClearTuple(state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot);
 }
 
 // The function is called again where what it is given may have changed, and only there: other parameters that have are of the

@@ -199,6 +199,5 @@ MIROX_FUNCTION(scopes_intersection) {
 
 MIROX_FUNCTION(compile_permissions) {
     if (PG_ARGISNULL(0)) PG_RETURN_NULL();
-    if (PG_ARGISNULL(1)) return PG_GETARG_DATUM(0);
-    return pg::compile_permissions(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
+    return pg::compile_permissions(PG_GETARG_DATUM(0), PG_ARGISNULL(1) ? 0 : PG_GETARG_DATUM(1));
 }

@@ -100,6 +100,7 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
 }
 
 Datum compile_permissions(Datum owner, Datum own) {
+    if (own == 0) return owner;
     bool was_cut;
     const Datum result = scopes_intersection(scope_set(owner), scope_set(own), true, &was_cut);
     if (was_cut)

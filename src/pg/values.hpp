@@ -58,7 +58,8 @@ const char* scope_status_text(core::ScopeStatus status);
 // (it may only be narrower than the truth); otherwise an ERROR 54000.
 Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* was_cut);
 
-// What a token may of what its owner may, each a mirox.scopes. Beyond core::kMaxScopes the rest is cut, never added, with a WARNING.
+// What a token may of what its owner may, each a mirox.scopes; own 0: all of it. Beyond core::kMaxScopes the rest is cut, never
+// added, with a WARNING.
 Datum compile_permissions(Datum owner, Datum own);
 
 // Text in the database's encoding from and to UTF-8, as the rules in core take it. In SQL_ASCII the bytes are taken as

@@ -91,13 +91,11 @@ void push_value(JsonbParseState** out, Datum datum, Oid type) {
         case JSONBOID: {
             Jsonb* const json = DatumGetJsonbP(datum);
             JsonbValue value;
-            if (JsonbExtractScalar(&json->root, &value)) {
-                pushJsonbValue(out, WJB_VALUE, &value);
-                return;
+            if (!JsonbExtractScalar(&json->root, &value)) {
+                value.type = jbvBinary;
+                value.val.binary.data = &json->root;
+                value.val.binary.len = static_cast<int>(VARSIZE(json)) - VARHDRSZ;
             }
-            value.type = jbvBinary;
-            value.val.binary.data = &json->root;
-            value.val.binary.len = static_cast<int>(VARSIZE(json)) - VARHDRSZ;
             pushJsonbValue(out, WJB_VALUE, &value);
             return;
         }
@@ -147,30 +145,22 @@ void Detail::add_bool(const char* name, bool value) {
     push_bool(&state_, value);
 }
 
-void Detail::add_int(const char* name, std::int64_t value) {
-    key(name);
-    push_int(&state_, value);
-}
-
 void Detail::add_value(const char* name, Datum value, Oid type) {
     key(name);
     push_value(&state_, value, type);
 }
 
-int Detail::add_row(HeapTuple row, TupleDesc columns) {
+void Detail::add_row(HeapTuple row, TupleDesc columns) {
     const Values values = values_of(row, columns);
-    int written = 0;
     for (int i = 0; i < columns->natts; i++) {
         const Form_pg_attribute attribute = TupleDescAttr(columns, i);
         if (attribute->attisdropped || left_out(NameStr(attribute->attname), attribute->atttypid)) continue;
         if (values.nulls[i]) continue;
         add_value(NameStr(attribute->attname), values.datums[i], attribute->atttypid);
-        written++;
     }
-    return written;
 }
 
-int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
+void Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
     const auto push_side = [this](const char* side, Datum value, bool is_null, Oid type) {
         key(side);
         JsonbValue null;
@@ -181,7 +171,6 @@ int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
             push_value(&state_, value, type);
     };
     const Values old_values = values_of(before, columns), new_values = values_of(after, columns);
-    int written = 0;
     for (int i = 0; i < columns->natts; i++) {
         const Form_pg_attribute attribute = TupleDescAttr(columns, i);
         if (attribute->attisdropped) continue;
@@ -196,7 +185,6 @@ int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
             // That a digest was changed is worth knowing; which one it was is nobody's business.
             if (attribute->atttypid == pg::catalog().digest_type) {
                 add_text(name, "changed");
-                written++;
             }
             continue;
         }
@@ -205,9 +193,7 @@ int Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
         push_side("from", old_value, null_before, attribute->atttypid);
         push_side("to", new_value, null_after, attribute->atttypid);
         pushJsonbValue(&state_, WJB_END_OBJECT, nullptr);
-        written++;
     }
-    return written;
 }
 
 Datum Detail::jsonb() {

@@ -13,18 +13,17 @@ extern "C" {
 
 namespace mirox::store {
 
-// A JSON object under construction, in the current memory context; names and values must stand until jsonb(). No value of a digest column ever enters one.
+// A JSON object under construction, in the current memory context; names and values must stand until jsonb(). No value of a
+// digest column ever enters one.
 class Detail {
   public:
     Detail();
     void add_text(const char* key, std::string_view value);
     void add_bool(const char* key, bool value);
-    void add_int(const char* key, std::int64_t value);
     void add_value(const char* key, Datum value, Oid type);
     // What a row holds, NULLs and bookkeeping left out; what an update changed, as {"column": {"from": …, "to": …}}.
-    // Returns how many columns were written.
-    int add_row(HeapTuple row, TupleDesc columns);
-    int add_changes(HeapTuple before, HeapTuple after, TupleDesc columns);
+    void add_row(HeapTuple row, TupleDesc columns);
+    void add_changes(HeapTuple before, HeapTuple after, TupleDesc columns);
     Datum jsonb();
 
   private:

@@ -170,6 +170,12 @@ void put_back(RowScan& scan) {
     one.in_use = false;
 }
 
+// What the index adds to a kept scan must live as long as the scan.
+MemoryContext enter_memory(const RowScan& scan) {
+    return MemoryContextSwitchTo(scan.kept == nullptr ? CurrentMemoryContext
+                                                      : static_cast<Kept*>(scan.kept)->memory);
+}
+
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
 bool read_on(RowScan& scan, const Key& key) {
     while (const ItemPointer at = index_getnext_tid(scan.scan, ForwardScanDirection)) {
@@ -194,16 +200,9 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.kept = one;
     ScanKeyData keys;
     init_key(keys, key, scan.index);
-    if (one == nullptr) {
-        scan.slot = table_slot_create(scan.heap, nullptr);
-        scan.scan = pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1);
-        index_rescan(scan.scan, &keys, 1, nullptr, 0);
-        return read_on(scan, key);
-    }
-    scan.slot = one->slot;
-    scan.scan = one->scan;
-    // What the index adds to its scan must live as long as the scan.
-    const MemoryContext before = MemoryContextSwitchTo(one->memory);
+    scan.slot = one == nullptr ? table_slot_create(scan.heap, nullptr) : one->slot;
+    scan.scan = one == nullptr ? pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1) : one->scan;
+    const MemoryContext before = enter_memory(scan);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
     const bool found = read_on(scan, key);
     MemoryContextSwitchTo(before);
@@ -226,8 +225,7 @@ bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
 }
 
 bool next_row(RowScan& scan, const Key& key) {
-    const MemoryContext before = CurrentMemoryContext;
-    if (scan.kept != nullptr) MemoryContextSwitchTo(static_cast<Kept*>(scan.kept)->memory);
+    const MemoryContext before = enter_memory(scan);
     const bool found = read_on(scan, key);
     MemoryContextSwitchTo(before);
     return found;

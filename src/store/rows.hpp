@@ -58,6 +58,14 @@ void close_scan(RowScan& scan);
 // After open_scan() was true: whether another row has this key too, which the slot then holds.
 bool next_row(RowScan& scan, const Key& key);
 
+// Calls each(scan) with the scan on every row that has the key.
+template <class Each>
+void for_each_row(Oid heap, Oid index, const Key& key, Each each) {
+    RowScan scan;
+    for (bool found = open_scan(scan, heap, index, key); found; found = next_row(scan, key)) each(scan);
+    close_scan(scan);
+}
+
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);

@@ -143,6 +143,12 @@ void check_metadata(Datum metadata) {
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
 
+void keep(std::string_view text, Name& out) {
+    if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
+    memcpy(out.text, text.data(), text.size());
+    out.size = text.size();
+}
+
 // A token of the account whose row is locked; the Datums are copies, 0 where there is none.
 struct OwnToken {
     std::int64_t token_id;
@@ -182,10 +188,7 @@ void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken
     out.expires_at = DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null));
     out.permissions = copy(kPermissions);
     out.allowed_ips = copy(kAllowedIps);
-    const std::string_view name = pg::text_view(copy(kName));
-    if (name.size() > sizeof(out.name.text)) elog(ERROR, "a token name of %zu bytes", name.size());
-    memcpy(out.name.text, name.data(), name.size());
-    out.name.size = name.size();
+    keep(pg::text_view(copy(kName)), out.name);
     out.place = DatumGetInt16(column(scan.slot, kPlace, &is_null));
     out.lifetime = *DatumGetIntervalP(column(scan.slot, kLifetime, &is_null));
     out.created_at = DatumGetTimestampTz(column(scan.slot, kCreatedAt, &is_null));
@@ -213,9 +216,7 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
         .add(kState, CharGetDatum(kCurrent))
         .add(kLocked, BoolGetDatum(owner.locked))
         .add(kUserId, PointerGetDatum(owner.user_id))
-        .add(kPermissions, token.permissions == 0
-                               ? owner.permissions
-                               : pg::compile_permissions(owner.permissions, token.permissions))
+        .add(kPermissions, pg::compile_permissions(owner.permissions, token.permissions))
         .add_or_null(kAllowedIps, token.allowed_ips, token.allowed_ips != 0);
     insert_row(pg::catalog().token_secret, row);
 }
@@ -225,21 +226,18 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
 void retire_secrets(std::int64_t token_id, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     const pg::Catalog& catalog = pg::catalog();
-    const Key key = {Key::Kind::int8, Int64GetDatum(token_id)};
-    RowScan scan;
-    for (bool found = open_scan(scan, catalog.token_secret, catalog.token_secret_token, key); found;
-         found = next_row(scan, key)) {
-        const SecretFixed& secret = secret_fixed(scan.slot);
-        Columns change;
-        if (secret.state == kCurrent)
-            change.add(kState, CharGetDatum(current_becomes))
-                .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
-        else if (secret.state == kOverlapping)
-            change.add(kState, CharGetDatum(kRetired))
-                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
-        if (change.count > 0) update_row(scan, change);
-    }
-    close_scan(scan);
+    for_each_row(catalog.token_secret, catalog.token_secret_token, {Key::Kind::int8, Int64GetDatum(token_id)},
+                 [&](RowScan& scan) {
+                     const SecretFixed& secret = secret_fixed(scan.slot);
+                     Columns change;
+                     if (secret.state == kCurrent)
+                         change.add(kState, CharGetDatum(current_becomes))
+                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
+                     else if (secret.state == kOverlapping)
+                         change.add(kState, CharGetDatum(kRetired))
+                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+                     if (change.count > 0) update_row(scan, change);
+                 });
 }
 
 // Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
@@ -297,10 +295,7 @@ void normalise_name(std::string_view given, Name& out) {
         MIROX_RAISE(
             ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
             errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
-    const std::string_view text = pg::from_utf8({utf8, size});
-    if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
-    memcpy(out.text, text.data(), text.size());
-    out.size = text.size();
+    keep(pg::from_utf8({utf8, size}), out);
 }
 
 void check_expiry(TimestampTz expires_at, TimestampTz now) {
@@ -319,12 +314,8 @@ namespace {
 template <class Each>
 void for_each_held(std::int64_t account_id, Each each) {
     const pg::Catalog& catalog = pg::catalog();
-    const Key key = {Key::Kind::int8, Int64GetDatum(account_id)};
-    RowScan scan;
-    for (bool found = open_scan(scan, catalog.token, catalog.token_place, key); found;
-         found = next_row(scan, key))
-        each(scan.slot);
-    close_scan(scan);
+    for_each_row(catalog.token, catalog.token_place, {Key::Kind::int8, Int64GetDatum(account_id)},
+                 [&](RowScan& scan) { each(scan.slot); });
 }
 
 }  // namespace

@@ -546,10 +546,13 @@ constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 
 }
 Query select_group_named = {"SELECT 1 FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
                             {Type::text}};
+#define FIRST_MADE_GROUP 100  // of group_id_seq, as token_group's condition has it
 #define GROUP_IN_USE "SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 "
 // The second as the partial index token_group has it, which holds every group that put_group made.
 Query select_group_use = {GROUP_IN_USE "LIMIT 1", {Type::int4}};
-Query select_made_group_use = {GROUP_IN_USE "AND group_id OPERATOR(pg_catalog.>=) 100 LIMIT 1", {Type::int4}};
+Query select_made_group_use = {
+    GROUP_IN_USE "AND group_id OPERATOR(pg_catalog.>=) " CppAsString2(FIRST_MADE_GROUP) " LIMIT 1",
+    {Type::int4}};
 }  // namespace
 
 MIROX_FUNCTION(group_guard) {
@@ -570,7 +573,7 @@ MIROX_FUNCTION(group_guard) {
         pg::Args args;
         const std::int32_t group_id = DatumGetInt32(get(row, change, kGroupId).datum);
         args.int4(group_id);
-        if (pg::run(group_id >= 100 ? select_made_group_use : select_group_use, args) > 0)
+        if (pg::run(group_id >= FIRST_MADE_GROUP ? select_made_group_use : select_group_use, args) > 0)
             MIROX_RAISE(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, errmsg("the permission group is in use"),
                         errdetail("Some tokens, revoked ones included, are in this group."),
                         errhint("Keep it and take its permissions away instead."));
