@@ -28,8 +28,8 @@ EXTRA_CLEAN = .deps build results
 # of PG_CXXFLAGS, which clang reads for bitcode.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
-SHLIB_LINK += -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing -fno-plt
+SHLIB_LINK += -lcrypto -ldeflate -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
 	-Wl,--version-script=src/exports.map
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)

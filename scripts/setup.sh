@@ -17,7 +17,7 @@ packages() {
     make
     g++
     libssl-dev              # digests, HMAC, random bytes
-    zlib1g-dev              # the checksum in a secret
+    libdeflate-dev          # the checksum in a secret
     libutf8proc-dev         # names in NFC
     libre2-dev              # user agents: patterns
     libyaml-cpp-dev         # user agents: the rules' file

@@ -112,7 +112,7 @@ struct FunctionScan {
 Node* create(CustomScan*);
 void begin(CustomScanState* node, EState* state, int);
 TupleTableSlot* next(CustomScanState* node);
-void end(CustomScanState*) {}
+[[gnu::hot]] void end(CustomScanState*) {}
 void rescan(CustomScanState* node);
 void explain(CustomScanState* node, List* ancestors, ExplainState* out);
 
@@ -164,13 +164,13 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
     return &scan->scan.plan;
 }
 
-Node* create(CustomScan*) {
+[[gnu::hot]] Node* create(CustomScan*) {
     auto* node = reinterpret_cast<FunctionScan*>(newNode(sizeof(FunctionScan), T_CustomScanState));
     node->base.methods = &run_methods;
     return reinterpret_cast<Node*>(node);
 }
 
-void begin(CustomScanState* base, EState*, int) {
+[[gnu::hot]] void begin(CustomScanState* base, EState*, int) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
     const auto* scan = castNode(CustomScan, base->ss.ps.plan);
     auto* const call = static_cast<Expr*>(linitial(scan->custom_exprs));
@@ -180,7 +180,7 @@ void begin(CustomScanState* base, EState*, int) {
 }
 
 // Calls the function and keeps what it answers.
-void ask(FunctionScan* node, ExprContext* context) {
+[[gnu::hot]] void ask(FunctionScan* node, ExprContext* context) {
     bool is_null;
     const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
     if (node->row != nullptr) pfree(node->row);
@@ -197,7 +197,7 @@ void ask(FunctionScan* node, ExprContext* context) {
 }
 
 // The columns that the query names, out of the row, into the scan's slot.
-void show(FunctionScan* node, TupleTableSlot* slot) {
+[[gnu::hot]] void show(FunctionScan* node, TupleTableSlot* slot) {
     ExecClearTuple(slot);
     if (node->row == nullptr) {
         (void)ExecStoreAllNullTuple(slot);
@@ -230,7 +230,7 @@ void show(FunctionScan* node, TupleTableSlot* slot) {
     (void)ExecStoreVirtualTuple(slot);
 }
 
-TupleTableSlot* next(CustomScanState* base) {
+[[gnu::hot]] TupleTableSlot* next(CustomScanState* base) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
     PlanState& state = base->ss.ps;
     ExprContext* context = state.ps_ExprContext;

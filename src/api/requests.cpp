@@ -3,6 +3,7 @@
 //
 // Locks: a change of a rule takes an object lock on its name, so that two of them wait for each other instead of meeting in
 // the unique index.
+#include "api/one_column.hpp"
 #include "api/verdict.hpp"
 #include "core/authorization.hpp"
 #include "core/endpoint.hpp"
@@ -47,12 +48,19 @@ enum HttpColumn {
 };
 
 // The address of an inet; NULL, and anything but a host, as it is: the host part counts.
-core::Address host_arg(FunctionCallInfo fcinfo, int n) {
+[[gnu::hot]] core::Address host_arg(FunctionCallInfo fcinfo, int n) {
     return core::host_of(pg::address_arg(fcinfo, n));
 }
 
-Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind,
-                   bool everything) {
+// The answer of a function that takes so many arguments.
+[[gnu::hot]] Datum http_verdict(FunctionCallInfo fcinfo, int arguments, Checked& checked, const Check& check,
+                                AuthorizationKind kind, bool everything) {
+    const int number = column_asked(fcinfo, arguments);
+    // What is asked most, before anything else is made.
+    if (number == verdict_column::kStatus + 1) {
+        store::end_check(checked);
+        return Int32GetDatum(store::outcome_of(checked.reason).status);
+    }
     Datum values[kHttpCount + kLaterColumns] = {};
     bool nulls[kHttpCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
@@ -81,13 +89,16 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
         nulls[kRequiredScope] = false;
     }
     const Datum result =
-        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
+        number != 0
+            ? one_column(fcinfo, number, values, nulls, kHttpCount)
+            : HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
     store::end_check(checked);
     return result;
 }
 
 // Who sends the request: what the field holds is taken as a secret, or refused for its form.
-void begin_authorization(const core::Authorization& given, const core::Address& client, Checked& out) {
+[[gnu::hot]] void begin_authorization(const core::Authorization& given, const core::Address& client,
+                                      Checked& out) {
     switch (given.kind) {
         case AuthorizationKind::bearer:
             store::begin_secret(given.credential, store::Holders::both, client, out);
@@ -101,7 +112,8 @@ void begin_authorization(const core::Authorization& given, const core::Address& 
 }
 
 // What method and path need, into the check.
-void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
+[[gnu::hot]] void ask_for_endpoint(Check& check, const pg::OptionalText& method,
+                                   const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
     check.need = needed.valid ? Need::scope : Need::invalid;
     check.scope = needed.scope;
@@ -135,7 +147,7 @@ void lock_rule(const core::EndpointText& rule) {
 
 }  // namespace
 
-MIROX_FUNCTION(check_request) {
+MIROX_HOT_FUNCTION(check_request) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
     const core::Authorization given = core::parse_authorization(pg::text_arg(fcinfo, 0).text);
@@ -144,7 +156,7 @@ MIROX_FUNCTION(check_request) {
     // Of whom we do not know nothing more is asked, but that the log says what was tried.
     if (given.kind == AuthorizationKind::bearer) ask_for_endpoint(check, method, path);
     store::conclude(checked, check);
-    return http_verdict(fcinfo, checked, check, given.kind, false);
+    return http_verdict(fcinfo, 5, checked, check, given.kind, false);
 }
 
 MIROX_FUNCTION(explain_check) {
@@ -167,7 +179,7 @@ MIROX_FUNCTION(explain_check) {
         ask_for_endpoint(check, method, path);
     }
     store::conclude(checked, check);
-    return http_verdict(fcinfo, checked, check, given.kind, true);
+    return http_verdict(fcinfo, 6, checked, check, given.kind, true);
 }
 
 MIROX_FUNCTION(client_ip) {

@@ -23,7 +23,7 @@ constinit EVP_MD_CTX* the_digest_context = nullptr;
 constinit EVP_MAC_CTX* the_mac_context = nullptr;
 
 // Fetching an algorithm walks the providers and costs more than the digest itself.
-bool have_digest_context() noexcept {
+[[gnu::hot]] bool have_digest_context() noexcept {
     if (the_digest_context != nullptr) [[likely]] {
         return true;
     }
@@ -71,7 +71,7 @@ bool have_mac_context() noexcept {
 
 }  // namespace
 
-bool sha256(std::string_view bytes, Digest& out) noexcept {
+[[gnu::hot]] bool sha256(std::string_view bytes, Digest& out) noexcept {
     // With the same type again the context keeps its buffers; finishing wipes the block that held the input.
     return have_digest_context() && EVP_DigestInit_ex2(the_digest_context, nullptr, nullptr) == 1 &&
            EVP_DigestUpdate(the_digest_context, bytes.data(), bytes.size()) == 1 &&
@@ -118,7 +118,8 @@ bool random_base62(std::span<char> out) noexcept {
     return ok;
 }
 
-bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) noexcept {
+[[gnu::hot]] bool equal_constant_time(std::span<const std::uint8_t> a,
+                                      std::span<const std::uint8_t> b) noexcept {
     return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 

@@ -209,7 +209,8 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     return EndpointStatus::ok;
 }
 
-const EndpointMatcher::Node* EndpointMatcher::child(const Node& node, std::string_view label) const noexcept {
+[[gnu::hot]] const EndpointMatcher::Node* EndpointMatcher::child(const Node& node,
+                                                                 std::string_view label) const noexcept {
     std::uint32_t low = node.children;
     std::uint32_t high = low + node.child_count;
     while (low < high) {
@@ -224,8 +225,8 @@ const EndpointMatcher::Node* EndpointMatcher::child(const Node& node, std::strin
     return nullptr;
 }
 
-const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uint32_t count,
-                                                   std::string_view method) const noexcept {
+[[gnu::hot]] const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uint32_t count,
+                                                                std::string_view method) const noexcept {
     const bool is_head = method == "HEAD";
     const Rule* best = nullptr;
     for (const Rule* rule = rules_ + first; rule != rules_ + first + count; ++rule) {
@@ -239,8 +240,8 @@ const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uin
 }
 
 // No deeper than kMaxPatternSegments, and no node twice: what a request sends cannot make it slow.
-const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string_view path,
-                                                   std::string_view method) const noexcept {
+[[gnu::hot]] const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string_view path,
+                                                                std::string_view method) const noexcept {
     std::string_view segment;
     if (!next_segment(path, segment)) {
         if (const Rule* rule = pick(node.ends, node.end_count, method)) return rule;
@@ -254,7 +255,8 @@ const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string
     return pick(node.rests, node.rest_count, method);
 }
 
-EndpointMatch EndpointMatcher::match(std::string_view method, std::string_view path) const noexcept {
+[[gnu::hot]] EndpointMatch EndpointMatcher::match(std::string_view method,
+                                                  std::string_view path) const noexcept {
     if (nodes_ == nullptr) return {};
     const Rule* rule = walk(nodes_[0], path, method);
     if (rule == nullptr) return {};

@@ -464,7 +464,7 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
     return true;
 }
 
-bool looks_like_jwt(std::string_view text) noexcept {
+[[gnu::hot]] bool looks_like_jwt(std::string_view text) noexcept {
     if (text.size() > kMaxJwtChars || !text.starts_with("eyJ")) return false;
     std::size_t first = 0;
     std::size_t second = 0;

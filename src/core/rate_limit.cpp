@@ -87,8 +87,8 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
 }
 
 // A request, or only a look at what one would get.
-Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
-               bool is_request) noexcept {
+[[gnu::hot]] Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
+                            std::int64_t burst, bool is_request) noexcept {
     if (limit_per_minute < 1) return {false, kNobodyRetryAfter, 0, 0, word};
 
     const std::int64_t now = clamp_clock(now_us);
@@ -118,8 +118,8 @@ std::int32_t to_seconds(std::int64_t us) noexcept {
 
 }  // namespace
 
-Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-                std::int64_t burst) noexcept {
+[[gnu::hot]] Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
+                             std::int64_t burst) noexcept {
     return judge(word, now_us, limit_per_minute, burst, true);
 }
 
@@ -130,8 +130,8 @@ Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_mi
     return decision;
 }
 
-Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute,
-              std::int64_t burst) noexcept {
+[[gnu::hot]] Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us,
+                           std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     // Relaxed is enough: the word is all there is, nothing else is published with it.
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {

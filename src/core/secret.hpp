@@ -1,6 +1,6 @@
 // The format of a secret: `<prefix>_<43 base62 characters><6 base62 characters of CRC-32 over all before>`.
 //
-// Pure: may include the C++ library, zlib and its own room only. Nothing here allocates, throws or logs. A
+// Pure: may include the C++ library, libdeflate and its own room only. Nothing here allocates, throws or logs. A
 // secret stays where the caller holds it; the caller wipes it.
 #pragma once
 
@@ -52,7 +52,7 @@ std::size_t base62_from_random(std::span<const std::uint8_t> bytes, std::span<ch
 // Writes `value` as exactly six base62 digits, most significant first ('0'-'9', 'A'-'Z', 'a'-'z').
 void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> out) noexcept;
 
-// CRC-32 as zlib computes it (ISO-HDLC, reflected 0xEDB88320).
+// CRC-32 as gzip has it (ISO-HDLC, reflected 0xEDB88320).
 std::uint32_t crc32(std::string_view bytes) noexcept;
 
 inline constexpr std::size_t kHintRandomChars = 4;

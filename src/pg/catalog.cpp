@@ -105,7 +105,7 @@ bool refresh() {
 
 }  // namespace
 
-const Catalog& catalog() {
+[[gnu::hot]] const Catalog& catalog() {
     if (!valid && !refresh())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     errmsg("the extension mirox_tokens is not in this database"),
@@ -113,7 +113,7 @@ const Catalog& catalog() {
     return known;
 }
 
-const Catalog& catalog_known() {
+[[gnu::hot]] const Catalog& catalog_known() {
     return known;
 }
 

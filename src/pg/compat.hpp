@@ -15,6 +15,7 @@ extern "C" {
 #include "access/genam.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -117,6 +118,26 @@ inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot sn
     return index_beginscan(heap, index, snapshot, conditions, 0);
 #endif
 }
+
+// Whether `found` is true of a node just below this one, or anywhere in the query (subqueries too): it walks on by itself.
+using Walker = bool (*)(Node*, void*);
+#if PG_VERSION_NUM >= 160000
+inline bool walk_expression(Node* node, Walker found, void* context) {
+    return expression_tree_walker(node, found, context);
+}
+inline bool walk_query(Query* query, Walker found, void* context) {
+    return query_tree_walker(query, found, context, 0);
+}
+#else
+inline bool walk_expression(Node* node, Walker found, void* context) {
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)),
+                                  context);
+}
+inline bool walk_query(Query* query, Walker found, void* context) {
+    return query_tree_walker(query, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)),
+                             context, 0);
+}
+#endif
 
 // Names the transaction that runs, for as long as the backend lives.
 inline LocalTransactionId my_transaction() {

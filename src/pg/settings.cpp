@@ -131,7 +131,7 @@ extern "C" bool check_issuer(char** value, void**, GucSource) {
 
 }  // namespace
 
-const Settings& settings() {
+[[gnu::hot]] const Settings& settings() {
     return current;
 }
 

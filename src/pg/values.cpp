@@ -119,7 +119,7 @@ std::string_view to_utf8(std::string_view text) {
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
 }
 
-bool try_to_utf8(std::string_view text, std::string_view& out) {
+[[gnu::hot]] bool try_to_utf8(std::string_view text, std::string_view& out) {
     const int encoding = GetDatabaseEncoding();
     bool plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
     if (!plain) {

@@ -32,7 +32,7 @@ constexpr std::uint64_t next_version(std::uint64_t guard, std::uint64_t state) n
     return (guard & ~(kVersionStep - 1)) + kVersionStep + state;
 }
 
-std::uint64_t hash_of(const TokenKey& key) noexcept {
+[[gnu::hot]] std::uint64_t hash_of(const TokenKey& key) noexcept {
     return combine(combine(key.database, static_cast<std::uint32_t>(key.generation)),
                    static_cast<std::uint64_t>(key.token));
 }
@@ -110,15 +110,15 @@ void Counters::clear() noexcept {
     initialise(reinterpret_cast<std::byte*>(head_), n);
 }
 
-void Counters::prefetch(const TokenKey& key) const noexcept {
+[[gnu::hot]] void Counters::prefetch(const TokenKey& key) const noexcept {
     const std::uint32_t window = window_of(hash_of(key), head_->entries - 1);
     __builtin_prefetch(&prints_[window]);
     __builtin_prefetch(&prints_[window + kWindow / 2]);
     __builtin_prefetch(&full_at_[window / kWindow]);
 }
 
-bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
-                    std::uint64_t& guard) const noexcept {
+[[gnu::hot]] bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
+                                 std::uint64_t& guard) const noexcept {
     const std::uint32_t window = window_of(hash, head_->entries - 1);
     const std::uint32_t print = print_of(hash);
     for (std::uint32_t i = 0; i < kWindow; i++) {
@@ -206,7 +206,8 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, s
     return done;
 }
 
-Counters::Counted Counters::count(const TokenKey& key, const Event& event, const Ring& ring) noexcept {
+[[gnu::hot]] Counters::Counted Counters::count(const TokenKey& key, const Event& event,
+                                               const Ring& ring) noexcept {
     const std::uint64_t hash = hash_of(key);
     for (unsigned tries = 0; tries < kReadTries; tries++) {
         std::uint32_t at = 0;

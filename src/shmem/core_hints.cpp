@@ -41,7 +41,7 @@ Hints Hints::initialise(std::byte* at, std::uint32_t digests) noexcept {
     return view(at, digests);
 }
 
-bool Hints::find(std::uint64_t key, Hint& out) const noexcept {
+[[gnu::hot]] bool Hints::find(std::uint64_t key, Hint& out) const noexcept {
     const std::uint64_t tag = tag_of(key);
     for (const auto& place : set_of(key)->places) {
         const std::uint64_t word = place.load(memory_order_relaxed);

@@ -63,8 +63,8 @@ void Limits::recover() noexcept {
     head_->used.store(used, memory_order_relaxed);
 }
 
-bool Limits::find(std::uint32_t database, std::int64_t account, std::uint64_t hash, std::uint32_t& entry,
-                  std::uint64_t& guard) const noexcept {
+[[gnu::hot]] bool Limits::find(std::uint32_t database, std::int64_t account, std::uint64_t hash,
+                               std::uint32_t& entry, std::uint64_t& guard) const noexcept {
     const std::uint32_t mask = head_->entries - 1;
     for (std::uint32_t i = 0; i < kWindow; i++) {
         const std::uint32_t at = (static_cast<std::uint32_t>(hash) + i) & mask;
@@ -80,8 +80,8 @@ bool Limits::find(std::uint32_t database, std::int64_t account, std::uint64_t ha
     return false;
 }
 
-bool Limits::hold(std::uint32_t database, std::int64_t account, std::uint64_t hash,
-                  std::uint32_t& entry) noexcept {
+[[gnu::hot]] bool Limits::hold(std::uint32_t database, std::int64_t account, std::uint64_t hash,
+                               std::uint32_t& entry) noexcept {
     std::uint64_t guard = 0;
     while (find(database, account, hash, entry, guard)) {
         std::atomic<std::uint64_t>& word = entries_[entry].guard;

@@ -224,7 +224,7 @@ bool Region::close_lane(std::uint32_t database) noexcept {
     return true;
 }
 
-Published Region::record(LaneRef lane, const Event& event) noexcept {
+[[gnu::hot]] Published Region::record(LaneRef lane, const Event& event) noexcept {
     Counters::Counted counted;
     if (!ring_.holds(lane)) return {PublishStatus::no_lane, false, 0};
     if (event.token != 0 && (event.kind == EventKind::use || event.kind == EventKind::refusal) && lane)

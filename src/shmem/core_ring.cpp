@@ -95,7 +95,7 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
     return combine(combine(body, begin), ring_id ^ static_cast<std::uint64_t>(size) << 40);
 }
 
-std::string_view cut(std::string_view text, std::size_t most) noexcept {
+[[gnu::hot]] std::string_view cut(std::string_view text, std::size_t most) noexcept {
     return text.size() <= most ? text : text.substr(0, most);
 }
 
@@ -138,7 +138,7 @@ constexpr std::uint32_t kept_back(std::uint32_t segments) noexcept {
 
 }  // namespace
 
-std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept {
+[[gnu::hot]] std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept {
     // Four independent chains, so that the multiplier is kept busy; each step is a bijection of its word, so
     // that a change in one word always shows.
     constexpr std::uint64_t kOdd = 0x9FB2'1C65'1E98'DF25ULL;
@@ -243,7 +243,7 @@ LaneRef Ring::lane_at(std::uint32_t index) const noexcept {
     return is_open(key) ? LaneRef{index, key} : LaneRef{};
 }
 
-LaneRef Ring::find_lane(std::uint32_t database) const noexcept {
+[[gnu::hot]] LaneRef Ring::find_lane(std::uint32_t database) const noexcept {
     for (std::uint32_t i = 0; i < head_->lanes; i++) {
         const LaneRef lane = lane_at(i);
         if (lane && lane.database() == database) return lane;
@@ -348,14 +348,14 @@ bool Ring::close_lane(std::uint32_t database) noexcept {
     return true;
 }
 
-bool Ring::holds(LaneRef lane) const noexcept {
+[[gnu::hot]] bool Ring::holds(LaneRef lane) const noexcept {
     return lane && lane.index < head_->lanes && lanes_[lane.index].key.load(memory_order_acquire) == lane.key;
 }
 
 // ---- publishing
 // --------------------------------------------------------------------------------------------------
 
-Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept {
+[[gnu::hot]] Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept {
     Published out;
     if (!ref || ref.index >= head_->lanes) {
         out.status = PublishStatus::no_lane;

@@ -79,8 +79,8 @@ void Strangers::recover() noexcept {
 
 // Counts in a slot of the key among `window` places from `start` of the array that begins at `from`, or makes
 // one.
-bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t mask, std::uint32_t start,
-                         const StrangerCount& key) noexcept {
+[[gnu::hot]] bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t mask,
+                                      std::uint32_t start, const StrangerCount& key) noexcept {
     const std::uint64_t kind = kind_word(key);
     for (std::uint32_t i = 0; i < window; i++) {
         StrangerSlot& s = slots_[from + ((start + i) & mask)];
@@ -120,9 +120,9 @@ bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t
     return false;
 }
 
-Strangers::Place Strangers::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
-                                  const Address& address, std::uint16_t status,
-                                  std::uint8_t reason) noexcept {
+[[gnu::hot]] Strangers::Place Strangers::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
+                                               const Address& address, std::uint16_t status,
+                                               std::uint8_t reason) noexcept {
     StrangerCount key;
     key.database = database;
     key.ring_id = ring_id;

@@ -155,7 +155,7 @@ void start_events() {
     seat_of_mine = nullptr;
 }
 
-Region& region() {
+[[gnu::hot]] Region& region() {
     return region_view;
 }
 Control& control() {
@@ -165,7 +165,7 @@ LWLock* region_lock() {
     return lock;
 }
 
-LaneRef my_lane() {
+[[gnu::hot]] LaneRef my_lane() {
     if (lane_of_mine && lane_of_mine.database() == MyDatabaseId) return lane_of_mine;
     lane_of_mine = region_view.ring().find_lane(MyDatabaseId);
     if (lane_of_mine || !OidIsValid(MyDatabaseId)) return lane_of_mine;
@@ -182,7 +182,7 @@ void forget_lane() {
     lane_of_mine = {};
 }
 
-Seat* my_seat() {
+[[gnu::hot]] Seat* my_seat() {
     if (seat_of_mine != nullptr && seat_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId)
         return seat_of_mine;
     if (!OidIsValid(MyDatabaseId)) return nullptr;

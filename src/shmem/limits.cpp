@@ -9,7 +9,7 @@ namespace mirox::shmem {
 namespace {
 
 // All processes of the machine read the same one, and nobody can set it.
-std::int64_t monotonic_us() {
+[[gnu::hot]] std::int64_t monotonic_us() {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
@@ -20,11 +20,12 @@ constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
 
 }  // namespace
 
-void expect_draw(std::int64_t account_id) {
+[[gnu::hot]] void expect_draw(std::int64_t account_id) {
     limits().prefetch(MyDatabaseId, account_id);
 }
 
-core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
+[[gnu::hot]] core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute,
+                                          std::int32_t burst) {
     Limits& words = limits();
     core::Decision decision = kRefused;
     const std::int64_t now = monotonic_us();

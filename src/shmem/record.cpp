@@ -26,7 +26,7 @@ constinit std::size_t raw_agent_size = 0;
 constinit char clean_agent[core::kMaxUserAgentBytes];
 constinit std::size_t clean_agent_size = 0;
 
-std::string_view stored_agent(std::string_view given) {
+[[gnu::hot]] std::string_view stored_agent(std::string_view given) {
     if (given.empty()) return {};
     if (given.size() == raw_agent_size && memcmp(given.data(), raw_agent, raw_agent_size) == 0)
         return {clean_agent, clean_agent_size};
@@ -44,7 +44,7 @@ std::string_view stored_agent(std::string_view given) {
     return {clean_agent, clean_agent_size};
 }
 
-Address stored_address(const core::Address& client) {
+[[gnu::hot]] Address stored_address(const core::Address& client) {
     Address out;
     if (client.family == core::AddressFamily::none) return out;
     memcpy(out.bytes, client.bytes.data(), sizeof(out.bytes));
@@ -54,11 +54,11 @@ Address stored_address(const core::Address& client) {
 
 }  // namespace
 
-void expect_use(std::int64_t token_id, std::int32_t generation) {
+[[gnu::hot]] void expect_use(std::int64_t token_id, std::int32_t generation) {
     if (Region& shared = region()) shared.counters().prefetch({MyDatabaseId, generation, token_id});
 }
 
-void record_use(const Use& use) {
+[[gnu::hot]] void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;
     const TimestampTz now = GetCurrentTimestamp();

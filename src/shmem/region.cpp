@@ -84,12 +84,12 @@ std::size_t region_size() {
     return add_size(limits_bytes(), hints_bytes());
 }
 
-Limits& limits() {
+[[gnu::hot]] Limits& limits() {
     if (!present) not_preloaded();
     return limits_view;
 }
 
-Hints& hints() {
+[[gnu::hot]] Hints& hints() {
     if (!present) not_preloaded();
     return hints_view;
 }

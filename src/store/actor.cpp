@@ -16,7 +16,7 @@ struct Link {
 };
 Link* innermost = nullptr;
 
-void on_transaction(XactEvent event, void*) {
+[[gnu::hot]] void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
         innermost = nullptr;
 }

@@ -28,7 +28,7 @@ constexpr Outcome kOutcomes[kReasons] = {
     {"rate_limited", 429}, {"invalid_request", 400},
 };
 
-void clear(Checked& out) {
+[[gnu::hot]] void clear(Checked& out) {
     out.reason = Reason::malformed;
     out.holder = Holder::none;
     out.authenticated = out.open = out.limited = false;
@@ -37,7 +37,7 @@ void clear(Checked& out) {
     out.group = nullptr;
 }
 
-Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client) {
+[[gnu::hot]] Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client) {
     const TimestampTz now = GetCurrentTimestamp();
     switch (row.state) {
         case kCurrent:
@@ -89,7 +89,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.authenticated = out.reason == Reason::ok;
 }
 
-bool reaches(const Checked& checked, std::string_view needed) {
+[[gnu::hot]] bool reaches(const Checked& checked, std::string_view needed) {
     core::Scope scope;
     // A scope that is none is what nobody reaches.
     if (core::parse_scope(needed, scope) != core::ScopeStatus::ok) return false;
@@ -101,7 +101,7 @@ bool reaches(const Checked& checked, std::string_view needed) {
 }
 
 // 429 comes before 403, so that whoever tries doors pays for each.
-Reason judge_request(Checked& checked, const Check& check) {
+[[gnu::hot]] Reason judge_request(Checked& checked, const Check& check) {
     if (check.counting != Counting::none) {
         const pg::Settings& settings = pg::settings();
         checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
@@ -126,16 +126,16 @@ Reason judge_request(Checked& checked, const Check& check) {
 
 }  // namespace
 
-const Outcome& outcome_of(Reason reason) {
+[[gnu::hot]] const Outcome& outcome_of(Reason reason) {
     return kOutcomes[static_cast<int>(reason)];
 }
 
-void begin_refused(Reason reason, Checked& out) {
+[[gnu::hot]] void begin_refused(Reason reason, Checked& out) {
     clear(out);
     out.reason = reason;
 }
 
-void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+[[gnu::hot]] void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
     MIROX_STAGE(digest);
     expect_secret_row(digest);
     clear(out);
@@ -167,7 +167,8 @@ void begin_digest(const core::Digest& digest, const core::Address& client, Check
     MIROX_STAGE(checks);
 }
 
-void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out) {
+[[gnu::hot]] void begin_secret(std::string_view secret, Holders holders, const core::Address& client,
+                               Checked& out) {
     switch (kind_of(secret)) {
         case core::SecretKind::token:
             if (holders == Holders::session) break;
@@ -188,7 +189,7 @@ void begin_secret(std::string_view secret, Holders holders, const core::Address&
     begin_refused(Reason::malformed, out);
 }
 
-void conclude(Checked& checked, const Check& check) {
+[[gnu::hot]] void conclude(Checked& checked, const Check& check) {
     if (checked.authenticated) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
     shmem::Use use;
@@ -208,12 +209,12 @@ void conclude(Checked& checked, const Check& check) {
     MIROX_STAGE(record);
 }
 
-void end_check(Checked& checked) {
+[[gnu::hot]] void end_check(Checked& checked) {
     if (checked.open) close_scan(checked.scan);
     checked.open = false;
 }
 
-Datum effective_permissions(const Checked& checked) {
+[[gnu::hot]] Datum effective_permissions(const Checked& checked) {
     if (checked.holder == Holder::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;

@@ -113,7 +113,7 @@ const char* status_text(core::EndpointStatus status) {
 
 }  // namespace
 
-RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
+[[gnu::hot]] RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
     char method[core::kMaxMethodChars];
     char path[core::kMaxPathBytes];
     std::size_t method_size, path_size;

@@ -73,7 +73,7 @@ void refresh() {
 
 }  // namespace
 
-const Group* group_by_id(std::int32_t id) {
+[[gnu::hot]] const Group* group_by_id(std::int32_t id) {
     refresh();
     for (int i = 0; i < count; i++)
         if (groups[i].id == id) return &groups[i];

@@ -223,7 +223,7 @@ const core::JwtKey& jwt_signing_key() {
     return all.front();
 }
 
-bool is_signed_jwt(std::string_view text) {
+[[gnu::hot]] bool is_signed_jwt(std::string_view text) {
     if (!core::looks_like_jwt(text)) return false;
     char work[core::kJwtWorkBytes];
     core::JwtClaims claims;

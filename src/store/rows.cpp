@@ -215,7 +215,7 @@ TupleTableSlot* make_kept_slot(Relation heap) {
     return MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
 }
 
-Snapshot newest_snapshot() {
+[[gnu::hot]] Snapshot newest_snapshot() {
     if (!IsParallelWorker()) CommandCounterIncrement();
     return RegisterSnapshot(GetLatestSnapshot());
 }
@@ -231,7 +231,7 @@ bool next_row(RowScan& scan, const Key& key) {
     return found;
 }
 
-void close_scan(RowScan& scan) {
+[[gnu::hot]] void close_scan(RowScan& scan) {
     if (scan.scan == nullptr) {
         ExecClearTuple(scan.slot);
         *scan.in_use = false;
@@ -276,7 +276,7 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
     return false;
 }
 
-const SecretFixed& secret_fixed(TupleTableSlot* slot) {
+[[gnu::hot]] const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     static_assert(offsetof(SecretFixed, token_id) == 32 && offsetof(SecretFixed, generation) == 64 &&
                   offsetof(SecretFixed, key_id) == 80 && offsetof(SecretFixed, scheme) == 82 &&
                   offsetof(SecretFixed, state) == 83 && offsetof(SecretFixed, locked) == 84);
@@ -285,7 +285,7 @@ const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));
 }
 
-SecretRest secret_rest(TupleTableSlot* slot) {
+[[gnu::hot]] SecretRest secret_rest(TupleTableSlot* slot) {
     using namespace secret_column;
     bool should_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);

@@ -17,7 +17,7 @@ namespace {
 
 using shmem::Hint;
 
-std::uint64_t key_of(const core::Digest& digest) {
+[[gnu::hot]] std::uint64_t key_of(const core::Digest& digest) {
     std::uint64_t bits;
     memcpy(&bits, digest.data(), sizeof(bits));
     return shmem::combine(bits, MyDatabaseId);
@@ -41,7 +41,7 @@ void forget_slot(Oid relation) {
 
 // False when a check further up the stack uses it. One that an ERROR cut short still names a buffer that the transaction's end
 // has let go: it is thrown away, not cleared.
-bool take_slot(Relation heap) {
+[[gnu::hot]] bool take_slot(Relation heap) {
     if (resting.in_use && resting.user == pg::my_transaction()) return false;
     if (resting.in_use || resting.heap != RelationGetRelid(heap)) {
         if (!watching) {
@@ -64,7 +64,7 @@ bool take_slot(Relation heap) {
     return true;
 }
 
-void fetch_early(const Hint& hint) {
+[[gnu::hot]] void fetch_early(const Hint& hint) {
     pg::prefetch_descriptor(static_cast<Buffer>(hint.buffer));
     const char* const page = BufferBlocks + static_cast<Size>(hint.buffer - 1) * BLCKSZ;
     __builtin_prefetch(page);
@@ -75,7 +75,7 @@ void fetch_early(const Hint& hint) {
 }
 
 // The row that the hint leads to, in the slot and pinned; false when it is not there (any more).
-bool follow(const Hint& hint, RowScan& scan, const core::Digest& digest) {
+[[gnu::hot]] bool follow(const Hint& hint, RowScan& scan, const core::Digest& digest) {
     const auto buffer = static_cast<Buffer>(hint.buffer);
     const BlockNumber block = pg::block_in(buffer);
     if (block == InvalidBlockNumber || !pg::pin_if_holds(scan.heap, block, buffer)) return false;
@@ -96,7 +96,7 @@ bool follow(const Hint& hint, RowScan& scan, const core::Digest& digest) {
     return core::equal_constant_time(secret_fixed(scan.slot).digest, digest);
 }
 
-bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
+[[gnu::hot]] bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
     fetch_early(hint);
     scan.heap = table_open(heap, AccessShareLock);
     // Another table access method has rows of another form.
@@ -129,11 +129,11 @@ void keep_hint(std::uint64_t key, const RowScan& scan) {
 
 }  // namespace
 
-void expect_secret_row(const core::Digest& digest) {
+[[gnu::hot]] void expect_secret_row(const core::Digest& digest) {
     shmem::hints().prefetch(key_of(digest));
 }
 
-bool open_secret_row(RowScan& scan, const core::Digest& digest) {
+[[gnu::hot]] bool open_secret_row(RowScan& scan, const core::Digest& digest) {
     const pg::Catalog& catalog = pg::catalog();
     const std::uint64_t key = key_of(digest);
     Hint hint;

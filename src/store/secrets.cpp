@@ -11,13 +11,13 @@ extern "C" {
 
 namespace mirox::store {
 
-core::Digest digest_of(std::string_view secret) {
+[[gnu::hot]] core::Digest digest_of(std::string_view secret) {
     core::Digest digest;
     if (!core::sha256(secret, digest)) pg::raise_out_of_memory("hashing a secret");
     return digest;
 }
 
-core::SecretKind kind_of(std::string_view secret) {
+[[gnu::hot]] core::SecretKind kind_of(std::string_view secret) {
     return core::classify_secret(secret, pg::settings().prefixes);
 }
 

@@ -1,4 +1,4 @@
-// What the rules of src/core cost, function by function. No server: links the core, OpenSSL, zlib, utf8proc
+// What the rules of src/core cost, function by function. No server: links the core, OpenSSL, libdeflate, utf8proc
 // and Google Benchmark. Not a test: it prints, nothing passes or fails by it.
 #include <benchmark/benchmark.h>
 

@@ -10,7 +10,7 @@ PROGRAMS := $(patsubst test/fuzz/fuzz_%.cpp,$(B)/%,$(FUZZERS))
 CXXFLAGS := -std=c++20 -O1 -g -fno-omit-frame-pointer -Wall -Wextra -Werror -Isrc \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 ROOM_FLAGS = $(if $(filter $(B)/src/core/%,$@),-fno-exceptions -fno-rtti)
-LIBS := -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
+LIBS := -lcrypto -ldeflate -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
 
 all: $(PROGRAMS)
 

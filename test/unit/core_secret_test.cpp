@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-// A checksum from the polynomial's definition, bit by bit, to try many values against zlib's.
+// A checksum from the polynomial's definition, bit by bit, to try many values against the library's.
 std::uint32_t crc32_by_bits(std::string_view bytes) {
     std::uint32_t crc = 0xFFFFFFFFU;
     for (char c : bytes) {

@@ -12,7 +12,7 @@ CXXFLAGS := -std=c++20 -O1 -g -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS -Wal
 	-fsanitize=address,undefined -fno-sanitize-recover=all -Isrc -Itest/unit -DMIROX_SOURCE_DIR='"$(CURDIR)"'
 # As in the library: the rules can neither throw nor ask for a type.
 ROOM_FLAGS = $(if $(filter $(B)/src/core/%,$@),-fno-exceptions -fno-rtti)
-LIBS := -lgtest -lgtest_main -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
+LIBS := -lgtest -lgtest_main -lcrypto -ldeflate -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
 
 $(B)/tests: $(OBJS)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LIBS)
