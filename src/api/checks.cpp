@@ -30,7 +30,7 @@ struct RowType {
     std::uint64_t epoch;
     TypeCacheEntry* type;
 };
-constinit RowType row_types[4] = {};
+constinit RowType row_types[8] = {};
 constinit unsigned next_row_type = 0;
 
 // A reason as a text Datum, made once.
@@ -103,9 +103,7 @@ constinit ReasonText reason_texts[store::kReasons] = {};
 
 namespace {
 
-// The secret, or its digest, and those that follow: client_ip, user_agent, required_scope.
-constexpr int kArguments = 4;
-
+// The arguments that follow the secret: client_ip, user_agent, required_scope.
 [[gnu::hot]] Check read_check(FunctionCallInfo fcinfo) {
     const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
     return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
@@ -155,7 +153,7 @@ constinit Refusal refusals[store::kReasons] = {};
 
 [[gnu::hot]] Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
     Datum result;
-    if (const int number = column_asked(fcinfo, kArguments); number != 0) {
+    if (const int number = column_asked(fcinfo); number != 0) {
         result = verdict_alone(fcinfo, checked, number);
     } else {
         const TypeCacheEntry& type = result_type(fcinfo, kCount);

@@ -4,9 +4,9 @@
 // The planner asks a function's support function for something simpler than a call of it (SupportRequestSimplify), without saying
 // where the call stands. Where every call of the function in the query has a column taken out of it, and nothing else does the
 // support function answer with a ROW() of calls of one column each, of which the planner at once takes the one that is wanted.
-// Such a call is one of the same function, so that EXECUTE on it is checked and plans hang on it, with the column's number as one
-// more argument and that column's type as its result's. For columns that nobody asks for it is no number: were such a ROW() ever
-// to stand as it is, it would be an ERROR and no answer.
+// Such a call is one of the same function, so that EXECUTE on it is checked and plans hang on it, with the column's type as its
+// result's, the column's number in the place of a collation, and without the NULLs that its arguments end in. For columns that
+// nobody asks for it has no column's number: were such a ROW() ever to stand as it is, it would be an ERROR and no answer.
 //
 // Takes no locks.
 #include "api/one_column.hpp"
@@ -16,6 +16,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -44,7 +45,8 @@ bool can_stand_alone(const Form_pg_attribute column) {
            (column->attbyval || column->atttypid == TEXTOID);
 }
 
-constexpr int kUnasked = -1;
+constexpr int kUnasked = kMostColumns;
+static_assert(kMostColumns < DEFAULT_COLLATION_OID && kMostColumns < C_COLLATION_OID);
 
 // Whether the planner may put something in place of the function's call in which another of ours stands: the body of a function in
 // SQL, or an argument's default. Nothing of the server's own does.
@@ -104,15 +106,17 @@ Expr* call_of_column(const FuncExpr* call, const TupleDesc columns, int number) 
         one->funcresulttype = INT4OID;
         one->funccollid = InvalidOid;
     }
-    one->args = lappend(list_copy(call->args), makeConst(INT4OID, -1, InvalidOid, sizeof(std::int32_t),
-                                                         Int32GetDatum(number), false, true));
+    one->inputcollid = static_cast<Oid>(number);
+    one->args = list_copy(call->args);
+    while (one->args != NIL && IsA(llast(one->args), Const) && castNode(Const, llast(one->args))->constisnull)
+        one->args = list_delete_last(one->args);
     return reinterpret_cast<Expr*>(one);
 }
 
 Node* simpler(const PlannerInfo* root, const FuncExpr* call) {
     if (root == nullptr || call->funcresulttype < FirstNormalObjectId) return nullptr;
     const TypeCacheEntry* type = lookup_type_cache(call->funcresulttype, TYPECACHE_TUPDESC);
-    if (type->tupDesc == nullptr) return nullptr;
+    if (type->tupDesc == nullptr || type->tupDesc->natts >= kMostColumns) return nullptr;
     // Ours to keep: the walk looks up catalogs, and may hear of a change.
     Calls calls = {call->funcid, CreateTupleDescCopy(type->tupDesc), nullptr};
     if (stands_otherwise(reinterpret_cast<Node*>(root->parse), &calls)) return nullptr;
@@ -135,7 +139,7 @@ Node* simpler(const PlannerInfo* root, const FuncExpr* call) {
 }  // namespace
 
 Datum one_column(FunctionCallInfo fcinfo, int number, const Datum* values, const bool* nulls, int count) {
-    if (number < 1) elog(ERROR, "unexpected column of a function's row");
+    if (number == kUnasked) elog(ERROR, "unexpected column of a function's row");
     if (number > count || nulls[number - 1]) PG_RETURN_NULL();
     const Datum value = values[number - 1];
     const auto* call = castNode(FuncExpr, fcinfo->flinfo->fn_expr);

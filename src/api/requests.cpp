@@ -52,10 +52,9 @@ enum HttpColumn {
     return core::host_of(pg::address_arg(fcinfo, n));
 }
 
-// The answer of a function that takes so many arguments.
-[[gnu::hot]] Datum http_verdict(FunctionCallInfo fcinfo, int arguments, Checked& checked, const Check& check,
+[[gnu::hot]] Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check,
                                 AuthorizationKind kind, bool everything) {
-    const int number = column_asked(fcinfo, arguments);
+    const int number = column_asked(fcinfo);
     // What is asked most, before anything else is made.
     if (number == verdict_column::kStatus + 1) {
         store::end_check(checked);
@@ -156,7 +155,7 @@ MIROX_HOT_FUNCTION(check_request) {
     // Of whom we do not know nothing more is asked, but that the log says what was tried.
     if (given.kind == AuthorizationKind::bearer) ask_for_endpoint(check, method, path);
     store::conclude(checked, check);
-    return http_verdict(fcinfo, 5, checked, check, given.kind, false);
+    return http_verdict(fcinfo, checked, check, given.kind, false);
 }
 
 MIROX_FUNCTION(explain_check) {
@@ -179,7 +178,7 @@ MIROX_FUNCTION(explain_check) {
         ask_for_endpoint(check, method, path);
     }
     store::conclude(checked, check);
-    return http_verdict(fcinfo, 6, checked, check, given.kind, true);
+    return http_verdict(fcinfo, checked, check, given.kind, true);
 }
 
 MIROX_FUNCTION(client_ip) {

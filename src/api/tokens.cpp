@@ -1,6 +1,7 @@
 // SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a secret is on this stack
 // and in the result alone.
 #include "store/tokens.hpp"
+#include "api/verdict.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -36,18 +37,18 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
 }
 
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
-    TupleDesc columns;
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "unexpected result type");
+    constexpr int kCount = 7;
     const store::Group* group = store::group_by_id(issued.group_id);
     if (group == nullptr) elog(ERROR, "permission group %d is gone", issued.group_id);
-    Datum values[] = {Int64GetDatum(issued.token_id),        pg::text_datum(issued.secret.view()),
-                      pg::text_datum(issued.name.view()),    group->name_text,
-                      Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
-                      TimestampTzGetDatum(issued.created_at)};
-    bool nulls[7] = {};
+    Datum values[kCount + api::kLaterColumns] = {
+        Int64GetDatum(issued.token_id),        pg::text_datum(issued.secret.view()),
+        pg::text_datum(issued.name.view()),    group->name_text,
+        Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
+        TimestampTzGetDatum(issued.created_at)};
+    bool nulls[kCount + api::kLaterColumns] = {};
+    memset(nulls + kCount, true, api::kLaterColumns);
     issued.secret.wipe();
-    return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
+    return HeapTupleGetDatum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
 }
 
 // As in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.

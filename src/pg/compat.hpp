@@ -13,6 +13,8 @@ extern "C" {
 
 extern "C" {
 #include "access/genam.h"
+#include "access/tableam.h"
+#include "commands/trigger.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -102,12 +104,35 @@ inline void init_range_table(EState* state, Relation table, Bitmapset* changed) 
 #endif
 }
 
-// For an update of a row that is locked: what would look at it again has no plan.
-inline void init_recheck(EPQState* recheck, EState* state) {
+// What table_tuple_update() says of the indexes, and what is to be done about it.
 #if PG_VERSION_NUM >= 160000
-    EvalPlanQualInit(recheck, state, nullptr, NIL, -1, NIL);
+using UpdatedIndexes = TU_UpdateIndexes;
+inline bool wants_index_entries(UpdatedIndexes which) {
+    return which != TU_None;
+}
+inline List* insert_index_entries(ResultRelInfo* table, TupleTableSlot* row, EState* state,
+                                  UpdatedIndexes which) {
+    return ExecInsertIndexTuples(table, row, state, true, false, nullptr, NIL, which == TU_Summarizing);
+}
 #else
-    EvalPlanQualInit(recheck, state, nullptr, NIL, -1);
+using UpdatedIndexes = bool;
+inline bool wants_index_entries(UpdatedIndexes which) {
+    return which;
+}
+inline List* insert_index_entries(ResultRelInfo* table, TupleTableSlot* row, EState* state, UpdatedIndexes) {
+    return ExecInsertIndexTuples(table, row, state, true, false, nullptr, NIL);
+}
+#endif
+
+// Fires BEFORE ROW triggers with the old row as it is; false when one leaves the row out.
+inline bool fire_before_update(EState* state, ResultRelInfo* table, HeapTuple old_row,
+                               TupleTableSlot* new_row) {
+#if PG_VERSION_NUM >= 180000
+    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr, nullptr, false);
+#elif PG_VERSION_NUM >= 160000
+    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr, nullptr);
+#else
+    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr);
 #endif
 }
 

@@ -144,7 +144,9 @@ void Strangers::recover() noexcept {
     const std::uint64_t hash =
         combine(static_cast<std::uint64_t>(key.minute), kind_word(key) << 16 ^ database);
     if (count_in(head_->slots, kOverflowSlots, kOverflowSlots - 1, static_cast<std::uint32_t>(hash), key)) {
-        head_->overflowed.fetch_add(1, memory_order_relaxed);
+        // Written once: all who are refused here would meet on its line.
+        if (head_->overflowed.load(memory_order_relaxed) == 0)
+            head_->overflowed.store(1, memory_order_relaxed);
         return Place::overflow;
     }
     head_->uncounted.fetch_add(1, memory_order_relaxed);

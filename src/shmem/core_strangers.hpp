@@ -42,7 +42,7 @@ struct alignas(kCacheLine) StrangersHead {
     std::uint32_t slots;  // a power of two; kOverflowSlots more follow
     std::uint32_t unused0[15];
     std::atomic<std::uint64_t> serial;
-    std::atomic<std::uint64_t> overflowed;  // counted without an address
+    std::atomic<std::uint64_t> overflowed;  // 1 once one was counted without an address
     std::atomic<std::uint64_t> uncounted;   // in no slot at all
     std::atomic<std::uint32_t> used;        // of the slots proper
     std::uint32_t unused1[9];

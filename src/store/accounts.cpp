@@ -32,13 +32,6 @@ void read_account(RowScan& scan, Account& out) {
     out.locked_at = is_null ? 0 : DatumGetTimestampTz(value);
 }
 
-void lock_tables() {
-    const pg::Catalog tables = pg::catalog();
-    for (const Oid table :
-         {tables.account, tables.session, tables.token, tables.token_secret, tables.audit_log})
-        LockRelationOid(table, RowExclusiveLock);
-}
-
 bool read_by(Oid index, const Key& key, bool lock, Account& out) {
     RowScan scan;
     const Oid heap = pg::catalog().account;
@@ -68,9 +61,20 @@ AccountState account_state(RowScan& scan) {
     return out;
 }
 
+void lock_tables() {
+    const pg::Catalog tables = pg::catalog();
+    for (const Oid table :
+         {tables.account, tables.session, tables.token, tables.token_secret, tables.audit_log})
+        LockRelationOid(table, RowExclusiveLock);
+}
+
+bool lock_account_row(std::int64_t account_id, Account& out) {
+    return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, true, out);
+}
+
 bool lock_account(std::int64_t account_id, Account& out) {
     lock_tables();
-    return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, true, out);
+    return lock_account_row(account_id, out);
 }
 
 bool lock_account_of(std::string_view user_id, Account& out) {

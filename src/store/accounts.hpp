@@ -40,6 +40,9 @@ AccountState account_state(RowScan& scan);
 
 // False when there is no such account (any more).
 bool lock_account(std::int64_t account_id, Account& out);
+// The same in two steps, for who must still read something by which to know the account: the tables come first.
+void lock_tables();
+bool lock_account_row(std::int64_t account_id, Account& out);
 bool lock_account_of(std::string_view user_id, Account& out);
 bool find_account(std::int64_t account_id, Account& out);  // no lock
 bool find_account_of(std::string_view user_id, Account& out);

@@ -250,6 +250,13 @@ bool next_row(RowScan& scan, const Key& key) {
     table_close(scan.heap, scan.release);
 }
 
+bool is_newest(const RowScan& scan) {
+    const Snapshot now = newest_snapshot();
+    const bool visible = table_tuple_satisfies_snapshot(scan.heap, scan.slot, now);
+    UnregisterSnapshot(now);
+    return visible;
+}
+
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {
     // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
     if (XactReadOnly)

@@ -66,6 +66,10 @@ void for_each_row(Oid heap, Oid index, const Key& key, Each each) {
     close_scan(scan);
 }
 
+// Whether the version of the row that the scan stands on is still what a look-up would find: nobody has committed another, or
+// taken it away, since.
+bool is_newest(const RowScan& scan);
+
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
 bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);

@@ -18,29 +18,31 @@ namespace columns {
 constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kClientIp = 7, kUserAgent = 8;
 }
 
-// `whole`: what only an act of management needs, copied.
-bool read_session(const core::Digest& digest, SessionState& out, Session* whole) {
-    RowScan scan;
+// close_scan() must follow.
+bool open_session(RowScan& scan, const core::Digest& digest) {
     const pg::Catalog& catalog = pg::catalog();
-    const bool found = open_scan(scan, catalog.session, catalog.session_digest,
-                                 {Key::Kind::digest, PointerGetDatum(digest.data())});
-    if (found) {
-        bool is_null;
-        out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
-        out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
-        out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
-        (void)column(scan.slot, columns::kClosedAt, &is_null);
-        out.closed = !is_null;
-    }
-    if (found && whole != nullptr) {
-        bool is_null;
-        Datum value = column(scan.slot, columns::kClientIp, &is_null);
-        if (!is_null) whole->client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-        value = column(scan.slot, columns::kUserAgent, &is_null);
-        if (!is_null) whole->user_agent = PG_DETOAST_DATUM_COPY(value);
-    }
-    close_scan(scan);
-    return found;
+    return open_scan(scan, catalog.session, catalog.session_digest,
+                     {Key::Kind::digest, PointerGetDatum(digest.data())});
+}
+
+void read_state(const RowScan& scan, SessionState& out) {
+    bool is_null;
+    out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
+    out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
+    out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
+    (void)column(scan.slot, columns::kClosedAt, &is_null);
+    out.closed = !is_null;
+}
+
+// With what only an act of management needs, copied.
+void read_whole(const RowScan& scan, Session& out) {
+    out = {};
+    read_state(scan, out);
+    bool is_null;
+    Datum value = column(scan.slot, columns::kClientIp, &is_null);
+    if (!is_null) out.client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+    value = column(scan.slot, columns::kUserAgent, &is_null);
+    if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
 }
 
 [[noreturn]] void refuse_session(const char* detail) {
@@ -51,12 +53,19 @@ bool read_session(const core::Digest& digest, SessionState& out, Session* whole)
 }  // namespace
 
 bool session_state(const core::Digest& digest, SessionState& out) {
-    return read_session(digest, out, nullptr);
+    RowScan scan;
+    const bool found = open_session(scan, digest);
+    if (found) read_state(scan, out);
+    close_scan(scan);
+    return found;
 }
 
 bool find_session(const core::Digest& digest, Session& out) {
-    out = {};
-    return read_session(digest, out, &out);
+    RowScan scan;
+    const bool found = open_session(scan, digest);
+    if (found) read_whole(scan, out);
+    close_scan(scan);
+    return found;
 }
 
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
@@ -70,12 +79,17 @@ void require_session(Actor& actor, bool given, std::string_view secret, bool loc
     if (kind == core::SecretKind::malformed) refuse_session("The argument is not a session's secret.");
     const core::Digest digest = digest_of(secret);
     Session session;
-    if (!find_session(digest, session)) refuse_session("The session is unknown.");
-    const bool account_there = lock ? lock_account(session.account_id, actor.account)
+    RowScan scan;
+    if (lock) lock_tables();
+    if (!open_session(scan, digest)) refuse_session("The session is unknown.");
+    read_whole(scan, session);
+    const bool account_there = lock ? lock_account_row(session.account_id, actor.account)
                                     : find_account(session.account_id, actor.account);
     if (!account_there) refuse_session("The session's account was deleted.");
     // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
-    if (lock && !find_session(digest, session)) refuse_session("The session is unknown.");
+    const bool as_read = !lock || is_newest(scan);
+    close_scan(scan);
+    if (!as_read && !find_session(digest, session)) refuse_session("The session is unknown.");
     if (session.closed) refuse_session("The session was closed.");
     if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.");
     if (actor.account.locked) refuse_session("The account is locked.");

@@ -8,9 +8,11 @@ extern "C" {
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 }
 
 namespace mirox::store {
@@ -38,7 +40,6 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     write.state->es_output_cid = GetCurrentCommandId(true);
     write.target = makeNode(ResultRelInfo);
     InitResultRelInfo(write.target, write.table, 1, nullptr, 0);
-    ExecOpenIndices(write.target, false);
     // Where AFTER triggers look for it.
     write.state->es_opened_result_relations = lappend(write.state->es_opened_result_relations, write.target);
     write.slot =
@@ -65,8 +66,7 @@ void fill_added(Write& write, const Columns& columns) {
 }
 
 // A BEFORE trigger of somebody's that leaves the row out must not leave half an act behind.
-void expect_written(const Write& write) {
-    if (ItemPointerIsValid(&write.slot->tts_tid)) return;
+[[noreturn]] void left_out(const Write& write) {
     MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
                 errdetail("A BEFORE trigger on the table has left it out."),
@@ -91,19 +91,42 @@ void end(Write& write) {
 }
 
 // Who changes rows with the triggers off comes behind the account's lock: what the act has read of the row is then no longer so.
-// (The executor's own way on, to look at the newest version, needs the plan that is not there.)
-void lock_read_version(Write& write, const RowScan& scan, TupleTableSlot* out) {
-    ItemPointerData at = scan.slot->tts_tid;
+[[noreturn]] void changed_meanwhile(const Write& write) {
+    MIROX_RAISE(
+        ERRCODE_T_R_SERIALIZATION_FAILURE,
+        errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
+        errdetail("By somebody who has its triggers off, and so does not wait for the account's row."),
+        errhint("Try again."));
+}
+
+// Puts the new version in the place of the one that was read, or not at all.
+void replace(Write& write, ItemPointer at, Snapshot snapshot) {
     TM_FailureData failure;
-    const TM_Result outcome =
-        table_tuple_lock(write.table, &at, scan.snapshot, out, write.state->es_output_cid,
-                         LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
-    if (outcome != TM_Ok)
-        MIROX_RAISE(
-            ERRCODE_T_R_SERIALIZATION_FAILURE,
-            errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
-            errdetail("By somebody who has its triggers off, and so does not wait for the account's row."),
-            errhint("Try again."));
+    LockTupleMode mode;
+    pg::UpdatedIndexes indexes;
+    switch (table_tuple_update(write.table, at, write.slot, write.state->es_output_cid, snapshot,
+                               InvalidSnapshot, true, &failure, &mode, &indexes)) {
+        case TM_Ok:
+            break;
+        case TM_Updated:
+        case TM_Deleted:
+            changed_meanwhile(write);
+        case TM_SelfModified:
+            MIROX_RAISE(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
+                        errmsg("a row of \"%s\" was changed by a trigger that its own change has fired",
+                               RelationGetRelationName(write.table)),
+                        errhint("Have the trigger be an AFTER trigger."));
+        default:
+            elog(ERROR, "unexpected outcome of changing a row");
+    }
+    // Most new versions are found by the old one's entries (HOT): then no index is so much as opened.
+    List* recheck = NIL;
+    if (pg::wants_index_entries(indexes)) {
+        ExecOpenIndices(write.target, false);
+        recheck = pg::insert_index_entries(write.target, write.slot, write.state, indexes);
+    }
+    ExecARUpdateTriggers(write.state, write.target, nullptr, nullptr, at, nullptr, write.slot, recheck,
+                         nullptr, false);
 }
 
 }  // namespace
@@ -115,8 +138,9 @@ void insert_row(Oid table, const Columns& columns) {
     memset(write.slot->tts_isnull, true, sizeof(bool) * RelationGetDescr(write.table)->natts);
     fill_added(write, columns);
     put(write, columns);
+    ExecOpenIndices(write.target, false);
     ExecSimpleRelationInsert(write.target, write.state, write.slot);
-    expect_written(write);
+    if (!ItemPointerIsValid(&write.slot->tts_tid)) left_out(write);
     end(write);
 }
 
@@ -126,20 +150,32 @@ void update_row(RowScan& scan, const Columns& columns) {
         changed = bms_add_member(changed, columns.numbers[i] - FirstLowInvalidHeapAttributeNumber);
     Write write;
     begin(write, RelationGetRelid(scan.heap), changed);
+    CheckCmdReplicaIdentity(write.table, CMD_UPDATE);
+    // The row as it was read, with what columns that were added since say of it.
+    const TupleDesc form = RelationGetDescr(write.table);
     TupleTableSlot* const before =
-        ExecInitExtraTupleSlot(write.state, RelationGetDescr(write.table), table_slot_callbacks(write.table));
-    lock_read_version(write, scan, before);
-    const int count = RelationGetDescr(write.table)->natts;
+        ExecInitExtraTupleSlot(write.state, form, table_slot_callbacks(write.table));
+    ItemPointerData at = scan.slot->tts_tid;
+    if (!table_tuple_fetch_row_version(write.table, &at, SnapshotAny, before)) changed_meanwhile(write);
     slot_getallattrs(before);
     ExecClearTuple(write.slot);
-    memcpy(write.slot->tts_values, before->tts_values, sizeof(Datum) * count);
-    memcpy(write.slot->tts_isnull, before->tts_isnull, sizeof(bool) * count);
+    memcpy(write.slot->tts_values, before->tts_values, sizeof(Datum) * form->natts);
+    memcpy(write.slot->tts_isnull, before->tts_isnull, sizeof(bool) * form->natts);
     put(write, columns);
-    EPQState recheck;  // never run: the row is locked
-    pg::init_recheck(&recheck, write.state);
-    ExecSimpleRelationUpdate(write.target, write.state, &recheck, before, write.slot);
-    EvalPlanQualEnd(&recheck);
-    expect_written(write);
+    // The triggers are given the row, not its place: they would lock it there, and look for newer versions by a plan that there
+    // is not.
+    const TriggerDesc* triggers = write.target->ri_TrigDesc;
+    if (triggers != nullptr && triggers->trig_update_before_row) {
+        bool should_free;
+        HeapTuple old_row = ExecFetchSlotHeapTuple(before, false, &should_free);
+        if (!pg::fire_before_update(write.state, write.target, old_row, write.slot)) left_out(write);
+    }
+    if (form->constr != nullptr) {
+        if (form->constr->has_generated_stored)
+            ExecComputeStoredGenerated(write.target, write.state, write.slot, CMD_UPDATE);
+        ExecConstraints(write.target, write.slot, write.state);
+    }
+    replace(write, &at, scan.snapshot);
     end(write);
 }
 
