@@ -141,7 +141,7 @@ def main(results_path, docs):
                     line.append(f"{runs[group, key, here[-1], protocol]['wal_bytes']:,.0f}")
                 lines.append(line)
             head = [""] + [f"{c} client{'s' if c > 1 else ''}" for c in here] + (["WAL bytes"] if group != "checks" else [])
-            out += [f"### {title}, {protocol} protocol", "", "Transactions a second (p50 / p99 in microseconds; 0: the answer was there before pgbench looked at its clock again).", "", table(head, lines), ""]
+            out += [f"### {title}, {protocol} protocol", "", "Transactions a second (p50 / p99 in microseconds).", "", table(head, lines), ""]
     if r["loops"]:
         out += ["### Inside the server", "", "Nanoseconds of processor time a call.", "", table(
             ["", *[f"{z:,} tokens" for z in sizes]],
