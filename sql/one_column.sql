@@ -74,6 +74,29 @@ SELECT 1 AS status UNION ALL SELECT (mirox.verify_token('x')).status ORDER BY 1;
 SELECT status FROM (VALUES ((mirox.verify_token(:'s')).status), ((mirox.verify_token('x')).status)) v (status) ORDER BY 1;
 CREATE TEMPORARY VIEW asked AS SELECT id, (mirox.verify_token(s)).reason FROM sent;
 SELECT * FROM asked WHERE id = 2;
+-- What the planner folds more than once, estimates by, or looks at again below or above.
+SELECT id FROM sent WHERE (mirox.verify_token(s)).status IN (200, 429) ORDER BY 1;
+SELECT count(*) FROM sent WHERE status = (mirox.verify_token('x')).status;
+CREATE TEMPORARY TABLE parted (s text) PARTITION BY LIST (s);
+CREATE TEMPORARY TABLE part PARTITION OF parted DEFAULT;
+INSERT INTO parted VALUES (:'s'), ('x');
+SELECT count(*) FROM parted WHERE (mirox.verify_token(s)).status = 200;
+SELECT count(*) FROM (SELECT s FROM sent UNION ALL SELECT s FROM sent) u WHERE (mirox.verify_token(s)).status = 200;
+SELECT id FROM (SELECT id, max(s) AS m FROM sent GROUP BY id) q WHERE (mirox.verify_token(m)).status = 200 ORDER BY 1;
+SELECT count(*) FROM (SELECT s, random() AS r FROM sent) q WHERE (mirox.verify_token(s)).status = 200;
+SELECT lpad((mirox.verify_token('x')).reason, 12), bit_length((mirox.verify_token('x')).reason);
+SELECT interval '1 day' + (mirox.verify_token(:'s')).expires_at > now() AS later;
+SELECT max(g) FROM generate_series(1, (mirox.verify_token('x')).status) g;
+SELECT id, u FROM sent, LATERAL unnest(string_to_array((mirox.verify_token(s, required_scope => 'trains')).reason, '_')) u ORDER BY 1, 2;
+SELECT id FROM sent ORDER BY 1 LIMIT (mirox.verify_token('x')).status OFFSET (mirox.verify_token('x')).status - 398;
+-- HAVING finds what is grouped by: a draw for each of the five rows, and none more.
+SELECT (mirox.check_request('Bearer ' || :'s', 'GET', '/nowhere')).ratelimit_remaining AS before \gset
+SELECT (mirox.verify_token(:'s' || repeat('', id))).status, count(*) FROM sent
+GROUP BY (mirox.verify_token(:'s' || repeat('', id))).status HAVING (mirox.verify_token(:'s' || repeat('', id))).status = 200;
+SELECT :before - (mirox.check_request('Bearer ' || :'s', 'GET', '/nowhere')).ratelimit_remaining AS drawn;
+-- One of many calls is left as it is.
+SELECT string_agg('(mirox.verify_token(''x' || i || ''')).status', ' + ') AS many FROM generate_series(1, 400) i \gset
+SELECT :many AS sum;
 -- A column of a row that a sub-select has made is no column of a call.
 SELECT (v).status, (v).reason FROM (SELECT mirox.verify_token(:'s') OFFSET 0) x (v);
 DO $$

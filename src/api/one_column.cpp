@@ -5,8 +5,7 @@
 // where the call stands. Where every call of the function in the query has a column taken out of it, and nothing else does the
 // support function answer with a ROW() of calls of one column each, of which the planner at once takes the one that is wanted.
 // Such a call is one of the same function, so that EXECUTE on it is checked and plans hang on it, with the column's type as its
-// result's, the column's number in the place of a collation, and without the NULLs that its arguments end in. For columns that
-// nobody asks for it has no column's number: were such a ROW() ever to stand as it is, it would be an ERROR and no answer.
+// result's and the column's number in the place of a collation. For columns that nobody asks for it has no column's number: were such a ROW() ever to stand as it is, it would be an ERROR and no answer.
 //
 // Takes no locks.
 #include "api/one_column.hpp"
@@ -37,7 +36,11 @@ struct Calls {
     Oid function;
     TupleDesc columns;
     Bitmapset* asked;  // numbers of columns that are taken out of one
+    int seen;          // nodes of the query
 };
+
+// Each call has the whole query looked at: one of hundreds of calls is left as it is.
+constexpr int kMostNodes = 1000;
 
 // A call of one column answers with a Datum of its own: by value, or a text.
 bool can_stand_alone(const Form_pg_attribute column) {
@@ -74,6 +77,7 @@ bool stands_otherwise_in(Node* node, void* context) {
 bool stands_otherwise(Node* node, void* context) {
     if (node == nullptr) return false;
     auto* calls = static_cast<Calls*>(context);
+    if (++calls->seen > kMostNodes) return true;
     if (IsA(node, Query))
         return pg::walk_query(reinterpret_cast<Query*>(node), pg::guarded<stands_otherwise>, context);
     if (IsA(node, FieldSelect)) {
@@ -89,7 +93,10 @@ bool stands_otherwise(Node* node, void* context) {
             return stands_otherwise_in(reinterpret_cast<Node*>(call->args), context);
         }
     } else if (IsA(node, FuncExpr) && castNode(FuncExpr, node)->funcid == calls->function) {
-        return true;
+        auto* call = castNode(FuncExpr, node);
+        // One of a column alone, as another call of this query has become.
+        if (call->inputcollid == InvalidOid || call->inputcollid > kMostColumns) return true;
+        return stands_otherwise_in(reinterpret_cast<Node*>(call->args), context);
     }
     return check_functions_in_node(node, pg::guarded<may_hide_one_of>, context) ||
            stands_otherwise_in(node, context);
@@ -107,19 +114,21 @@ Expr* call_of_column(const FuncExpr* call, const TupleDesc columns, int number) 
         one->funccollid = InvalidOid;
     }
     one->inputcollid = static_cast<Oid>(number);
-    one->args = list_copy(call->args);
-    while (one->args != NIL && IsA(llast(one->args), Const) && castNode(Const, llast(one->args))->constisnull)
-        one->args = list_delete_last(one->args);
     return reinterpret_cast<Expr*>(one);
 }
 
 Node* simpler(const PlannerInfo* root, const FuncExpr* call) {
     if (root == nullptr || call->funcresulttype < FirstNormalObjectId) return nullptr;
+    // What is grouped by is found in HAVING by being alike, and the two may be looked at with different answers.
+    const Query* query = root->parse;
+    if (query->havingQual != nullptr && (query->groupClause != NIL || query->groupingSets != NIL))
+        return nullptr;
     const TypeCacheEntry* type = lookup_type_cache(call->funcresulttype, TYPECACHE_TUPDESC);
     if (type->tupDesc == nullptr || type->tupDesc->natts >= kMostColumns) return nullptr;
     // Ours to keep: the walk looks up catalogs, and may hear of a change.
-    Calls calls = {call->funcid, CreateTupleDescCopy(type->tupDesc), nullptr};
-    if (stands_otherwise(reinterpret_cast<Node*>(root->parse), &calls)) return nullptr;
+    Calls calls = {call->funcid, CreateTupleDescCopy(type->tupDesc), nullptr, 0};
+    if (stands_otherwise(reinterpret_cast<Node*>(root->parse), &calls) || calls.asked == nullptr)
+        return nullptr;
     auto* row = makeNode(RowExpr);
     row->row_typeid = call->funcresulttype;
     row->row_format = COERCE_IMPLICIT_CAST;

@@ -124,6 +124,7 @@ void Counters::clear() noexcept {
     for (std::uint32_t i = 0; i < kWindow; i++) {
         const std::uint32_t at = window + place_in(hash, i);
         if (prints_[at].load(memory_order_relaxed) != print) continue;
+        prefetch_to_write(&entries_[at]);
         const std::uint64_t g = entries_[at].guard.load(memory_order_acquire);
         if ((g & kStateMask) != kLive || !is_of(entries_[at], key)) continue;
         entry = at;

@@ -90,7 +90,7 @@ class Limits {
 
     // Has the memory that use() begins with fetched meanwhile.
     void prefetch(std::uint32_t database, std::int64_t account) const noexcept {
-        __builtin_prefetch(
+        prefetch_to_write(
             &entries_[static_cast<std::uint32_t>(hash_of(database, account)) & (head_->entries - 1)]);
     }
 

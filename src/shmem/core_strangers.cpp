@@ -82,6 +82,7 @@ void Strangers::recover() noexcept {
 [[gnu::hot]] bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t mask,
                                       std::uint32_t start, const StrangerCount& key) noexcept {
     const std::uint64_t kind = kind_word(key);
+    prefetch_to_write(&slots_[from + (start & mask)]);
     for (std::uint32_t i = 0; i < window; i++) {
         StrangerSlot& s = slots_[from + ((start + i) & mask)];
         std::uint64_t word = s.word.load(memory_order_acquire);

@@ -55,7 +55,10 @@ constinit std::size_t clean_agent_size = 0;
 }  // namespace
 
 [[gnu::hot]] void expect_use(std::int64_t token_id, std::int32_t generation) {
-    if (Region& shared = region()) shared.counters().prefetch({MyDatabaseId, generation, token_id});
+    Region& shared = region();
+    if (!shared) return;
+    shared.counters().prefetch({MyDatabaseId, generation, token_id});
+    shared.ring().expect(my_lane());
 }
 
 [[gnu::hot]] void record_use(const Use& use) {

@@ -81,14 +81,15 @@ void require_session(Actor& actor, bool given, std::string_view secret, bool loc
     Session session;
     RowScan scan;
     if (lock) lock_tables();
-    if (!open_session(scan, digest)) refuse_session("The session is unknown.");
-    read_whole(scan, session);
-    const bool account_there = lock ? lock_account_row(session.account_id, actor.account)
-                                    : find_account(session.account_id, actor.account);
-    if (!account_there) refuse_session("The session's account was deleted.");
+    const bool found = open_session(scan, digest);
+    if (found) read_whole(scan, session);
+    const bool account_there = found && (lock ? lock_account_row(session.account_id, actor.account)
+                                              : find_account(session.account_id, actor.account));
     // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
-    const bool as_read = !lock || is_newest(scan);
+    const bool as_read = account_there && (!lock || is_newest(scan));
     close_scan(scan);
+    if (!found) refuse_session("The session is unknown.");
+    if (!account_there) refuse_session("The session's account was deleted.");
     if (!as_read && !find_session(digest, session)) refuse_session("The session is unknown.");
     if (session.closed) refuse_session("The session was closed.");
     if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.");

@@ -175,6 +175,7 @@ void update_row(RowScan& scan, const Columns& columns) {
             ExecComputeStoredGenerated(write.target, write.state, write.slot, CMD_UPDATE);
         ExecConstraints(write.target, write.slot, write.state);
     }
+    if (write.table->rd_rel->relispartition) ExecPartitionCheck(write.target, write.slot, write.state, true);
     replace(write, &at, scan.snapshot);
     end(write);
 }
