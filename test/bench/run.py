@@ -185,13 +185,16 @@ class Bench:
             variables["s0"] = "mirox_0123456789012345678901234567890123456789012wrong1"
             if quoted:
                 variables["s0"] = f"'{variables['s0']}'"
-        elif table:
-            # All clients begin with one row, another one each time: sessions of it would fill their accounts.
-            n = 1
-            if contender.batch:
-                count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{table}"))
-                n = random.randrange(contender.first or 1, count, 2 if contender.first else 1)
-            variables = self.values(database or self.big, table, quoted, n)
+        elif contender.batch:
+            count = int(self.server.value(database or self.big, f"SELECT max(n) FROM bench.{table}"))
+
+        def first_values():
+            """Clients of one program begin with one row, each program with its own: sessions of it would fill their accounts."""
+            if not table:
+                return variables
+            n = random.randrange(contender.first or 1, count, 2 if contender.first else 1) if contender.batch else 1
+            return self.values(database or self.big, table, quoted, n)
+
         for i in range(BATCH if contender.batch else 1):
             path = self.folder / f"{contender.key}{i}.sql"
             path.write_text(contender.setup + contender.sql.replace(":S", f":s{i}").replace(":T", f":t{i}") + "\n")
@@ -211,7 +214,7 @@ class Bench:
             command = ["chrt", "-b", "0", "taskset", "-c", str(processor), *self.server.command(
                 "pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients // len(processors) + (i < clients % len(processors))),
                 "-T", str(seconds), "-l", "--log-prefix", str(self.folder / f"log{processor}"), "--sampling-rate", "0.2",
-                *(f"-D{name}={value}" for name, value in variables.items()), *(f"-f{path}" for path in files), user=contender.user)]
+                *(f"-D{name}={value}" for name, value in first_values().items()), *(f"-f{path}" for path in files), user=contender.user)]
             running.append(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                             env={**os.environ, "PGAPPNAME": f"bench {self.runs} on {processor}"}))
         self.bring_together(clients, running)
