@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/prelude.hpp"
+
 namespace mirox::api {
 
 // Which column alone the planner asks for, counted from 1; 0: all of them, as a row. It stands where the call's collation would:

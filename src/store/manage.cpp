@@ -168,12 +168,10 @@ bool close_session(Actor& actor, std::string_view secret) {
     if (kind_of(secret) != core::SecretKind::session) return false;
     const core::Digest digest = digest_of(secret);
     Session session;
-    if (!find_session(digest, session) || !lock_account(session.account_id, actor.account)) return false;
-    if (!find_session(digest, session) || session.closed || session.expires_at <= GetCurrentTimestamp())
+    if (find_session(digest, true, session, actor.account) != SessionFound::found || session.closed ||
+        session.expires_at <= GetCurrentTimestamp())
         return false;
-    actor.session_id = session.session_id;
-    actor.session_ip = session.client_ip;
-    actor.session_agent = session.user_agent;
+    act_in(session, actor);
     pg::Args args;
     args.int8(session.session_id);
     pg::run(close_row, args);

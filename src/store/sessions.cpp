@@ -60,12 +60,29 @@ bool session_state(const core::Digest& digest, SessionState& out) {
     return found;
 }
 
-bool find_session(const core::Digest& digest, Session& out) {
+SessionFound find_session(const core::Digest& digest, bool lock, Session& out, Account& owner) {
     RowScan scan;
+    if (lock) lock_tables();
     const bool found = open_session(scan, digest);
     if (found) read_whole(scan, out);
+    const bool account_there =
+        found && (lock ? lock_account_row(out.account_id, owner) : find_account(out.account_id, owner));
+    // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
+    const bool as_read = account_there && (!lock || is_newest(scan));
     close_scan(scan);
-    return found;
+    if (!found) return SessionFound::unknown;
+    if (!account_there) return SessionFound::no_account;
+    if (as_read) return SessionFound::found;
+    const bool still_there = open_session(scan, digest);
+    if (still_there) read_whole(scan, out);
+    close_scan(scan);
+    return still_there ? SessionFound::found : SessionFound::unknown;
+}
+
+void act_in(const Session& session, Actor& actor) {
+    actor.session_id = session.session_id;
+    actor.session_ip = session.client_ip;
+    actor.session_agent = session.user_agent;
 }
 
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
@@ -79,24 +96,13 @@ void require_session(Actor& actor, bool given, std::string_view secret, bool loc
     if (kind == core::SecretKind::malformed) refuse_session("The argument is not a session's secret.");
     const core::Digest digest = digest_of(secret);
     Session session;
-    RowScan scan;
-    if (lock) lock_tables();
-    const bool found = open_session(scan, digest);
-    if (found) read_whole(scan, session);
-    const bool account_there = found && (lock ? lock_account_row(session.account_id, actor.account)
-                                              : find_account(session.account_id, actor.account));
-    // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
-    const bool as_read = account_there && (!lock || is_newest(scan));
-    close_scan(scan);
-    if (!found) refuse_session("The session is unknown.");
-    if (!account_there) refuse_session("The session's account was deleted.");
-    if (!as_read && !find_session(digest, session)) refuse_session("The session is unknown.");
+    const SessionFound found = find_session(digest, lock, session, actor.account);
+    if (found == SessionFound::unknown) refuse_session("The session is unknown.");
+    if (found == SessionFound::no_account) refuse_session("The session's account was deleted.");
     if (session.closed) refuse_session("The session was closed.");
     if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.");
     if (actor.account.locked) refuse_session("The account is locked.");
-    actor.session_id = session.session_id;
-    actor.session_ip = session.client_ip;
-    actor.session_agent = session.user_agent;
+    act_in(session, actor);
 }
 
 }  // namespace mirox::store

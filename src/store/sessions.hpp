@@ -28,8 +28,15 @@ struct Session : SessionState {
 };
 
 // The session with this digest, open or not; nothing is locked. False when there is none.
-bool find_session(const core::Digest& digest, Session& out);
 bool session_state(const core::Digest& digest, SessionState& out);
+
+// The session with this digest, open or not, and its account; with `lock`, the account locked and the session as it is under that
+// lock.
+enum class SessionFound { found, unknown, no_account };
+SessionFound find_session(const core::Digest& digest, bool lock, Session& out, Account& owner);
+
+// From here on the actor acts in this session.
+void act_in(const Session& session, Actor& actor);
 
 // The session of a secret for an act of management; fills the actor (entered by the caller) with it and, for `lock`, with the
 // locked account, else with the account as it is. Errors: 42501 for a token's secret, 28000 for what is no open session or
