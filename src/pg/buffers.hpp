@@ -15,8 +15,9 @@ extern "C" {
 
 namespace mirox::pg {
 
-inline void prefetch_descriptor(Buffer buffer) {
-    __builtin_prefetch(GetBufferDescriptor(buffer - 1));
+// For fetching it early: pinning writes to it.
+inline const void* descriptor_of(Buffer buffer) {
+    return GetBufferDescriptor(buffer - 1);
 }
 
 // The block that the buffer holds, of whatever table, or did a moment ago; InvalidBlockNumber for a buffer that is none.

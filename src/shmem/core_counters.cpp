@@ -112,26 +112,41 @@ void Counters::clear() noexcept {
 
 [[gnu::hot]] void Counters::prefetch(const TokenKey& key) const noexcept {
     const std::uint32_t window = window_of(hash_of(key), head_->entries - 1);
-    __builtin_prefetch(&prints_[window]);
-    __builtin_prefetch(&prints_[window + kWindow / 2]);
-    __builtin_prefetch(&full_at_[window / kWindow]);
+    prefetch_to_read(&prints_[window]);
+    prefetch_to_read(&prints_[window + kWindow / 2]);
+    prefetch_to_read(&full_at_[window / kWindow]);
 }
 
-[[gnu::hot]] bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
-                                 std::uint64_t& guard) const noexcept {
+// The places of the hash's window that have its fingerprint, in the order in which they are tried, until each(place) says that it
+// is the one.
+template <typename Each>
+bool Counters::look(std::uint64_t hash, Each&& each) const noexcept {
     const std::uint32_t window = window_of(hash, head_->entries - 1);
     const std::uint32_t print = print_of(hash);
     for (std::uint32_t i = 0; i < kWindow; i++) {
         const std::uint32_t at = window + place_in(hash, i);
-        if (prints_[at].load(memory_order_relaxed) != print) continue;
+        if (prints_[at].load(memory_order_relaxed) == print && each(at)) return true;
+    }
+    return false;
+}
+
+[[gnu::hot]] void Counters::prefetch_entry(const TokenKey& key) const noexcept {
+    look(hash_of(key), [this](std::uint32_t at) noexcept {
         prefetch_to_write(&entries_[at]);
+        prefetch_to_write(&entries_[at].address_high);
+        return true;
+    });
+}
+
+[[gnu::hot]] bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
+                                 std::uint64_t& guard) const noexcept {
+    return look(hash, [&](std::uint32_t at) noexcept {
         const std::uint64_t g = entries_[at].guard.load(memory_order_acquire);
-        if ((g & kStateMask) != kLive || !is_of(entries_[at], key)) continue;
+        if ((g & kStateMask) != kLive || !is_of(entries_[at], key)) return false;
         entry = at;
         guard = g;
         return true;
-    }
-    return false;
+    });
 }
 
 // Takes a place that is free, or whose entry nobody needs any more.

@@ -110,6 +110,8 @@ class Counters {
 
     // Has the memory that count() begins with fetched meanwhile.
     void prefetch(const TokenKey& key) const noexcept;
+    // What it goes on with: to be called when what prefetch() asked for has come.
+    void prefetch_entry(const TokenKey& key) const noexcept;
 
     // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known
     // token.
@@ -138,6 +140,8 @@ class Counters {
     std::uint64_t evictions() const noexcept { return head_->evictions.load(std::memory_order_relaxed); }
 
   private:
+    template <typename Each>
+    bool look(std::uint64_t hash, Each&& each) const noexcept;
     bool find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
               std::uint64_t& guard) const noexcept;
     bool make(const TokenKey& key, std::uint64_t hash, const Ring& ring, std::uint32_t& entry,

@@ -38,7 +38,7 @@ class Hints {
     static Hints view(std::byte* at, std::uint32_t digests) noexcept;
 
     // A key is 64 uniform bits of the digest; databases are told apart by the caller's mixing them in.
-    void prefetch(std::uint64_t key) const noexcept { __builtin_prefetch(set_of(key)); }
+    void prefetch(std::uint64_t key) const noexcept { prefetch_to_read(set_of(key)); }
     bool find(std::uint64_t key, Hint& out) const noexcept;
     void put(std::uint64_t key, const Hint& hint) noexcept;
 

@@ -61,10 +61,14 @@ constinit std::size_t clean_agent_size = 0;
     shared.ring().expect(my_lane());
 }
 
+[[gnu::hot]] void expect_count(std::int64_t token_id, std::int32_t generation) {
+    if (Region& shared = region(); shared)
+        shared.counters().prefetch_entry({MyDatabaseId, generation, token_id});
+}
+
 [[gnu::hot]] void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;
-    const TimestampTz now = GetCurrentTimestamp();
     Seat* seat = my_seat();
     if (seat != nullptr)
         seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason % kReasonCodes].fetch_add(
@@ -72,8 +76,8 @@ constinit std::size_t clean_agent_size = 0;
     // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
     LaneRef lane = my_lane();
     if (use.kind == UseKind::stranger) {
-        shared.stranger(MyDatabaseId, now, stored_address(use.client), static_cast<std::uint16_t>(use.status),
-                        use.reason);
+        shared.stranger(MyDatabaseId, use.at, stored_address(use.client),
+                        static_cast<std::uint16_t>(use.status), use.reason);
         return;
     }
     Event event;
@@ -86,7 +90,7 @@ constinit std::size_t clean_agent_size = 0;
     event.token = use.token_id;
     event.session = use.session_id;
     event.account = use.account_id;
-    event.at = now;
+    event.at = use.at;
     event.address = stored_address(use.client);
     event.scope = use.scope.substr(0, Min(use.scope.size(), kMaxScopeText));
     event.agent = stored_agent(use.agent);

@@ -18,6 +18,7 @@ struct Use {
     std::int64_t token_id;    // 0: none
     std::int64_t session_id;
     std::int64_t account_id;
+    TimestampTz at;
     core::Address client;    // family none: not known
     std::string_view agent;  // as the client sent it, in the database's encoding; empty: none
     std::string_view scope;  // what was needed; empty: nothing
@@ -25,6 +26,8 @@ struct Use {
 
 // Has the memory that recording a token's use begins with fetched meanwhile.
 void expect_use(std::int64_t token_id, std::int32_t generation);
+// What it goes on with: to be called a little later.
+void expect_count(std::int64_t token_id, std::int32_t generation);
 
 // Lock-free and without an ERROR; when the ring is full it waits 5 ms at most for the worker, then counts the event as dropped.
 void record_use(const Use& use);

@@ -34,11 +34,12 @@ constexpr Outcome kOutcomes[kReasons] = {
     out.authenticated = out.open = out.limited = false;
     out.token_id = out.session_id = out.account_id = 0;
     out.generation = 0;
+    out.at = 0;
     out.group = nullptr;
 }
 
-[[gnu::hot]] Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client) {
-    const TimestampTz now = GetCurrentTimestamp();
+[[gnu::hot]] Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client,
+                                TimestampTz now) {
     switch (row.state) {
         case kCurrent:
             break;
@@ -80,9 +81,10 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.burst = account.burst;
     out.user_id = account.user_id;
     out.permissions = account.permissions;
+    out.at = GetCurrentTimestamp();
     if (session.closed)
         out.reason = Reason::revoked;
-    else if (session.expires_at <= GetCurrentTimestamp())
+    else if (session.expires_at <= out.at)
         out.reason = Reason::expired;
     else
         out.reason = account.locked ? Reason::locked : Reason::ok;
@@ -106,6 +108,8 @@ void begin_session(const core::Digest& digest, Checked& out) {
         const pg::Settings& settings = pg::settings();
         checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
         const std::int32_t burst = checked.burst < 0 ? settings.rate_burst : checked.burst;
+        if (check.counting == Counting::full && checked.holder == Holder::token)
+            shmem::expect_count(checked.token_id, checked.generation);
         checked.decision = check.counting == Counting::full
                                ? shmem::draw_on_limit(checked.account_id, checked.limit, burst)
                                : shmem::peek_at_limit(checked.account_id, checked.limit, burst);
@@ -162,7 +166,8 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.user_id = rest.user_id;
     out.permissions = rest.permissions;
     out.group = group_by_id(row.group_id);
-    out.reason = judge_token(row, rest, client);
+    out.at = GetCurrentTimestamp();
+    out.reason = judge_token(row, rest, client, out.at);
     out.authenticated = out.reason == Reason::ok;
     MIROX_STAGE(checks);
 }
@@ -198,6 +203,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
                                                    : shmem::UseKind::stranger;
     use.reason = static_cast<std::uint8_t>(checked.reason);
     use.status = static_cast<std::int16_t>(outcome_of(checked.reason).status);
+    use.at = checked.at != 0 ? checked.at : GetCurrentTimestamp();
     use.generation = checked.generation;
     use.token_id = checked.token_id;
     use.session_id = checked.session_id;

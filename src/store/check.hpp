@@ -77,6 +77,7 @@ struct Checked {
     bool limited;  // `limit` and `decision` say how the limit stood
     std::int64_t token_id, session_id, account_id;
     std::int32_t generation;
+    TimestampTz at;                  // when it was judged; 0: there was nothing to judge
     std::int32_t rate_limit, burst;  // -1: the configured default
     TimestampTz expires_at;
     std::int32_t limit;  // what was drawn on, a minute

@@ -215,9 +215,13 @@ TupleTableSlot* make_kept_slot(Relation heap) {
     return MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
 }
 
-[[gnu::hot]] Snapshot newest_snapshot() {
+[[gnu::hot]] Snapshot passing_snapshot() {
     if (!IsParallelWorker()) CommandCounterIncrement();
-    return RegisterSnapshot(GetLatestSnapshot());
+    return GetLatestSnapshot();
+}
+
+Snapshot newest_snapshot() {
+    return RegisterSnapshot(passing_snapshot());
 }
 
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
@@ -235,7 +239,7 @@ bool next_row(RowScan& scan, const Key& key) {
     if (scan.scan == nullptr) {
         ExecClearTuple(scan.slot);
         *scan.in_use = false;
-        UnregisterSnapshot(scan.snapshot);
+        if (scan.snapshot != nullptr) UnregisterSnapshot(scan.snapshot);
         table_close(scan.heap, scan.release);
         return;
     }

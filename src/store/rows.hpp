@@ -31,7 +31,7 @@ struct RowScan {
     Relation index;      // null: the row was found without (secret_row.hpp)
     IndexScanDesc scan;  // null likewise
     TupleTableSlot* slot;
-    Snapshot snapshot;
+    Snapshot snapshot;     // registered; null: none had to be (secret_row.cpp)
     ItemPointerData root;  // what the index holds: the row, or the first of its versions on the page
     LOCKMODE release;      // what close_scan() gives back: AccessShareLock or NoLock
     void* kept;            // rows.cpp's own
@@ -49,6 +49,9 @@ TupleTableSlot* make_kept_slot(Relation heap);
 
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
+
+// The same, not registered: for what is done with it before any other snapshot is taken or let go.
+Snapshot passing_snapshot();
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.

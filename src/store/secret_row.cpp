@@ -10,6 +10,7 @@ extern "C" {
 #include "access/table.h"
 #include "executor/tuptable.h"
 #include "pgstat.h"
+#include "utils/snapmgr.h"
 }
 
 namespace mirox::store {
@@ -65,17 +66,17 @@ void forget_slot(Oid relation) {
 }
 
 [[gnu::hot]] void fetch_early(const Hint& hint) {
-    pg::prefetch_descriptor(static_cast<Buffer>(hint.buffer));
+    shmem::prefetch_to_write(pg::descriptor_of(static_cast<Buffer>(hint.buffer)));
     const char* const page = BufferBlocks + static_cast<Size>(hint.buffer - 1) * BLCKSZ;
-    __builtin_prefetch(page);
-    __builtin_prefetch(page + (SizeOfPageHeaderData + (hint.item - 1) * sizeof(ItemIdData)));
+    shmem::prefetch_to_read(page);
+    shmem::prefetch_to_read(page + (SizeOfPageHeaderData + (hint.item - 1) * sizeof(ItemIdData)));
     // A row of a few scopes takes four lines; the processor brings the neighbour of each.
     for (std::uint32_t line = 0; line < 4 && hint.offset + line * shmem::kCacheLine < BLCKSZ; line++)
-        __builtin_prefetch(page + hint.offset + line * shmem::kCacheLine);
+        shmem::prefetch_to_read(page + hint.offset + line * shmem::kCacheLine);
 }
 
 // The row that the hint leads to, in the slot and pinned; false when it is not there (any more).
-[[gnu::hot]] bool follow(const Hint& hint, RowScan& scan, const core::Digest& digest) {
+[[gnu::hot]] bool follow(const Hint& hint, RowScan& scan, Snapshot snapshot, const core::Digest& digest) {
     const auto buffer = static_cast<Buffer>(hint.buffer);
     const BlockNumber block = pg::block_in(buffer);
     if (block == InvalidBlockNumber || !pg::pin_if_holds(scan.heap, block, buffer)) return false;
@@ -84,7 +85,7 @@ void forget_slot(Oid relation) {
     auto* const slot = reinterpret_cast<BufferHeapTupleTableSlot*>(scan.slot);
     HeapTuple tuple = &slot->base.tupdata;
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
-    const bool visible = heap_hot_search_buffer(&at, scan.heap, buffer, scan.snapshot, tuple, nullptr, true);
+    const bool visible = heap_hot_search_buffer(&at, scan.heap, buffer, snapshot, tuple, nullptr, true);
     LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
     if (!visible) {
         ReleaseBuffer(buffer);
@@ -96,19 +97,26 @@ void forget_slot(Oid relation) {
     return core::equal_constant_time(secret_fixed(scan.slot).digest, digest);
 }
 
-[[gnu::hot]] bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
-    fetch_early(hint);
+[[gnu::hot]] bool open_hinted(RowScan& scan, Oid heap, const core::Digest& digest) {
+    // Locking the table takes as long as the hint's line needs to come; taking a snapshot, a good part of what the page needs.
     scan.heap = table_open(heap, AccessShareLock);
+    Hint hint;
     // Another table access method has rows of another form.
-    if (scan.heap->rd_tableam == GetHeapamTableAmRoutine() && take_slot(scan.heap)) {
+    if (shmem::hints().find(key_of(digest), hint) && scan.heap->rd_tableam == GetHeapamTableAmRoutine() &&
+        take_slot(scan.heap)) {
+        fetch_early(hint);
         scan.index = nullptr;
         scan.scan = nullptr;
         scan.kept = nullptr;
         scan.slot = resting.slot;
         scan.in_use = &resting.in_use;
         scan.release = AccessShareLock;
-        scan.snapshot = newest_snapshot();
-        if (follow(hint, scan, digest)) return true;
+        // Where the caller has one, his keeps what ours sees from being cleared away: ours need not be registered for the one
+        // page that it judges.
+        const bool registered = !ActiveSnapshotSet();
+        const Snapshot snapshot = registered ? newest_snapshot() : passing_snapshot();
+        scan.snapshot = registered ? snapshot : nullptr;
+        if (follow(hint, scan, snapshot, digest)) return true;
         close_scan(scan);
         return false;
     }
@@ -135,12 +143,10 @@ void keep_hint(std::uint64_t key, const RowScan& scan) {
 
 [[gnu::hot]] bool open_secret_row(RowScan& scan, const core::Digest& digest) {
     const pg::Catalog& catalog = pg::catalog();
-    const std::uint64_t key = key_of(digest);
-    Hint hint;
-    if (shmem::hints().find(key, hint) && open_hinted(scan, hint, catalog.token_secret, digest)) return true;
+    if (open_hinted(scan, catalog.token_secret, digest)) return true;
     const bool found = open_scan(scan, catalog.token_secret, catalog.token_secret_digest,
                                  {Key::Kind::digest, PointerGetDatum(digest.data())});
-    if (found) keep_hint(key, scan);
+    if (found) keep_hint(key_of(digest), scan);
     return found;
 }
 

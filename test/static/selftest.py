@@ -67,6 +67,7 @@ SAMPLES = [
     ("banned: exceptions and PG_TRY stand in src/pg alone", "src/store/a.cpp", '// A.\n#include "pg/prelude.hpp"\nvoid g() { PG_TRY(); }\n', "PG_TRY"),
     ("banned: memory comes from the server's contexts", ONE, "int* g() { return new int; }\n", "new"),
     ("banned: memory comes from the server's contexts", ONE, "void* h() { return malloc(1); }\n", "malloc"),
+    ("banned: prefetches that the compiler may leave out", ONE, "void p(const void* at) { __builtin_prefetch(at); }\n", "__builtin_prefetch"),
     ("banned: no static object with a constructor or destructor", ONE, "int zero();\nint later = zero();\n", "constructor"),
     ("banned: no static object with a constructor or destructor", ONE, "struct D { ~D(); };\nD& d() { static D it; return it; }\n", "destructor"),
     ("banned: src/core neither allocates nor throws, by its objects", CORE, "void* f(unsigned long n) noexcept { return ::operator new(n); }\n", "operator new"),
