@@ -37,7 +37,7 @@ top=$PWD
 
 # Shared buffers fit the data when the machine has the memory: what is compared is the work, not the disk's reads.
 memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
-buffers=$((memory / 3 > 3072 ? 3072 : memory / 3))
+buffers=$((memory / 3 > 8192 ? 8192 : memory / 3))
 cd "$WORK"
 as_user initdb -D "$WORK/data" -A trust -U postgres --encoding=UTF8 --no-locale ${CHECKSUMS:+--data-checksums} \
     >"$WORK/initdb.log" 2>&1 || { cat "$WORK/initdb.log"; fail 'initdb failed'; }

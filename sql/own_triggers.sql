@@ -67,6 +67,17 @@ SELECT * FROM told;
 DROP TRIGGER own_after ON mirox.token;
 DROP TRIGGER own_deferred ON mirox.token;
 
+-- ---- narrowed after the fact: what stands when the triggers are done is what the secret may do -------------------------------
+CREATE FUNCTION pg_temp.narrow_after() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN UPDATE mirox.token SET allowed_ips = '{192.0.2.0/24}', expires_at = NEW.created_at + interval '1 day' WHERE token_id = NEW.token_id; RETURN NULL; END$$;
+CREATE TRIGGER own_after AFTER INSERT OR UPDATE OF generation ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.narrow_after();
+SELECT token_id AS id, secret AS s, expires_at - created_at AS lifetime FROM mirox.issue_token(:'session', 'narrowed', 'full_access') \gset
+SELECT :'lifetime' AS lifetime, a.reason, b.reason, b.expires_at < clock_timestamp() + interval '1 day' AS soon
+    FROM mirox.verify_token(:'s') a, mirox.verify_token(:'s', '192.0.2.7') b;
+SELECT secret AS s FROM mirox.rotate_token(:'session', :id) \gset
+SELECT a.reason, b.reason, b.expires_at < clock_timestamp() + interval '1 day' AS soon FROM mirox.verify_token(:'s') a, mirox.verify_token(:'s', '192.0.2.7') b;
+DROP TRIGGER own_after ON mirox.token;
+
 -- ---- a column of one's own, with its default --------------------------------------------------------------------------------
 BEGIN;
 ALTER TABLE mirox.token ADD COLUMN team text NOT NULL DEFAULT lower('NONE');

@@ -120,6 +120,15 @@ COMMIT;
 SELECT a.reason, b.reason FROM mirox.verify_token(:'first') a, mirox.verify_token(:'second') b;
 SELECT generation FROM mirox.token WHERE token_id = :token_id;
 
+-- However often a token was rotated, the next rotation reads the secrets that are in force, and none of the past ones.
+SELECT token_id FROM mirox.issue_token(:'session', 'often', 'full_access') \gset
+SELECT count(mirox.rotate_token(:'session', :token_id)) FROM generate_series(1, 20);
+SELECT mirox.rotate_token(:'session', :token_id, '1 hour') IS NOT NULL AS rotated;
+BEGIN;
+SELECT idx_tup_fetch AS fetched FROM pg_stat_xact_user_tables WHERE relid = 'mirox.token_secret'::regclass \gset
+SELECT mirox.rotate_token(:'session', :token_id) IS NOT NULL AS rotated;
+SELECT idx_tup_fetch - :fetched AS read FROM pg_stat_xact_user_tables WHERE relid = 'mirox.token_secret'::regclass;
+COMMIT;
 -- Each token has one current secret and at most one overlapping, whatever was done.
 SELECT count(*) > 5 AS several, bool_and(current = (revoked_at IS NULL)::int AND overlapping <= 1 AND generations = generation) AS sound FROM (
     SELECT t.token_id, t.generation, t.revoked_at, count(*) FILTER (WHERE state = 'c') AS current,

@@ -178,7 +178,7 @@ MemoryContext enter_memory(const RowScan& scan) {
 
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
 bool read_on(RowScan& scan, const Key& key) {
-    while (const ItemPointer at = index_getnext_tid(scan.scan, ForwardScanDirection)) {
+    while (const ItemPointer at = index_getnext_tid(scan.scan, scan.direction)) {
         scan.root = *at;  // reading the row puts its own place there
         if (!index_fetch_heap(scan.scan, scan.slot)) continue;
         if (!scan.scan->xs_recheck) return true;
@@ -190,7 +190,9 @@ bool read_on(RowScan& scan, const Key& key) {
     return false;
 }
 
-bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock) {
+bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock,
+              ScanDirection direction) {
+    scan.direction = direction;
     Oid pg::Catalog::*const which = which_index(index);
     scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
     scan.heap = table_open(heap, table_lock);
@@ -224,8 +226,21 @@ Snapshot newest_snapshot() {
     return RegisterSnapshot(passing_snapshot());
 }
 
-bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key) {
-    return scan_for(scan, heap, index, key, AccessShareLock);
+bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection direction) {
+    return scan_for(scan, heap, index, key, AccessShareLock, direction);
+}
+
+bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
+    scan.heap = table_open(heap, AccessShareLock);
+    scan.release = AccessShareLock;
+    scan.index = nullptr;
+    scan.scan = nullptr;
+    scan.kept = nullptr;
+    scan.in_use = nullptr;
+    scan.slot = table_slot_create(scan.heap, nullptr);
+    scan.snapshot = newest_snapshot();
+    ItemPointerData tid = at;
+    return table_tuple_fetch_row_version(scan.heap, &tid, scan.snapshot, scan.slot);
 }
 
 bool next_row(RowScan& scan, const Key& key) {
@@ -237,8 +252,12 @@ bool next_row(RowScan& scan, const Key& key) {
 
 [[gnu::hot]] void close_scan(RowScan& scan) {
     if (scan.scan == nullptr) {
-        ExecClearTuple(scan.slot);
-        *scan.in_use = false;
+        if (scan.in_use == nullptr) {
+            ExecDropSingleTupleTableSlot(scan.slot);
+        } else {
+            ExecClearTuple(scan.slot);
+            *scan.in_use = false;
+        }
         if (scan.snapshot != nullptr) UnregisterSnapshot(scan.snapshot);
         table_close(scan.heap, scan.release);
         return;
@@ -267,7 +286,7 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
         MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
                     errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
                     errhint("Call it on the primary, in a read-write transaction."));
-    if (!scan_for(scan, heap, index, key, RowExclusiveLock)) return false;
+    if (!scan_for(scan, heap, index, key, RowExclusiveLock, ForwardScanDirection)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;
     const TM_Result outcome = table_tuple_lock(

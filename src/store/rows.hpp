@@ -33,9 +33,11 @@ struct RowScan {
     TupleTableSlot* slot;
     Snapshot snapshot;     // registered; null: none had to be (secret_row.cpp)
     ItemPointerData root;  // what the index holds: the row, or the first of its versions on the page
-    LOCKMODE release;      // what close_scan() gives back: AccessShareLock or NoLock
-    void* kept;            // rows.cpp's own
-    bool* in_use;          // cleared by close_scan(), of a row that was found without an index
+    ScanDirection direction;
+    LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
+    void* kept;        // rows.cpp's own
+    bool*
+        in_use;  // cleared by close_scan(), of a row that was found without an index; null: the slot is the scan's own
 };
 
 struct Key {
@@ -55,13 +57,17 @@ Snapshot passing_snapshot();
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.
-bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key);
+bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key,
+               ScanDirection direction = ForwardScanDirection);
 void close_scan(RowScan& scan);
+
+// Likewise the version of a row that this transaction has just put there (write.hpp); false when it has written another since.
+bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at);
 
 // After open_scan() was true: whether another row has this key too, which the slot then holds.
 bool next_row(RowScan& scan, const Key& key);
 
-// Calls each(scan) with the scan on every row that has the key.
+// Calls each(scan) with the scan on every row that has the key, in the index's order.
 template <class Each>
 void for_each_row(Oid heap, Oid index, const Key& key, Each each) {
     RowScan scan;

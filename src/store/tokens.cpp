@@ -166,23 +166,14 @@ struct OwnToken {
     TimestampTz revoked_at;
 };
 
-// P0002 when the account has no such token. close_scan() must follow.
-void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
+void read_own(const RowScan& scan, OwnToken& out) {
     using namespace token_column;
-    const pg::Catalog& catalog = pg::catalog();
     bool is_null;
-    const bool found =
-        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
-        DatumGetInt64(column(scan.slot, kAccountId, &is_null)) == actor.account.account_id;
-    if (!found) {
-        close_scan(scan);
-        no_such_token();
-    }
     const auto copy = [&](int number) {
         const Datum value = column(scan.slot, number, &is_null);
         return is_null ? 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
     };
-    out.token_id = token_id;
+    out.token_id = DatumGetInt64(column(scan.slot, kTokenId, &is_null));
     out.generation = DatumGetInt32(column(scan.slot, kGeneration, &is_null));
     out.group_id = DatumGetInt32(column(scan.slot, kGroupId, &is_null));
     out.expires_at = DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null));
@@ -195,6 +186,20 @@ void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken
     out.jwt = pg::text_view(copy(kFormat)) == "jwt";
     out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
     out.revoked = !is_null;
+}
+
+// P0002 when the account has no such token. close_scan() must follow.
+void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
+    const pg::Catalog& catalog = pg::catalog();
+    bool is_null;
+    const bool found =
+        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
+        DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) == actor.account.account_id;
+    if (!found) {
+        close_scan(scan);
+        no_such_token();
+    }
+    read_own(scan, out);
 }
 
 // All that a check needs is put on the secret's row from the token's and the account's, in this one place.
@@ -222,30 +227,40 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
 }
 
 // Ends the token's secrets that are in force: its current one becomes `current_becomes` until `overlap_ends` at the latest, an
-// overlapping one ends now.
-void retire_secrets(std::int64_t token_id, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
+// overlapping one ends now. They are of its generation and the one before: however often it was rotated, no more are read.
+void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     const pg::Catalog& catalog = pg::catalog();
-    for_each_row(catalog.token_secret, catalog.token_secret_token, {Key::Kind::int8, Int64GetDatum(token_id)},
-                 [&](RowScan& scan) {
-                     const SecretFixed& secret = secret_fixed(scan.slot);
-                     Columns change;
-                     if (secret.state == kCurrent)
-                         change.add(kState, CharGetDatum(current_becomes))
-                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
-                     else if (secret.state == kOverlapping)
-                         change.add(kState, CharGetDatum(kRetired))
-                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
-                     if (change.count > 0) update_row(scan, change);
-                 });
+    const Key key = {Key::Kind::int8, Int64GetDatum(token.token_id)};
+    RowScan scan;
+    bool more = open_scan(scan, catalog.token_secret, catalog.token_secret_token, key, BackwardScanDirection);
+    while (more) {
+        const SecretFixed& secret = secret_fixed(scan.slot);
+        const bool last = secret.generation < token.generation;
+        Columns change;
+        if (secret.state == kCurrent)
+            change.add(kState, CharGetDatum(current_becomes))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
+        else if (secret.state == kOverlapping)
+            change.add(kState, CharGetDatum(kRetired))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+        if (change.count > 0) update_row(scan, change);
+        more = !last && next_row(scan, key);
+    }
+    close_scan(scan);
 }
 
 // Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
 // narrowed it.
-void finish(const Actor& actor, std::int64_t token_id, Issued& out) {
+void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& written, Issued& out) {
     RowScan scan;
     OwnToken token;
-    open_own(scan, actor, token_id, token);
+    if (open_written(scan, pg::catalog().token, written)) {
+        read_own(scan, token);
+    } else {
+        close_scan(scan);
+        open_own(scan, actor, token_id, token);
+    }
     close_scan(scan);
     if (token.revoked) no_such_token();
     out.token_id = token_id;
@@ -395,8 +410,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .add(kCreatedAt, TimestampTzGetDatum(out.created_at))
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
         .add(kMetadata, request.metadata);
-    insert_row(pg::catalog().token, row);
-    finish(actor, out.token_id, out);
+    const ItemPointerData written = insert_row(pg::catalog().token, row);
+    finish(actor, out.token_id, written, out);
 }
 
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
@@ -431,11 +446,11 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(kRotatedAt, TimestampTzGetDatum(now))
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
         .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size})));
-    update_row(scan, row);
+    const ItemPointerData written = update_row(scan, row);
     close_scan(scan);
     const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
-    retire_secrets(token_id, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap), now);
-    finish(actor, token_id, out);
+    retire_secrets(token, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap), now);
+    finish(actor, token_id, written, out);
 }
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {

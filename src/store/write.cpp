@@ -131,7 +131,7 @@ void replace(Write& write, ItemPointer at, Snapshot snapshot) {
 
 }  // namespace
 
-void insert_row(Oid table, const Columns& columns) {
+ItemPointerData insert_row(Oid table, const Columns& columns) {
     Write write;
     begin(write, table, nullptr);
     ExecClearTuple(write.slot);
@@ -141,10 +141,12 @@ void insert_row(Oid table, const Columns& columns) {
     ExecOpenIndices(write.target, false);
     ExecSimpleRelationInsert(write.target, write.state, write.slot);
     if (!ItemPointerIsValid(&write.slot->tts_tid)) left_out(write);
+    const ItemPointerData written = write.slot->tts_tid;
     end(write);
+    return written;
 }
 
-void update_row(RowScan& scan, const Columns& columns) {
+ItemPointerData update_row(RowScan& scan, const Columns& columns) {
     Bitmapset* changed = nullptr;
     for (int i = 0; i < columns.count; i++)
         changed = bms_add_member(changed, columns.numbers[i] - FirstLowInvalidHeapAttributeNumber);
@@ -177,7 +179,9 @@ void update_row(RowScan& scan, const Columns& columns) {
     }
     if (write.table->rd_rel->relispartition) ExecPartitionCheck(write.target, write.slot, write.state, true);
     replace(write, &at, scan.snapshot);
+    const ItemPointerData written = write.slot->tts_tid;
     end(write);
+    return written;
 }
 
 std::int64_t next_value(Oid sequence) {

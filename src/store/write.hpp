@@ -35,12 +35,13 @@ struct Columns {
     }
 };
 
-// 55000 when a BEFORE trigger leaves the row out; one that changes it has its way, so read what is to be relied on.
-void insert_row(Oid table, const Columns& columns);
+// Where the row stands now (open_written()). 55000 when a BEFORE trigger leaves the row out; one that changes it has its way, so
+// read what is to be relied on.
+ItemPointerData insert_row(Oid table, const Columns& columns);
 
 // Changes the row on which an open scan stands, likewise. Call it with the account's row locked, so that nobody else changes it:
 // 40001 when somebody has all the same. The scan must be closed afterwards as ever.
-void update_row(RowScan& scan, const Columns& columns);
+ItemPointerData update_row(RowScan& scan, const Columns& columns);
 
 // The next value of a sequence, whoever calls.
 std::int64_t next_value(Oid sequence);
