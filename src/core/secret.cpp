@@ -185,6 +185,13 @@ std::size_t base62_from_random(std::span<const std::uint8_t> bytes, std::span<ch
     return libdeflate_crc32(0, bytes.data(), bytes.size());
 }
 
+[[gnu::hot]] std::string_view shown_chars(std::string_view secret) noexcept {
+    if (secret.size() < kTailChars) {
+        return {};
+    }
+    return secret.substr(secret.size() - kTailChars, kHintRandomChars);
+}
+
 std::size_t redact_secret(std::string_view secret, std::span<char, kMaxHintBytes> out) noexcept {
     // Judged again although the caller promises: what is not a secret of ours must not be shown in part.
     const std::size_t underscore = secret.substr(0, kMaxStemChars + 2).find('_');

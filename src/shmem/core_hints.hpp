@@ -37,7 +37,8 @@ class Hints {
     static Hints initialise(std::byte* at, std::uint32_t digests) noexcept;  // at a cache line
     static Hints view(std::byte* at, std::uint32_t digests) noexcept;
 
-    // A key is 64 uniform bits of the digest; databases are told apart by the caller's mixing them in.
+    // A key's low bits, uniform, choose the cache line, by what the caller knows first; its high 16 are of the digest. Databases are
+    // told apart by the caller's mixing them in.
     void prefetch(std::uint64_t key) const noexcept { prefetch_to_read(set_of(key)); }
     bool find(std::uint64_t key, Hint& out) const noexcept;
     void put(std::uint64_t key, const Hint& hint) noexcept;

@@ -139,15 +139,16 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.reason = reason;
 }
 
-[[gnu::hot]] void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+namespace {
+[[gnu::hot]] void begin_at(HintLine line, const core::Digest& digest, const core::Address& client,
+                           Checked& out) {
     MIROX_STAGE(digest);
-    expect_secret_row(digest);
     clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
-    if (!open_secret_row(out.scan, out.digest)) {
+    if (!open_secret_row(out.scan, out.digest, line)) {
         out.reason = Reason::unknown;
         return;
     }
@@ -172,13 +173,23 @@ void begin_session(const core::Digest& digest, Checked& out) {
     MIROX_STAGE(checks);
 }
 
+[[gnu::hot]] void begin_opaque(std::string_view secret, const core::Address& client, Checked& out) {
+    const HintLine line = expect_secret_row(core::shown_chars(secret));
+    begin_at(line, digest_of(secret), client, out);
+}
+}  // namespace
+
+[[gnu::hot]] void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+    begin_at(expect_secret_row(digest), digest, client, out);
+}
+
 [[gnu::hot]] void begin_secret(std::string_view secret, Holders holders, const core::Address& client,
                                Checked& out) {
     switch (kind_of(secret)) {
         case core::SecretKind::token:
             if (holders == Holders::session) break;
             MIROX_STAGE(parse);
-            begin_digest(digest_of(secret), client, out);
+            begin_opaque(secret, client, out);
             return;
         case core::SecretKind::session:
             if (holders == Holders::token) break;

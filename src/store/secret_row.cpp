@@ -18,10 +18,22 @@ namespace {
 
 using shmem::Hint;
 
-[[gnu::hot]] std::uint64_t key_of(const core::Digest& digest) {
+[[gnu::hot]] std::uint64_t first_bits(const core::Digest& digest) {
     std::uint64_t bits;
     memcpy(&bits, digest.data(), sizeof(bits));
-    return shmem::combine(bits, MyDatabaseId);
+    return bits;
+}
+
+[[gnu::hot]] HintLine expect(std::uint64_t bits) {
+    const HintLine line = {shmem::combine(bits, MyDatabaseId)};
+    shmem::hints().prefetch(line.key);
+    return line;
+}
+
+// Which line by the low bits, whose hint in it by the digest's.
+[[gnu::hot]] std::uint64_t key_of(const core::Digest& digest, HintLine line) {
+    constexpr std::uint64_t kLow = (std::uint64_t{1} << 48) - 1;
+    return (line.key & kLow) | (first_bits(digest) & ~kLow);
 }
 
 // The slot that a row found by its hint stands in, kept from one check to the next; while it rests it holds neither pin nor
@@ -97,14 +109,12 @@ void forget_slot(Oid relation) {
     return core::equal_constant_time(secret_fixed(scan.slot).digest, digest);
 }
 
-[[gnu::hot]] bool open_hinted(RowScan& scan, Oid heap, const core::Digest& digest) {
-    // Locking the table takes as long as the hint's line needs to come; taking a snapshot, a good part of what the page needs.
+[[gnu::hot]] bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
+    // Locking the table and taking a snapshot is most of what the page needs to come.
+    fetch_early(hint);
     scan.heap = table_open(heap, AccessShareLock);
-    Hint hint;
     // Another table access method has rows of another form.
-    if (shmem::hints().find(key_of(digest), hint) && scan.heap->rd_tableam == GetHeapamTableAmRoutine() &&
-        take_slot(scan.heap)) {
-        fetch_early(hint);
+    if (scan.heap->rd_tableam == GetHeapamTableAmRoutine() && take_slot(scan.heap)) {
         scan.index = nullptr;
         scan.scan = nullptr;
         scan.kept = nullptr;
@@ -137,16 +147,24 @@ void keep_hint(std::uint64_t key, const RowScan& scan) {
 
 }  // namespace
 
-[[gnu::hot]] void expect_secret_row(const core::Digest& digest) {
-    shmem::hints().prefetch(key_of(digest));
+[[gnu::hot]] HintLine expect_secret_row(std::string_view shown_chars) {
+    std::uint64_t bits = 0;
+    memcpy(&bits, shown_chars.data(), Min(shown_chars.size(), sizeof(bits)));
+    return expect(bits);
 }
 
-[[gnu::hot]] bool open_secret_row(RowScan& scan, const core::Digest& digest) {
+[[gnu::hot]] HintLine expect_secret_row(const core::Digest& digest) {
+    return expect(first_bits(digest));
+}
+
+[[gnu::hot]] bool open_secret_row(RowScan& scan, const core::Digest& digest, HintLine line) {
     const pg::Catalog& catalog = pg::catalog();
-    if (open_hinted(scan, catalog.token_secret, digest)) return true;
+    const std::uint64_t key = key_of(digest, line);
+    Hint hint;
+    if (shmem::hints().find(key, hint) && open_hinted(scan, hint, catalog.token_secret, digest)) return true;
     const bool found = open_scan(scan, catalog.token_secret, catalog.token_secret_digest,
                                  {Key::Kind::digest, PointerGetDatum(digest.data())});
-    if (found) keep_hint(key_of(digest), scan);
+    if (found) keep_hint(key, scan);
     return found;
 }
 

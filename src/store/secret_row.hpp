@@ -12,10 +12,17 @@
 
 namespace mirox::store {
 
-// Has the memory that open_secret_row() begins with fetched meanwhile; call it as soon as the digest is known.
-void expect_secret_row(const core::Digest& digest);
+// The cache line in which the hint of a row may stand.
+struct HintLine {
+    std::uint64_t key;
+};
+
+// By what the hint column shows of a secret to everybody who may list tokens (core::shown_chars()), and so before the digest is
+// known: it is computed while the line is fetched. Or by the digest, of who has no more; a row may have a hint in either line.
+HintLine expect_secret_row(std::string_view shown_chars);
+HintLine expect_secret_row(const core::Digest& digest);
 
 // As open_scan(). The digest must stay where it is until close_scan().
-bool open_secret_row(RowScan& scan, const core::Digest& digest);
+bool open_secret_row(RowScan& scan, const core::Digest& digest, HintLine line);
 
 }  // namespace mirox::store

@@ -596,7 +596,7 @@ def main():
                     ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
             if database == bench.big:
                 more += [(key, sql, count) for key, (count, sql) in PEER_LOOPS.items()]
-            loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else max(3, options.rounds), tokens)
+            loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else options.rounds + 2, tokens)
         wal = bench.wal_in_backend(bench.big)
         say(f"   WAL written by the checking backend: {wal:.3f} bytes a check")
         bench.results["wal_in_backend"] = wal
