@@ -624,7 +624,7 @@ def main():
         share = bench.worker_share(4 if options.quick else 60)
         bench.quiet_worker(True)
     if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
-        over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 9)
+        over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
         bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds, writes=True)
