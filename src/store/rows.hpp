@@ -52,8 +52,9 @@ TupleTableSlot* make_kept_slot(Relation heap);
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
 
-// The same, not registered: for what is done with it before any other snapshot is taken or let go.
-Snapshot passing_snapshot();
+// The same, not registered: for what is done with it before any other snapshot is taken, where the caller's active one keeps
+// what it sees from being cleared away. Its arrays are the server's own.
+void take_passing_snapshot(SnapshotData& out);
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.

@@ -227,7 +227,8 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
 }
 
 // Ends the token's secrets that are in force: its current one becomes `current_becomes` until `overlap_ends` at the latest, an
-// overlapping one ends now. They are of its generation and the one before: however often it was rotated, no more are read.
+// overlapping one ends now. They are of its generation and the one before: the newest first, until one that is past, so that no
+// more are read however often it was rotated.
 void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     const pg::Catalog& catalog = pg::catalog();
@@ -236,7 +237,8 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
     bool more = open_scan(scan, catalog.token_secret, catalog.token_secret_token, key, BackwardScanDirection);
     while (more) {
         const SecretFixed& secret = secret_fixed(scan.slot);
-        const bool last = secret.generation < token.generation;
+        const bool last =
+            secret.generation < token.generation && secret.state != kCurrent && secret.state != kOverlapping;
         Columns change;
         if (secret.state == kCurrent)
             change.add(kState, CharGetDatum(current_becomes))
@@ -255,7 +257,13 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
 void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& written, Issued& out) {
     RowScan scan;
     OwnToken token;
-    if (open_written(scan, pg::catalog().token, written)) {
+    bool is_null;
+    // Not when a trigger has changed it once more, or has made another's of it.
+    const bool own =
+        open_written(scan, pg::catalog().token, written) &&
+        DatumGetInt64(column(scan.slot, token_column::kTokenId, &is_null)) == token_id &&
+        DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) == actor.account.account_id;
+    if (own) {
         read_own(scan, token);
     } else {
         close_scan(scan);
