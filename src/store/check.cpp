@@ -108,11 +108,12 @@ void begin_session(const core::Digest& digest, Checked& out) {
         const pg::Settings& settings = pg::settings();
         checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
         const std::int32_t burst = checked.burst < 0 ? settings.rate_burst : checked.burst;
-        if (check.counting == Counting::full && checked.holder == Holder::token)
-            shmem::expect_count(checked.token_id, checked.generation);
-        checked.decision = check.counting == Counting::full
-                               ? shmem::draw_on_limit(checked.account_id, checked.limit, burst)
-                               : shmem::peek_at_limit(checked.account_id, checked.limit, burst);
+        if (check.counting == Counting::full) {
+            if (checked.holder == Holder::token) shmem::expect_count(checked.token_id, checked.generation);
+            checked.decision = shmem::draw_on_limit(checked.account_id, checked.limit, burst);
+        } else {
+            checked.decision = shmem::peek_at_limit(checked.account_id, checked.limit, burst);
+        }
         checked.limited = true;
         MIROX_STAGE(limit);
         if (!checked.decision.admitted) return Reason::rate_limited;

@@ -240,12 +240,7 @@ bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection
 
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
     scan.heap = table_open(heap, AccessShareLock);
-    scan.release = AccessShareLock;
-    scan.index = nullptr;
-    scan.scan = nullptr;
-    scan.kept = nullptr;
-    scan.in_use = nullptr;
-    scan.slot = table_slot_create(scan.heap, nullptr);
+    begin_without_index(scan, table_slot_create(scan.heap, nullptr), nullptr);
     scan.snapshot = newest_snapshot();
     ItemPointerData tid = at;
     return table_tuple_fetch_row_version(scan.heap, &tid, scan.snapshot, scan.slot);

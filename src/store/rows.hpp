@@ -49,6 +49,16 @@ struct Key {
 // have to be let go with the transaction.
 TupleTableSlot* make_kept_slot(Relation heap);
 
+// Begins the look-up of a row that is found without an index, in a table that is open under AccessShareLock.
+inline void begin_without_index(RowScan& scan, TupleTableSlot* slot, bool* in_use) {
+    scan.index = nullptr;
+    scan.scan = nullptr;
+    scan.kept = nullptr;
+    scan.slot = slot;
+    scan.in_use = in_use;
+    scan.release = AccessShareLock;
+}
+
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
 
@@ -68,11 +78,12 @@ bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at);
 // After open_scan() was true: whether another row has this key too, which the slot then holds.
 bool next_row(RowScan& scan, const Key& key);
 
-// Calls each(scan) with the scan on every row that has the key, in the index's order.
+// Calls each(scan) with the scan on the rows that have the key, in the index's order or from its end, until each says false.
 template <class Each>
-void for_each_row(Oid heap, Oid index, const Key& key, Each each) {
+void for_each_row(Oid heap, Oid index, const Key& key, ScanDirection direction, Each each) {
     RowScan scan;
-    for (bool found = open_scan(scan, heap, index, key); found; found = next_row(scan, key)) each(scan);
+    bool more = open_scan(scan, heap, index, key, direction);
+    while (more) more = each(scan) && next_row(scan, key);
     close_scan(scan);
 }
 

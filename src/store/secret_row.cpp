@@ -115,12 +115,7 @@ void forget_slot(Oid relation) {
     scan.heap = table_open(heap, AccessShareLock);
     // Another table access method has rows of another form.
     if (scan.heap->rd_tableam == GetHeapamTableAmRoutine() && take_slot(scan.heap)) {
-        scan.index = nullptr;
-        scan.scan = nullptr;
-        scan.kept = nullptr;
-        scan.slot = resting.slot;
-        scan.in_use = &resting.in_use;
-        scan.release = AccessShareLock;
+        begin_without_index(scan, resting.slot, &resting.in_use);
         // Where the caller has one, his keeps what ours sees from being cleared away: ours need not be registered for the one
         // page that it judges.
         SnapshotData passing;

@@ -188,13 +188,19 @@ void read_own(const RowScan& scan, OwnToken& out) {
     out.revoked = !is_null;
 }
 
+bool is_own(const RowScan& scan, const Actor& actor, std::int64_t token_id) {
+    using namespace token_column;
+    bool is_null;
+    return DatumGetInt64(column(scan.slot, kTokenId, &is_null)) == token_id &&
+           DatumGetInt64(column(scan.slot, kAccountId, &is_null)) == actor.account.account_id;
+}
+
 // P0002 when the account has no such token. close_scan() must follow.
 void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
     const pg::Catalog& catalog = pg::catalog();
-    bool is_null;
     const bool found =
         open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
-        DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) == actor.account.account_id;
+        is_own(scan, actor, token_id);
     if (!found) {
         close_scan(scan);
         no_such_token();
@@ -232,24 +238,21 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
 void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     const pg::Catalog& catalog = pg::catalog();
-    const Key key = {Key::Kind::int8, Int64GetDatum(token.token_id)};
-    RowScan scan;
-    bool more = open_scan(scan, catalog.token_secret, catalog.token_secret_token, key, BackwardScanDirection);
-    while (more) {
-        const SecretFixed& secret = secret_fixed(scan.slot);
-        const bool last =
-            secret.generation < token.generation && secret.state != kCurrent && secret.state != kOverlapping;
-        Columns change;
-        if (secret.state == kCurrent)
-            change.add(kState, CharGetDatum(current_becomes))
-                .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
-        else if (secret.state == kOverlapping)
-            change.add(kState, CharGetDatum(kRetired))
-                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
-        if (change.count > 0) update_row(scan, change);
-        more = !last && next_row(scan, key);
-    }
-    close_scan(scan);
+    for_each_row(catalog.token_secret, catalog.token_secret_token,
+                 {Key::Kind::int8, Int64GetDatum(token.token_id)}, BackwardScanDirection, [&](RowScan& scan) {
+                     const SecretFixed& secret = secret_fixed(scan.slot);
+                     Columns change;
+                     if (secret.state == kCurrent)
+                         change.add(kState, CharGetDatum(current_becomes))
+                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
+                     else if (secret.state == kOverlapping)
+                         change.add(kState, CharGetDatum(kRetired))
+                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+                     else
+                         return secret.generation >= token.generation;
+                     update_row(scan, change);
+                     return true;
+                 });
 }
 
 // Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
@@ -257,13 +260,8 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
 void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& written, Issued& out) {
     RowScan scan;
     OwnToken token;
-    bool is_null;
     // Not when a trigger has changed it once more, or has made another's of it.
-    const bool own =
-        open_written(scan, pg::catalog().token, written) &&
-        DatumGetInt64(column(scan.slot, token_column::kTokenId, &is_null)) == token_id &&
-        DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) == actor.account.account_id;
-    if (own) {
+    if (open_written(scan, pg::catalog().token, written) && is_own(scan, actor, token_id)) {
         read_own(scan, token);
     } else {
         close_scan(scan);
@@ -338,7 +336,10 @@ template <class Each>
 void for_each_held(std::int64_t account_id, Each each) {
     const pg::Catalog& catalog = pg::catalog();
     for_each_row(catalog.token, catalog.token_place, {Key::Kind::int8, Int64GetDatum(account_id)},
-                 [&](RowScan& scan) { each(scan.slot); });
+                 ForwardScanDirection, [&](RowScan& scan) {
+                     each(scan.slot);
+                     return true;
+                 });
 }
 
 }  // namespace
