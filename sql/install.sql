@@ -65,7 +65,9 @@ SET ROLE regress_mirox_install;
 CREATE SCHEMA mirox;
 CREATE EXTENSION mirox_tokens; -- not trusted: only a superuser may
 RESET ROLE;
+\set SHOW_CONTEXT never
 CREATE EXTENSION mirox_tokens;
+\set SHOW_CONTEXT errors
 SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'mirox';
 DROP SCHEMA mirox;
 -- Asked to stand elsewhere, it stands where it always does.

@@ -106,11 +106,13 @@ RESET mirox_tokens.max_lifetime;
 RESET mirox_tokens.default_lifetime;
 
 -- ---- names ----------------------------------------------------------------------------------------------------------
--- Trimmed, NFC, 1 to 100 characters in any script; two tokens may share a name.
-SELECT given, (row).name, length((row).name) AS chars, octet_length((row).name) AS bytes
+-- Trimmed, NFC, 1 to 100 characters in any script; two tokens may share a name. (Not aligned: how wide an emoji is differs between psqls.)
+\pset format unaligned
+SELECT to_json(given) AS given, (row).name, length((row).name) AS chars, octet_length((row).name) AS bytes
 FROM (SELECT given, pg_temp.issued(format('%L, ''full_access''', given)) AS row FROM (VALUES
     ('a'), ('  Grafana  '), (E'\t\nGrafana\r\n'), ('Grafana  Berlin'), (U&'\00A0\3000Turm\2003'), ('0'), ('null'), ('日報'),
     ('تقرير يومي'), ('🦅'), ('👨‍👩‍👧'), (''';--"\'), (U&'Cafe\0301'), (U&'\212B\2126'), (U&'\1100\1161\11A8')) v (given)) r;
+\pset format aligned
 SELECT (pg_temp.issued(format('%L, ''full_access''', U&'Cafe\0301'))).name = U&'Caf\00E9' AS composed,
        (pg_temp.issued(format('%L, ''full_access''', U&'\1100\1161\11A8'))).name = U&'\AC01' AS hangul;
 SELECT script, length(name) AS chars, octet_length(name) AS bytes, (name = repeat(one, 100)) AS same FROM (

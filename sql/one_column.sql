@@ -5,6 +5,14 @@ SELECT mirox.open_session('one_column') AS session \gset
 SELECT secret AS s, token_id AS id FROM mirox.issue_token(:'session', 'one', 'full_access') \gset
 
 -- ---- which plan -------------------------------------------------------------------------------------------------------
+-- How a plan names what a sub-select gives differs between versions.
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF, VERBOSE) ' || query LOOP
+        RETURN NEXT regexp_replace(regexp_replace(line, '\$0|\(InitPlan 1\)\.col1', '(sub-select)'), ' \(returns .*\)$', '');
+    END LOOP;
+END $$;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).reason, (mirox.verify_token('y', NULL, 'agent')).token_id;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_digest(sha256('x'))).status;
@@ -14,13 +22,13 @@ EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.explain_check('x')).required_scope;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token(required_scope => 'parks', secret => 'x')).status;
 -- One as the argument of another; in a sub-select, which is planned by itself.
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token((mirox.verify_token('x')).reason)).status;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT (SELECT (mirox.verify_token('x')).status), 1;
+SELECT pg_temp.plan($$SELECT (SELECT (mirox.verify_token('x')).status), 1$$);
 -- Not where the row is wanted too, or a column of a type of ours; nor where a call may be hidden.
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status, mirox.verify_token('y');
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status, (mirox.verify_token('x')).permissions;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status FROM mirox.verify_token('y') v;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status WHERE mirox.verify_token('y') IS NOT NULL;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status, (SELECT mirox.verify_token('y'));
+SELECT pg_temp.plan($$SELECT (mirox.verify_token('x')).status, (SELECT mirox.verify_token('y'))$$);
 CREATE FUNCTION pg_temp.whole(secret text) RETURNS mirox.verdict LANGUAGE sql VOLATILE AS 'SELECT mirox.verify_token($1)';
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (mirox.verify_token('x')).status, pg_temp.whole('x');
 EXPLAIN (COSTS OFF, VERBOSE) SELECT (pg_temp.whole('x')).status;
@@ -116,7 +124,9 @@ END $$;
 CREATE ROLE regress_one_column;
 SET ROLE regress_one_column;
 SELECT (mirox.verify_token('x')).status;
-SELECT mirox.one_column_support(NULL);
+-- What it takes cannot be made in SQL; which refusal that is differs between minor versions of the server.
+SELECT oidvectortypes(proargtypes) AS takes, has_function_privilege(oid, 'EXECUTE') AS granted
+  FROM pg_proc WHERE proname = 'one_column_support';
 RESET ROLE;
 SELECT mirox.grant_access('regress_one_column', 'gateway');
 SET ROLE regress_one_column;

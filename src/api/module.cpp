@@ -14,7 +14,7 @@
 extern "C" {
 #include "utils/guc.h"
 
-PG_MODULE_MAGIC;
+MIROX_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 }
 

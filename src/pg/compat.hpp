@@ -21,6 +21,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
 #if PG_VERSION_NUM >= 160000
@@ -30,6 +31,13 @@ extern "C" {
 #include "parser/parse_relation.h"
 #endif
 }
+
+// The block by which the server knows a library for its own; from 18 on it has a name and a version too.
+#ifdef PG_MODULE_MAGIC_EXT
+#define MIROX_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "mirox_tokens", .version = MIROX_VERSION)
+#else
+#define MIROX_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
 
 namespace mirox::pg {
 
@@ -163,6 +171,15 @@ inline bool walk_query(Query* query, Walker found, void* context) {
                              context, 0);
 }
 #endif
+
+// Memory for what a setting's check hook leaves to its assign hook; the server frees it. Null when there is none.
+inline void* allocate_for_setting(std::size_t size) {
+#if PG_VERSION_NUM >= 160000
+    return guc_malloc(LOG, size);
+#else
+    return malloc(size);
+#endif
+}
 
 // Names the transaction that runs, for as long as the backend lives.
 inline LocalTransactionId my_transaction() {

@@ -46,6 +46,16 @@ bool parse_interval(const char* text, Interval& out) {
     return itmin2interval(&itm, &out) == 0;
 }
 
+// Leaves a value to the assign hook; false when there is no memory.
+template <typename T>
+bool leave_to_assign(const T& value, void** extra) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    *extra = allocate_for_setting(sizeof(T));
+    if (*extra == nullptr) return false;
+    memcpy(*extra, &value, sizeof(T));
+    return true;
+}
+
 bool check_span(char** value, void** extra, bool bounded) {
     Interval span;
     constexpr Interval zero = {};
@@ -57,12 +67,7 @@ bool check_span(char** value, void** extra, bool bounded) {
         GUC_check_errdetail("A token lives at most 5 years.");
         return false;
     }
-    auto* copy =
-        static_cast<Interval*>(malloc(sizeof(Interval)));  // the server frees a hook's extra by free()
-    if (copy == nullptr) return false;
-    *copy = span;
-    *extra = copy;
-    return true;
+    return leave_to_assign(span, extra);
 }
 
 extern "C" bool check_lifetime(char** value, void** extra, GucSource) {
@@ -111,11 +116,7 @@ extern "C" bool check_prefix(char** value, void** extra, GucSource) {
             static_cast<int>(core::kMaxStems), static_cast<int>(core::kMaxStemChars));
         return false;
     }
-    auto* copy = static_cast<core::PrefixList*>(malloc(sizeof(core::PrefixList)));
-    if (copy == nullptr) return false;
-    *copy = list;
-    *extra = copy;
-    return true;
+    return leave_to_assign(list, extra);
 }
 extern "C" void assign_prefix(const char*, void* extra) {
     current.prefixes = *static_cast<core::PrefixList*>(extra);
