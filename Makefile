@@ -90,7 +90,8 @@ test-static test-unit test-regress test-isolation test-tap:
 ## make fuzz            each fuzzer for FUZZ_SECONDS (default 20) over its corpus
 fuzz:
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),$(if $(filter command,$(origin SECONDS)),$(SECONDS)),20)
-## make fresh-root      as root: demo and test from a clean clone in a new Debian 12 with git and make only
+## make fresh-root      as root: demo and test from a clean clone in a new Debian 12 with git and make only; FRESH_SUITE=trixie
+##                      takes Debian 13 with PostgreSQL 17, FRESH_SUITE=forky the next one with 18
 fresh-root:
 	@scripts/fresh-root.sh
 ## make format          clang-format over src and test

@@ -3,12 +3,20 @@
 # the committed HEAD into it, and runs `make demo` and `make test` there. Needs root and debootstrap, a few minutes
 # and some 3 GB below FRESH_ROOTS (default /tmp); deletes the root afterwards, unless KEEP=1.
 #
-# FRESH_COMMANDS="demo test" chooses what to run; FRESH_MIRROR names the package archive (default: the machine's own).
+# FRESH_SUITE=trixie (PostgreSQL 17) or forky (18) takes another release of Debian, and all suites but static, which reads
+# the sources by Debian 12's clang. FRESH_COMMANDS="demo test" chooses what to run; FRESH_MIRROR names the package archive
+# (default: the machine's own).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 is_root || fail 'fresh-root.sh needs root (debootstrap, chroot)'
 command -v debootstrap >/dev/null || fail 'install debootstrap first'
 
+suite=${FRESH_SUITE:-bookworm}
+commands="demo test"
+[ "$suite" = bookworm ] || commands="demo test-unit test-regress test-isolation test-tap"
+# A release that is younger than this debootstrap is made as sid is.
+recipe=/usr/share/debootstrap/scripts/$suite
+[ -e "$recipe" ] || recipe=/usr/share/debootstrap/scripts/sid
 mirror=${FRESH_MIRROR:-$(apt-get indextargets --format '$(SITE)' | grep -v security | sort -u | head -1)}
 root=$(mktemp -d "${FRESH_ROOTS:-/tmp}/mirox-fresh.XXXXXX")
 chmod 755 "$root" # what will be `/` must let everybody in
@@ -37,15 +45,15 @@ trap 'exit 143' TERM HUP
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 unset PG_MAJOR PG_CONFIG TESTS
 
-say "== debootstrap bookworm from $mirror"
+say "== debootstrap $suite from $mirror"
 started=$SECONDS
-debootstrap --variant=minbase --include=git,make bookworm "$root" "$mirror" >"$log" 2>&1 || { tail -20 "$log"; exit 1; }
+debootstrap --variant=minbase --include=git,make "$suite" "$root" "$mirror" "$recipe" >"$log" 2>&1 || { tail -20 "$log"; exit 1; }
 # A mirror that is a snapshot has an old date; that is not what is tested here.
 printf 'Acquire::Check-Valid-Until "false";\n' >"$root/etc/apt/apt.conf.d/99snapshot"
 mount -t proc proc "$root/proc"
 git clone -q --no-hardlinks "$MIROX_ROOT" "$root/root/mirox_tokens"
 say "== $(git -C "$root/root/mirox_tokens" log -1 --format='%h %s'), $((SECONDS - started)) s"
-for command in ${FRESH_COMMANDS:-demo test}; do
+for command in ${FRESH_COMMANDS:-$commands}; do
     started=$SECONDS
     say "== make $command"
     chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \

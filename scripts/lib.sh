@@ -8,16 +8,25 @@ say() { printf '%s\n' "$*"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# What each release of Debian brings: its PostgreSQL, and the end of its clang packages' names (the sources are laid out, and
+# src/core is read, by clang 14, which 12 has; elsewhere the fuzzers are built by the release's own).
+case $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") in
+    trixie) RELEASE_MAJOR=17 RELEASE_CLANG= ;;
+    forky | sid) RELEASE_MAJOR=18 RELEASE_CLANG= ;;
+    *) RELEASE_MAJOR=15 RELEASE_CLANG=-14 ;;
+esac
+
 # The newest PostgreSQL of this machine whose server is installed; empty when there is none.
 newest_server() { { ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null || true; } | cut -d/ -f5 | sort -n | tail -1; }
 
-# Sets PG_CONFIG and PG_MAJOR: by PG_CONFIG when it is given and there, else by PG_MAJOR, else the newest server.
+# Sets PG_CONFIG and PG_MAJOR: by PG_CONFIG when it is given and there, else by PG_MAJOR, else the newest server, else the
+# release's own.
 choose_server() {
     if [ "${PG_CONFIG:-pg_config}" != pg_config ] && [ -x "$PG_CONFIG" ]; then
         PG_MAJOR=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
     else
         PG_MAJOR=${PG_MAJOR:-$(newest_server)}
-        PG_MAJOR=${PG_MAJOR:-15}
+        PG_MAJOR=${PG_MAJOR:-$RELEASE_MAJOR}
         PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
     fi
     export PG_MAJOR PG_CONFIG

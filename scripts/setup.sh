@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, testing and the demo need, and nothing when all are there. It starts
 # no server and makes no cluster: a machine that had no PostgreSQL gets the programs alone.
 #
-# PG_MAJOR chooses the server's version; the default is the newest installed, else 15.
+# PG_MAJOR chooses the server's version; the default is the newest installed, else the release's own.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 choose_server
@@ -24,13 +24,14 @@ packages() {
     uap-core                # user agents: the rules
     libmaxminddb-dev        # locations
     libpq-dev               # standby to primary
-    libkrb5-dev             # the server's own headers ask for it
+    libkrb5-dev             # the server's own headers ask for it, as (from 17 on) for the next one
+    libicu-dev
     # testing
     libgtest-dev            # unit tests
     libbenchmark-dev        # bench
-    clang-14                # fuzzers (with the next one), bitcode
-    libclang-rt-14-dev
-    clang-format-14         # layout of the source
+    clang$RELEASE_CLANG                # fuzzers (with the next one), bitcode
+    libclang-rt$RELEASE_CLANG-dev
+    clang-format$RELEASE_CLANG         # layout of the source
     libipc-run-perl         # TAP tests
     perl                    # prove
     binutils                # nm, in the check of exported symbols

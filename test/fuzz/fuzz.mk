@@ -2,7 +2,7 @@
 # UBSan, over the sources that need no server. Run from the top: make -f test/fuzz/fuzz.mk
 
 B := build/fuzz
-FUZZ_CXX ?= clang++-14
+FUZZ_CXX ?= $(or $(shell command -v clang++-14),clang++)
 SRCS := $(sort $(wildcard src/core/*.cpp src/worker/enrich_*.cpp src/shmem/core_*.cpp))
 FUZZERS := $(sort $(wildcard test/fuzz/fuzz_*.cpp))
 PROGRAMS := $(patsubst test/fuzz/fuzz_%.cpp,$(B)/%,$(FUZZERS))

@@ -103,8 +103,9 @@ is($caller->{out}, "left|0|1\n", 'the cancelled session goes on with no object l
 # Many cancels at whatever point of the calls they meet.
 my $loop = q{DO $$ BEGIN LOOP BEGIN PERFORM probe_query_caught('SELECT probe_throw(''error'')');
 EXCEPTION WHEN configuration_limit_exceeded THEN NULL; END; END LOOP; END $$;};
-my $script = join '', map { "SET statement_timeout = '${_}ms';\n$loop\n" } map { 1 + $_ % 7 } 1 .. 100;
-my $cancelled = start_psql('cancelled', "${script}RESET statement_timeout;\nSELECT 'left', probe_live();\n");
+# In force for the loop alone: a SET may itself take longer than the milliseconds of the one before.
+my $script = join '', map { "BEGIN;\nSET LOCAL statement_timeout = '${_}ms';\n$loop\nROLLBACK;\n" } map { 1 + $_ % 7 } 1 .. 100;
+my $cancelled = start_psql('cancelled', "${script}SELECT 'left', probe_live();\n");
 $cancelled->{run}->finish;
 my @states = $cancelled->{err} =~ /ERROR:  ([0-9A-Z]{5}):/g;
 is_deeply(\@states, [ ('57014') x 100 ], 'each of 100 timeouts inside a loop of failures arrives as a timeout');

@@ -5,6 +5,7 @@ package Mirox::Wire;
 use strict;
 use warnings;
 use Carp qw(croak);
+use Errno qw(EINTR);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -53,8 +54,24 @@ sub _write
 	local $SIG{PIPE} = 'IGNORE';
 	while (length $bytes)
 	{
-		my $n = syswrite($self->{socket}, $bytes) // croak "write failed: $!";
-		substr($bytes, 0, $n, '');
+		my $n = syswrite($self->{socket}, $bytes);
+		if (defined $n) { substr($bytes, 0, $n, ''); }
+		elsif ($! != EINTR) { croak "write failed: $!"; }
+	}
+	return;
+}
+
+# The sockets that have something to read; none when nothing has come in time. A child of the test that ends meanwhile (a load
+# that it has started) interrupts the wait, and does not end it.
+sub _readable
+{
+	my $select = shift;
+	my $until  = time + $patience;
+	while ((my $left = $until - time) > 0)
+	{
+		local $! = 0;
+		my @ready = $select->can_read($left);
+		return @ready if @ready || $! != EINTR;
 	}
 	return;
 }
@@ -95,6 +112,7 @@ sub pump
 {
 	my $self = shift;
 	my $n = sysread($self->{socket}, $self->{in}, 65536, length $self->{in});
+	return 0 if !defined $n && $! == EINTR;
 	if (!$n)
 	{
 		@$self{qw(busy lost)} = (0, 1);
@@ -156,7 +174,7 @@ sub wait
 	my $select = IO::Select->new($self->{socket});
 	while ($self->{busy})
 	{
-		croak 'no answer to: ' . ($self->{sql} // 'startup') unless $select->can_read($patience);
+		croak 'no answer to: ' . ($self->{sql} // 'startup') unless _readable($select);
 		$self->pump;
 	}
 	return $self->result;
@@ -204,7 +222,7 @@ sub drive
 	$advance->($_, undef) for @connections;
 	while ($select->count)
 	{
-		my @ready = $select->can_read($patience);
+		my @ready = _readable($select);
 		croak 'no answer from ' . $select->count . ' connections: ' . join('; ', map { $_->{sql} } grep { $_->{busy} } @connections)
 		  unless @ready;
 		for my $socket (@ready)
