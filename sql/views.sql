@@ -18,7 +18,10 @@ WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND a.atttypid 
 -- ---- who may read ---------------------------------------------------------------------------------------------------------
 CREATE ROLE views_reader;
 SET ROLE views_reader;
+-- (16 names what the view calls, not the view.)
+\set VERBOSITY sqlstate
 SELECT count(*) FROM mirox.token_report;
+\set VERBOSITY terse
 SELECT count(*) FROM mirox.usage_daily;
 SELECT mirox.flush();
 RESET ROLE;

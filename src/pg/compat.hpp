@@ -11,6 +11,11 @@ extern "C" {
 }
 #endif
 
+// ICU's headers, which utils/pg_locale.h brings from 16 on, hold templates of C++ too, unless they are told to leave them out.
+#ifndef U_SHOW_CPLUSPLUS_API
+#define U_SHOW_CPLUSPLUS_API 0
+#endif
+
 extern "C" {
 #include "access/genam.h"
 #include "access/tableam.h"

@@ -480,9 +480,12 @@ $_->close for $watch, $crowd;
 	$node->backup('base');
 	my $standby = PostgreSQL::Test::Cluster->new('standby');
 	$standby->init_from_backup($node, 'base', has_streaming => 1);
+	# So that the primary keeps what the older transaction sees; where it did not, replay would end that, or wait for it.
+	$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1s");
 	$standby->start;
 	my $replayed = sub { $node->wait_for_catchup($standby, 'replay', $node->lsn('insert')) };
 	$replayed->();
+	ok($node->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication'), 'the primary keeps what is seen there');
 	my $there = wire($standby);
 	warm($there, @tokens);
 	my $old = wire($standby, name => 'old');
@@ -496,6 +499,9 @@ $_->close for $watch, $crowd;
 	are($_, told('revoked', $revoked) . "\n" . told('rotated', $rotated) . "\n" . good($new), 'revoked and rotated on the primary', $revoked, $rotated, $new)
 	  for $there, $old;
 	$old->rows('COMMIT');
+	$standby->append_conf('postgresql.conf', 'hot_standby_feedback = off');
+	$standby->reload;
+	ok($node->poll_query_until('postgres', 'SELECT backend_xmin IS NULL FROM pg_stat_replication'), 'and no longer');
 	push @tokens, $new;
 	warm($there, @tokens);
 	for my $chore ('VACUUM FULL mirox.token_secret', 'REINDEX TABLE mirox.token_secret', 'VACUUM mirox.token_secret')
