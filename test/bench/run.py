@@ -627,7 +627,8 @@ def main():
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds, writes=True)
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds + (0 if options.quick else 2),
+                    options.seconds, writes=True)
 
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
