@@ -67,4 +67,4 @@ for link in /proc/[0-9]*/root; do
 done
 [ -z "$(ls -d "$root"/etc/postgresql/*/* 2>/dev/null)" ] || fail 'setup has made a cluster'
 [ ! -e "$root/usr/sbin/policy-rc.d" ] || fail 'setup has left its guard'
-say '== both work from nothing, and nothing is left running'
+say '== all work from nothing, and nothing is left running'

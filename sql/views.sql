@@ -19,6 +19,7 @@ WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND a.atttypid 
 CREATE ROLE views_reader;
 SET ROLE views_reader;
 -- (16 names what the view calls, not the view.)
+SELECT has_table_privilege('mirox.token_report', 'SELECT');
 \set VERBOSITY sqlstate
 SELECT count(*) FROM mirox.token_report;
 \set VERBOSITY terse

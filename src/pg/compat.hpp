@@ -15,6 +15,9 @@ extern "C" {
 #ifndef U_SHOW_CPLUSPLUS_API
 #define U_SHOW_CPLUSPLUS_API 0
 #endif
+#ifndef U_SHOW_CPLUSPLUS_HEADER_API
+#define U_SHOW_CPLUSPLUS_HEADER_API 0
+#endif
 
 extern "C" {
 #include "access/genam.h"

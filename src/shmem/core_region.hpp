@@ -116,8 +116,8 @@ class Region {
     Published record(LaneRef lane, const Event& event) noexcept;
     void count_drop(LaneRef lane) noexcept { ring_.count_drop(lane); }
     Strangers::Place stranger(std::uint32_t database, Micros at, const Address& address, std::uint16_t status,
-                              std::uint8_t reason, std::uint32_t processor = 0) noexcept {
-        return strangers_.count(database, ring_.ring_id(), at, address, status, reason, processor);
+                              std::uint8_t reason) noexcept {
+        return strangers_.count(database, ring_.ring_id(), at, address, status, reason);
     }
 
     // True from an attach that recovered events of the lane until its worker's settled(): if moreover the

@@ -14,7 +14,6 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 
 constexpr std::uint32_t kWindow = 16;
-constexpr std::uint32_t kStripeWindow = 4;  // of a stripe's own places in the overflow
 
 constexpr std::uint64_t kCountMask = (1ULL << 36) - 1;
 constexpr std::uint64_t kStateMask = 15ULL << 36;
@@ -124,7 +123,7 @@ void Strangers::recover() noexcept {
 
 [[gnu::hot]] Strangers::Place Strangers::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
                                                const Address& address, std::uint16_t status,
-                                               std::uint8_t reason, std::uint32_t processor) noexcept {
+                                               std::uint8_t reason) noexcept {
     StrangerCount key;
     key.database = database;
     key.ring_id = ring_id;
@@ -143,12 +142,9 @@ void Strangers::recover() noexcept {
         key.network = {};
         key.bits = 0;
     }
-    const auto start = static_cast<std::uint32_t>(
-        combine(static_cast<std::uint64_t>(key.minute), kind_word(key) << 16 ^ database));
-    const std::uint32_t own = start + processor % kOverflowStripes * kStripeWindow;
-    // Where others have taken the stripe's places: any of the key, or any that is free.
-    if (count_in(head_->slots, kStripeWindow, kOverflowSlots - 1, own, key) ||
-        count_in(head_->slots, kOverflowSlots, kOverflowSlots - 1, start, key)) {
+    const std::uint64_t hash =
+        combine(static_cast<std::uint64_t>(key.minute), kind_word(key) << 16 ^ database);
+    if (count_in(head_->slots, kOverflowSlots, kOverflowSlots - 1, static_cast<std::uint32_t>(hash), key)) {
         // Written once: all who are refused here would meet on its line.
         if (head_->overflowed.load(memory_order_relaxed) == 0)
             head_->overflowed.store(1, memory_order_relaxed);

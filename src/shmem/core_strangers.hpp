@@ -7,8 +7,7 @@
 // slots are in use the prefix is the host (IPv4 /32) or its subnet (IPv6 /64); from then on the network (/24,
 // /48). When a prefix finds no slot, its refusals go to an overflow slot of (database, minute, status,
 // reason) with no address; when those are full too, they are counted in one number. Nothing here touches the
-// ring. Where no address tells refusals apart, all processors would write one line: they count in slots of
-// their own (stripes), and what reads adds them up.
+// ring.
 //
 // Exactly once. Each life of a slot has a name that is never used again, (ring id, serial), and a count that
 // only grows. The worker writes the count as it is, not a difference: one row for each name, its requests set
@@ -37,8 +36,7 @@ struct StrangerSlot {
 };
 static_assert(sizeof(StrangerSlot) == 2 * kCacheLine);
 
-inline constexpr std::uint32_t kOverflowStripes = 8;
-inline constexpr std::uint32_t kOverflowSlots = 256 * kOverflowStripes;
+inline constexpr std::uint32_t kOverflowSlots = 256;
 
 struct alignas(kCacheLine) StrangersHead {
     std::uint32_t slots;  // a power of two; kOverflowSlots more follow
@@ -75,9 +73,8 @@ class Strangers {
     static Strangers view(std::byte* at, std::uint32_t slots) noexcept;
     void recover() noexcept;  // exclusive, nobody else attached
 
-    // `processor`: any number that is the caller's processor's own, for the stripe.
     Place count(std::uint32_t database, std::uint64_t ring_id, Micros at, const Address& address,
-                std::uint16_t status, std::uint8_t reason, std::uint32_t processor) noexcept;
+                std::uint16_t status, std::uint8_t reason) noexcept;
 
     // Worker and views: each index below capacity(); false when it holds nothing of the database.
     std::uint32_t capacity() const noexcept { return head_->slots + kOverflowSlots; }

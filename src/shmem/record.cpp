@@ -54,8 +54,8 @@ constinit std::size_t clean_agent_size = 0;
     return out;
 }
 
-// Where this runs: what is counted by everybody is counted apart for each processor (as striped counters are), since a line that
-// two of them write goes to and fro between their caches. The C library reads it from memory the kernel keeps (rseq).
+// Where this runs: what every check counts is counted apart for each processor, since a line that two of them write goes to and
+// fro between their caches. The C library reads it from memory that the kernel keeps (rseq).
 [[gnu::hot]] std::uint32_t this_processor() {
     const int number = sched_getcpu();
     return static_cast<std::uint32_t>(number >= 0 ? number : MyProcPid);
@@ -78,16 +78,15 @@ constinit std::size_t clean_agent_size = 0;
 [[gnu::hot]] void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;
-    const std::uint32_t processor = this_processor();
     Seat* seat = my_seat();
     if (seat != nullptr)
-        seat->checks[processor % kStripes].of[use.reason % kReasonCodes].fetch_add(1,
-                                                                                   std::memory_order_relaxed);
+        seat->checks[this_processor() % kStripes].of[use.reason % kReasonCodes].fetch_add(
+            1, std::memory_order_relaxed);
     // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
     LaneRef lane = my_lane();
     if (use.kind == UseKind::stranger) {
         shared.stranger(MyDatabaseId, use.at, stored_address(use.client),
-                        static_cast<std::uint16_t>(use.status), use.reason, processor);
+                        static_cast<std::uint16_t>(use.status), use.reason);
         return;
     }
     Event event;

@@ -439,45 +439,6 @@ TEST(ShmemStrangers, AFloodHarmsNoKnownToken) {
     EXPECT_EQ(t.region.strangers().forget(1), flood);
 }
 
-// How many places hold refusals without an address of database 1.
-std::uint32_t places_without_address(const Strangers& strangers) {
-    std::uint32_t places = 0;
-    StrangerCount c;
-    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
-        places += strangers.read(i, 1, c) && c.network.family == 0 ? 1 : 0;
-    return places;
-}
-
-TEST(ShmemStrangers, WithoutAnAddressEachProcessorCountsByItself) {
-    TestRegion t;
-    for (int round = 0; round < 100; round++)
-        for (std::uint32_t processor = 0; processor < 2 * kOverflowStripes; processor++)
-            ASSERT_EQ(t.region.stranger(1, round, {}, 401, 1, processor), Strangers::Place::overflow);
-    EXPECT_EQ(places_without_address(t.region.strangers()), kOverflowStripes);
-    EXPECT_EQ(strangers_in(t.region.strangers(), 1), 100 * 2 * kOverflowStripes);
-    EXPECT_EQ(t.region.strangers().uncounted(), 0U);
-    // An address has one place, whoever counts.
-    const std::uint8_t host[4] = {10, 0, 0, 1};
-    for (std::uint32_t processor = 0; processor < kOverflowStripes; processor++)
-        ASSERT_EQ(t.region.stranger(1, 0, Address::ipv4(host), 401, 1, processor), Strangers::Place::slot);
-    EXPECT_EQ(t.region.strangers().used(), 1U);
-}
-
-TEST(ShmemStrangers, AStripeWhosePlacesAreTakenCountsWhereThereIsOne) {
-    TestRegion t;
-    // As many keys as there are places, and then as many again: what finds none is counted in one number.
-    constexpr std::uint64_t kKeys = 2 * kOverflowSlots;
-    for (std::uint64_t i = 0; i < kKeys; i++)
-        t.region.stranger(1, static_cast<Micros>(i) * kMinute, {}, 401, 1, static_cast<std::uint32_t>(i));
-    EXPECT_EQ(places_without_address(t.region.strangers()), kOverflowSlots);
-    EXPECT_EQ(strangers_in(t.region.strangers(), 1), kOverflowSlots);
-    EXPECT_EQ(t.region.strangers().uncounted(), kKeys - kOverflowSlots);
-    // A key that has a place is counted there by every stripe: none is free.
-    for (std::uint32_t processor = 0; processor < kOverflowStripes; processor++)
-        EXPECT_EQ(t.region.stranger(1, 0, {}, 401, 1, processor), Strangers::Place::overflow);
-    EXPECT_EQ(strangers_in(t.region.strangers(), 1), kOverflowSlots + kOverflowStripes);
-}
-
 TEST(ShmemStrangers, ThreadsCountAndAWorkerReleases) {
     TestRegion t;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> rows;
