@@ -26,7 +26,7 @@ namespace mirox::shmem {
 
 inline constexpr int kMaxDatabases = 64;
 inline constexpr int kReasonCodes = 16;  // room for store::Reason
-inline constexpr int kStripes = 16;      // by processor: none waits for a line that another has just written
+inline constexpr int kStripes = 16;      // so that backends that count at once meet seldom
 
 // How reading the rules of agents and the file of locations went, for mirox.stat.
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid };

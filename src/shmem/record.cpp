@@ -6,8 +6,6 @@
 #include "pg/values.hpp"
 #include "shmem/events.hpp"
 
-#include <sched.h>
-
 extern "C" {
 #include "access/xlog.h"
 #include "mb/pg_wchar.h"
@@ -54,13 +52,6 @@ constinit std::size_t clean_agent_size = 0;
     return out;
 }
 
-// Where this runs: what every check counts is counted apart for each processor, since a line that two of them write goes to and
-// fro between their caches. The C library reads it from memory that the kernel keeps (rseq).
-[[gnu::hot]] std::uint32_t this_processor() {
-    const int number = sched_getcpu();
-    return static_cast<std::uint32_t>(number >= 0 ? number : MyProcPid);
-}
-
 }  // namespace
 
 [[gnu::hot]] void expect_use(std::int64_t token_id, std::int32_t generation) {
@@ -80,7 +71,7 @@ constinit std::size_t clean_agent_size = 0;
     if (!shared) return;
     Seat* seat = my_seat();
     if (seat != nullptr)
-        seat->checks[this_processor() % kStripes].of[use.reason % kReasonCodes].fetch_add(
+        seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason % kReasonCodes].fetch_add(
             1, std::memory_order_relaxed);
     // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
     LaneRef lane = my_lane();
