@@ -580,9 +580,9 @@ def main():
                           "ALTER TABLE bench.header_batch ADD PRIMARY KEY (n); VACUUM ANALYZE bench.header_batch;")
     bench.quiet_worker(True)
     short = max(1, options.seconds // 2)
+    close_rounds = options.rounds + (0 if options.quick else 2)  # rounds of what is close to its limit
     if "checks" in only:
-        # These are close to one another: more rounds.
-        bench.group("checks", fast, clients, "prepared", options.rounds + (0 if options.quick else 2), options.seconds)
+        bench.group("checks", fast, clients, "prepared", close_rounds, options.seconds)
     if "simple" in only:
         bench.group("checks", [c for c in fast if c.key in ("select1", "pk", "verify", "verify_row")], clients, "simple",
                     options.rounds, 1)
@@ -627,7 +627,7 @@ def main():
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds + (0 if options.quick else 2),
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", close_rounds,
                     options.seconds, writes=True)
 
     verdicts(bench, clients, loops, wal, share, over, options)

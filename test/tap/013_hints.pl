@@ -3,7 +3,7 @@
 # there, which the number of the index's scans shows, then does what should mislead them.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue rotate verify broken clean_log);
+use Mirox qw(new_node start_with_feedback wire call put_account open_session issue rotate verify broken clean_log);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -480,12 +480,9 @@ $_->close for $watch, $crowd;
 	$node->backup('base');
 	my $standby = PostgreSQL::Test::Cluster->new('standby');
 	$standby->init_from_backup($node, 'base', has_streaming => 1);
-	# So that the primary keeps what the older transaction sees; where it did not, replay would end that, or wait for it.
-	$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1s");
-	$standby->start;
+	start_with_feedback($standby, $node);
 	my $replayed = sub { $node->wait_for_catchup($standby, 'replay', $node->lsn('insert')) };
 	$replayed->();
-	ok($node->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication'), 'the primary keeps what is seen there');
 	my $there = wire($standby);
 	warm($there, @tokens);
 	my $old = wire($standby, name => 'old');

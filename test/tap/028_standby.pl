@@ -2,7 +2,7 @@
 # what would change something says that it cannot; after promotion life goes on.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue rotate verify reason broken clean_log);
+use Mirox qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason broken clean_log);
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
@@ -15,11 +15,8 @@ my $token   = issue($p, $session, 'before', group => 'reporting');
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
-# So that the primary keeps what the older transaction sees; where it did not, replay would end that, or wait for it.
-$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1s");
-$standby->start;
+start_with_feedback($standby, $primary);
 $primary->wait_for_catchup($standby);
-$primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication') or die 'no feedback';
 
 my $s = wire($standby);
 is(reason($s, $token->{secret}), 'ok', 'a token of before the backup verifies');

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT_OK = qw(new_node wire call put_account open_session issue rotate verify reason contents broken clean_log);
+our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log);
 
 # new_node($name, conf => …, extension => 0, init => [...], streaming => 1): a started server with the library preloaded and,
 # unless told otherwise, the extension in the database postgres.
@@ -28,6 +28,17 @@ sub new_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens CASCADE') if $options{extension} // !$options{bare};
 	return $node;
+}
+
+# start_with_feedback($standby, $primary): the primary keeps what the standby's transactions see; where it did not, replay would end
+# an older one, or wait for it.
+sub start_with_feedback
+{
+	my ($standby, $primary) = @_;
+	$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1s");
+	$standby->start;
+	ok($primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication'), 'the primary keeps what is seen there');
+	return;
 }
 
 sub wire { my ($node, %options) = @_; return Mirox::Wire->connect($node, %options); }
