@@ -92,7 +92,7 @@ def main(folder, examples):
     dba = Connection(folder, "postgres")
 
     headline("A DBA installs the extension and gives three roles what each needs")
-    for sql in ("CREATE EXTENSION mirox_tokens CASCADE", "CREATE ROLE login_service LOGIN", "CREATE ROLE profile_page LOGIN",
+    for sql in ("CREATE EXTENSION mirox_tokens", "CREATE ROLE login_service LOGIN", "CREATE ROLE profile_page LOGIN",
                 "CREATE ROLE gateway LOGIN"):
         call(dba, sql)
     for role, level in (("login_service", "login"), ("profile_page", "application"), ("gateway", "gateway")):
@@ -208,9 +208,9 @@ def main(folder, examples):
            sum(1 for r in requests if not r["token"].startswith("(")))
 
     headline("What the audit log tells")
-    print("postgres=> SELECT … FROM mirox.audit_log ORDER BY audit_id;")
+    print("postgres=> SELECT … FROM mirox_internal.audit_log ORDER BY audit_id;")
     rows = dba.rows("SELECT to_char(at, 'HH24:MI:SS.MS') AS at, event, user_id, token_id, session_id, db_role, detail"
-                    " FROM mirox.audit_log ORDER BY node, audit_id")
+                    " FROM mirox_internal.audit_log ORDER BY node, audit_id")
     table(rows, "at", "event", "user_id", "token_id", "session_id", "db_role", "detail")
     text = " ".join(str(row) for row in rows)
     expect("secrets in the audit log", [n for n, s in secrets.items() if len(s) > 40 and s in text], [])

@@ -4,6 +4,9 @@ MIROX_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$MIROX_ROOT"
 unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH
 
+# NO_BITCODE=1 leaves out the bitcode for the server's JIT, which takes as long to make as the library.
+BITCODE=${NO_BITCODE:+with_llvm=no}
+
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 is_root() { [ "$(id -u)" = 0 ]; }
@@ -98,7 +101,7 @@ stage_server() {
     cp -Rs "$lib/." "$STAGE$lib/"
     cp -Rs "$(readlink -f "$share")/." "$STAGE$share/"
     rm -rf "$STAGE$lib"/mirox_tokens* "$STAGE$lib"/bitcode/mirox_tokens* "$STAGE$share"/extension/mirox_tokens*
-    make -s install DESTDIR="$STAGE" >"$WORK/install.log" 2>&1 || { cat "$WORK/install.log"; fail 'make install failed'; }
+    make -s install $BITCODE DESTDIR="$STAGE" >"$WORK/install.log" 2>&1 || { cat "$WORK/install.log"; fail 'make install failed'; }
     STAGE_BIN=$STAGE$bin
     if is_root; then chown -R postgres: "$STAGE"; fi
 }
@@ -107,5 +110,5 @@ build() {
     [ -n "${BUILT:-}" ] && return
     BUILT=1
     say "== build for PostgreSQL $PG_MAJOR"
-    make -s -j"$(nproc)" all
+    make -s -j"$(nproc)" $BITCODE all
 }

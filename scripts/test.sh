@@ -153,7 +153,7 @@ suite_isolation() {
     local what=(--schedule=test/isolation.schedule)
     if [ -n "$chosen" ]; then what=($chosen); fi
     driver isolation "$PGXS_DIR/src/test/isolation/pg_isolation_regress" --inputdir=test/isolation \
-        --dbname=isolation_regression --load-extension=pgcrypto --load-extension=mirox_tokens "${what[@]}"
+        --dbname=isolation_regression --load-extension=mirox_tokens "${what[@]}"
 }
 
 suite_tap() {

@@ -13,21 +13,22 @@ SELECT mirox.grant_access(('regress_mirox_' || level)::regrole, level) FROM leve
 CREATE TEMP VIEW functions AS SELECT p.oid, p.oid::regprocedure::text AS function, p.prorettype = 'trigger'::regtype AS is_trigger,
     EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend)) OR EXISTS (SELECT FROM pg_operator WHERE oprcode = p.oid)
     OR EXISTS (SELECT FROM pg_amproc WHERE amproc = p.oid) OR EXISTS (SELECT FROM pg_cast WHERE castfunc = p.oid) AS behind_a_type
-FROM pg_proc p WHERE pronamespace = 'mirox'::regnamespace;
+FROM pg_proc p WHERE pronamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace);
 -- What a role without any level may call: what the contract names, and what policies call as the querying role.
 SELECT function FROM functions WHERE NOT behind_a_type AND has_function_privilege('regress_mirox_none', oid, 'EXECUTE') ORDER BY function COLLATE "C";
 SELECT function AS behind_a_type_but_not_callable FROM functions WHERE behind_a_type AND NOT has_function_privilege('regress_mirox_none', oid, 'EXECUTE');
 -- It may read, write or use no relation, no column, no sequence, and create nothing.
-SELECT relname FROM pg_class c WHERE relnamespace = 'mirox'::regnamespace AND relkind IN ('r', 'v', 'm', 'p', 'f')
+SELECT relname FROM pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND relkind IN ('r', 'v', 'm', 'p', 'f')
     AND (has_table_privilege('regress_mirox_none', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
          OR has_any_column_privilege('regress_mirox_none', oid, 'SELECT, INSERT, UPDATE, REFERENCES'));
-SELECT relname FROM pg_class c WHERE relnamespace = 'mirox'::regnamespace AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_none', oid, 'USAGE, SELECT, UPDATE') END;
-SELECT has_schema_privilege('regress_mirox_none', 'mirox', 'USAGE') AS usage, has_schema_privilege('regress_mirox_none', 'mirox', 'CREATE') AS "create";
+SELECT relname FROM pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_none', oid, 'USAGE, SELECT, UPDATE') END;
+SELECT nspname, has_schema_privilege('regress_mirox_none', oid, 'USAGE') AS usage, has_schema_privilege('regress_mirox_none', oid, 'CREATE') AS "create"
+FROM pg_namespace WHERE nspname ~ '^mirox' ORDER BY nspname;
 
 -- ---- the rules of access --------------------------------------------------------------------------------------------
 -- Each names what is there; whatever is not PUBLIC's, a trigger or marked as internal has a level.
-SELECT object AS gone FROM mirox.access_rule WHERE CASE kind WHEN 'function' THEN to_regprocedure(object)::oid ELSE to_regclass(object)::oid END IS NULL;
-CREATE TEMP VIEW rules AS SELECT to_regprocedure(object)::oid AS oid, level FROM mirox.access_rule WHERE kind = 'function';
+SELECT object AS gone FROM mirox_internal.access_rule WHERE CASE kind WHEN 'function' THEN to_regprocedure(object)::oid ELSE to_regclass(object)::oid END IS NULL;
+CREATE TEMP VIEW rules AS SELECT to_regprocedure(object)::oid AS oid, level FROM mirox_internal.access_rule WHERE kind = 'function';
 SELECT function AS without_a_level FROM functions WHERE NOT behind_a_type AND NOT is_trigger AND oid NOT IN (SELECT oid FROM rules)
     AND NOT has_function_privilege('regress_mirox_none', oid, 'EXECUTE') AND obj_description(oid, 'pg_proc') NOT LIKE 'Internal: %' ORDER BY 1;
 SELECT function AS with_a_level_and_public FROM functions WHERE oid IN (SELECT oid FROM rules) AND has_function_privilege('regress_mirox_none', oid, 'EXECUTE');
@@ -45,13 +46,14 @@ HAVING string_agg(level, ',' ORDER BY level) IS DISTINCT FROM (SELECT string_agg
 SELECT level, function, has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE') AS may FROM levels, functions f
 WHERE has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE') IS DISTINCT FROM
       (has_function_privilege('regress_mirox_none', oid, 'EXECUTE') OR EXISTS (SELECT FROM rules r WHERE r.oid = f.oid AND (r.level = levels.level OR levels.level = 'admin')));
-SELECT level, relname FROM levels, pg_class c WHERE relnamespace = 'mirox'::regnamespace AND relkind IN ('r', 'v', 'm', 'p', 'f')
+SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND relkind IN ('r', 'v', 'm', 'p', 'f')
     AND (has_any_column_privilege('regress_mirox_' || level, c.oid, 'SELECT') IS DISTINCT FROM
-         EXISTS (SELECT FROM mirox.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = c.oid AND (r.level = levels.level OR levels.level = 'admin'))
+         EXISTS (SELECT FROM mirox_internal.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = c.oid AND (r.level = levels.level OR levels.level = 'admin'))
          OR has_table_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
          OR has_any_column_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, REFERENCES'));
-SELECT level, relname FROM levels, pg_class c WHERE relnamespace = 'mirox'::regnamespace AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_' || level, c.oid, 'USAGE, SELECT, UPDATE') END;
-SELECT level FROM levels WHERE has_schema_privilege('regress_mirox_' || level, 'mirox', 'CREATE');
+SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_' || level, c.oid, 'USAGE, SELECT, UPDATE') END;
+SELECT level, nspname FROM levels, pg_namespace n WHERE nspname ~ '^mirox' AND has_schema_privilege('regress_mirox_' || level, n.oid, 'CREATE')
+    OR nspname = 'mirox_internal' AND has_schema_privilege('regress_mirox_' || level, n.oid, 'USAGE');
 -- None may pass on what it was given, but by grant_access.
 SELECT level, function FROM levels, functions WHERE has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE WITH GRANT OPTION');
 
@@ -67,7 +69,7 @@ SELECT * FROM mirox.verify_token(:'secret');
 SELECT * FROM mirox.verify_digest(t.sha256(:'secret'));
 SELECT mirox.open_session('access');
 SELECT mirox.revoke_self(:'secret');
-SELECT * FROM mirox.token;
+SELECT * FROM mirox_internal.token;
 SET ROLE regress_mirox_gateway;
 SELECT status, user_id, permissions FROM mirox.verify_token(:'secret');
 SELECT status, user_id FROM mirox.verify_digest(t.sha256(:'secret'));
@@ -75,26 +77,26 @@ SELECT mirox.issue_token(:'session', 'b', 'full_access');
 SELECT mirox.list_tokens(:'session');
 SELECT mirox.rotate_token(:'session', :token_id);
 SELECT mirox.revoke_any_token(:token_id);
-SELECT * FROM mirox.token_secret;
-SELECT nextval('mirox.token_id_seq');
+SELECT * FROM mirox_internal.token_secret;
+SELECT nextval('mirox_internal.token_id_seq');
 SET ROLE regress_mirox_reporting;
 SELECT status FROM mirox.verify_token(:'secret');
 SELECT mirox.open_session('access');
 SELECT mirox.list_tokens(:'session');
-SELECT * FROM mirox.audit_log;
+SELECT * FROM mirox_internal.audit_log;
 SET ROLE regress_mirox_login;
 SELECT status FROM mirox.verify_token(:'secret');
 SELECT mirox.issue_token(:'session', 'b', 'full_access');
 SELECT mirox.lock_account('access');
 SELECT mirox.delete_account('access');
-SELECT * FROM mirox.account;
-UPDATE mirox.account SET permissions = '{*}';
+SELECT * FROM mirox_internal.account;
+UPDATE mirox_internal.account SET permissions = '{*}';
 SET ROLE regress_mirox_none;
 SELECT status FROM mirox.verify_token(:'secret');
 SELECT mirox.put_account('access', '{*}');
 SELECT mirox.grant_access('regress_mirox_none', 'admin');
-SELECT * FROM mirox.access_rule;
-INSERT INTO mirox.access_rule VALUES ('x', 'function', 'login');
+SELECT * FROM mirox_internal.access_rule;
+INSERT INTO mirox_internal.access_rule VALUES ('x', 'function', 'login');
 CREATE TABLE mirox.mine (i int);
 SELECT '{parks:read}'::mirox.scopes OPERATOR(mirox.<@) '{parks}'::mirox.scopes AS types_work, repeat('0', 64)::mirox.digest OPERATOR(mirox.=) repeat('0', 64)::mirox.digest AS they_do;
 SET ROLE regress_mirox_admin;
@@ -102,18 +104,18 @@ SELECT mirox.lock_account('access') IS NOT NULL AS locked, mirox.unlock_account(
 SELECT status FROM mirox.verify_token(:'secret');
 SELECT count(*) FROM mirox.list_tokens(:'session');
 SELECT mirox.grant_access('regress_mirox_none', 'login');
-UPDATE mirox.account SET permissions = '{*}';
-DELETE FROM mirox.audit_log;
+UPDATE mirox_internal.account SET permissions = '{*}';
+DELETE FROM mirox_internal.audit_log;
 RESET ROLE;
 -- The log names the role that called, not the owner that acted for it.
-SELECT event, NULLIF(db_role, session_user) AS db_role FROM mirox.audit_log WHERE user_id = 'access' ORDER BY audit_id;
-SELECT event, NULLIF(db_role, session_user) AS db_role, detail FROM mirox.audit_log
+SELECT event, NULLIF(db_role, session_user) AS db_role FROM mirox_internal.audit_log WHERE user_id = 'access' ORDER BY audit_id;
+SELECT event, NULLIF(db_role, session_user) AS db_role, detail FROM mirox_internal.audit_log
 WHERE event LIKE 'access\_%' AND detail ->> 'role' IN (SELECT 'regress_mirox_' || level FROM levels UNION VALUES ('regress_mirox_none')) ORDER BY audit_id;
 -- A caller's role and rights are its own again after each call, after a failed one too.
 SET ROLE regress_mirox_application;
 SELECT current_user, (SELECT count(*) FROM mirox.list_tokens(:'session')) AS listed, current_user AS after;
 SELECT t.state(format('SELECT mirox.rotate_token(%L, -1)', :'session')), current_user;
-SELECT * FROM mirox.account;
+SELECT * FROM mirox_internal.account;
 RESET ROLE;
 -- SECURITY DEFINER functions of others, and views, count as their owners.
 CREATE FUNCTION pg_temp.gateway(s text) RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT status FROM mirox.verify_token(s)';
@@ -158,11 +160,11 @@ SELECT call, t.outcome('SELECT mirox.' || call) FROM unnest(ARRAY[$$grant_access
     $$grant_access('regress_mirox_no_such', 'admin')$$, $$grant_access('-', 'admin')$$, $$grant_access(999999::oid, 'admin')$$,
     $$revoke_access('regress_mirox_none', 'root')$$, $$revoke_access('regress_mirox_none', 'admin')$$]) call;
 -- A role whose name needs quotes.
-CREATE ROLE "regress_mirox ""x""; DROP TABLE mirox.token";
-SELECT mirox.grant_access('"regress_mirox ""x""; DROP TABLE mirox.token"', 'login');
-SELECT has_function_privilege('regress_mirox "x"; DROP TABLE mirox.token', 'mirox.open_session(text,interval,inet,text)', 'EXECUTE') AS granted;
-SELECT mirox.revoke_access('"regress_mirox ""x""; DROP TABLE mirox.token"', 'login');
-DROP ROLE "regress_mirox ""x""; DROP TABLE mirox.token";
+CREATE ROLE "regress_mirox ""x""; DROP TABLE mirox_internal.token";
+SELECT mirox.grant_access('"regress_mirox ""x""; DROP TABLE mirox_internal.token"', 'login');
+SELECT has_function_privilege('regress_mirox "x"; DROP TABLE mirox_internal.token', 'mirox.open_session(text,interval,inet,text)', 'EXECUTE') AS granted;
+SELECT mirox.revoke_access('"regress_mirox ""x""; DROP TABLE mirox_internal.token"', 'login');
+DROP ROLE "regress_mirox ""x""; DROP TABLE mirox_internal.token";
 
 SELECT mirox.delete_account('access');
 SELECT mirox.revoke_access(('regress_mirox_' || level)::regrole, level) FROM levels;

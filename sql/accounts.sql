@@ -3,7 +3,7 @@
 
 SELECT mirox.put_account('accounts/anna', '{reports,parks:read,parks.berlin:read}');
 SELECT user_id, permissions, rate_limit, burst, locked_at, created_at BETWEEN now() - interval '1 minute' AND clock_timestamp() AS now
-FROM mirox.account WHERE user_id = 'accounts/anna';
+FROM mirox_internal.account WHERE user_id = 'accounts/anna';
 -- The same again, in other words: nothing happens.
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports,reports}');
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', NULL, NULL);
@@ -11,15 +11,15 @@ SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', NULL, NULL);
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', 1200, 100);
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', rate_limit => 1200, burst => 100);
 SELECT mirox.put_account(user_id => 'accounts/anna', permissions => '{parks}', rate_limit => 0);
-SELECT permissions, rate_limit, burst FROM mirox.account WHERE user_id = 'accounts/anna';
+SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
 SELECT mirox.put_account('accounts/anna', '{}');
-SELECT permissions, rate_limit, burst FROM mirox.account WHERE user_id = 'accounts/anna';
+SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
 SELECT * FROM t.audit('accounts/anna');
 
 -- User ids: any text of 1 to 255 characters in any script, taken as it is.
 SELECT mirox.put_account(id, '{}') FROM (VALUES (' accounts spaced '), ('accounts/' || repeat('ü', 246)), ('accounts/日本語'),
     ('accounts/42'), ('accounts/A'), ('accounts/a'), ('accounts/''; DROP TABLE mirox.account; --')) v (id);
-SELECT left(user_id, 42) AS user_id, length(user_id) FROM mirox.account WHERE user_id LIKE '%accounts%' ORDER BY 1;
+SELECT left(user_id, 42) AS user_id, length(user_id) FROM mirox_internal.account WHERE user_id LIKE '%accounts%' ORDER BY 1;
 SELECT what, t.outcome(format('SELECT mirox.put_account(%L, ''{}'')', id)) FROM (VALUES
     ('NULL', NULL), ('empty', ''), ('256 characters', repeat('ü', 256)), ('control character', E'accounts\x07'),
     ('line end', E'accounts\n'), ('DEL', E'accounts\x7f')) v (what, id);
@@ -32,7 +32,7 @@ SELECT t.outcome($$SELECT mirox.put_account('accounts/b', '{{parks},{reports}}')
 SELECT t.outcome($$SELECT mirox.put_account('accounts/b', (SELECT array_agg('s' || i) FROM generate_series(1, 257) i))$$);
 SELECT t.outcome($$SELECT mirox.put_account('accounts/b', '{}', rate_limit => -1)$$);
 SELECT t.outcome($$SELECT mirox.put_account('accounts/b', '{}', burst => 0)$$);
-SELECT count(*) AS registered_nevertheless FROM mirox.account WHERE user_id = 'accounts/b';
+SELECT count(*) AS registered_nevertheless FROM mirox_internal.account WHERE user_id = 'accounts/b';
 
 -- A locked account's sessions and tokens are refused at once; the first lock's time and reason stand.
 SELECT mirox.put_account('accounts/lena', '{parks}');
@@ -47,7 +47,7 @@ SELECT * FROM mirox.list_tokens(:'session');
 SELECT mirox.issue_token(:'session', 'b', 'full_access');
 SELECT mirox.open_session('accounts/lena');
 SELECT mirox.lock_account('accounts/lena', 'another reason') = :'first' AS first_stands;
-SELECT locked_at = :'first' AS first, lock_reason FROM mirox.account WHERE user_id = 'accounts/lena';
+SELECT locked_at = :'first' AS first, lock_reason FROM mirox_internal.account WHERE user_id = 'accounts/lena';
 -- What is changed meanwhile does not unlock.
 SELECT mirox.put_account('accounts/lena', '{parks,reports}');
 SELECT status, reason FROM mirox.verify_token(:'secret');
@@ -55,7 +55,7 @@ SELECT mirox.unlock_account('accounts/lena');
 SELECT mirox.unlock_account('accounts/lena');
 SELECT status, reason, permissions FROM mirox.verify_token(:'secret');
 SELECT count(*) FROM mirox.list_tokens(:'session');
-SELECT locked_at, lock_reason FROM mirox.account WHERE user_id = 'accounts/lena';
+SELECT locked_at, lock_reason FROM mirox_internal.account WHERE user_id = 'accounts/lena';
 SELECT mirox.lock_account('accounts/lena') IS NOT NULL AS locked;
 SELECT t.outcome($$SELECT mirox.lock_account('accounts/nobody')$$);
 SELECT t.outcome($$SELECT mirox.unlock_account('accounts/nobody')$$);
@@ -68,10 +68,10 @@ SELECT mirox.lock_account('accounts/a', repeat('ü', 500)) IS NOT NULL AS locked
 SELECT mirox.delete_account('accounts/lena');
 SELECT status, reason FROM mirox.verify_token(:'secret');
 SELECT mirox.list_tokens(:'session');
-SELECT count(*) FROM mirox.account WHERE user_id = 'accounts/lena';
-SELECT count(*) FROM mirox.token WHERE token_id = :token_id;
-SELECT count(*) FROM mirox.token_secret WHERE user_id = 'accounts/lena';
-SELECT count(*) FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'session');
+SELECT count(*) FROM mirox_internal.account WHERE user_id = 'accounts/lena';
+SELECT count(*) FROM mirox_internal.token WHERE token_id = :token_id;
+SELECT count(*) FROM mirox_internal.token_secret WHERE user_id = 'accounts/lena';
+SELECT count(*) FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'session');
 SELECT * FROM t.audit('accounts/lena');
 SELECT mirox.delete_account('accounts/lena');
 SELECT mirox.delete_account('accounts/nobody');
@@ -79,7 +79,7 @@ SELECT t.outcome($$SELECT mirox.delete_account(NULL)$$);
 -- Registered again, it is another account: old secrets stay dead.
 SELECT mirox.put_account('accounts/lena', '{parks}');
 SELECT status, reason FROM mirox.verify_token(:'secret');
-SELECT count(DISTINCT account_id) AS accounts FROM mirox.audit_log WHERE user_id = 'accounts/lena' AND event = 'account_registered';
+SELECT count(DISTINCT account_id) AS accounts FROM mirox_internal.audit_log WHERE user_id = 'accounts/lena' AND event = 'account_registered';
 
 -- In a transaction: what is rolled back never was.
 BEGIN;
@@ -87,10 +87,10 @@ SELECT mirox.put_account('accounts/gone', '{}');
 SAVEPOINT s;
 SELECT mirox.lock_account('accounts/gone') IS NOT NULL AS locked;
 ROLLBACK TO s;
-SELECT locked_at FROM mirox.account WHERE user_id = 'accounts/gone';
+SELECT locked_at FROM mirox_internal.account WHERE user_id = 'accounts/gone';
 ROLLBACK;
-SELECT count(*) FROM mirox.account WHERE user_id = 'accounts/gone';
-SELECT count(*) FROM mirox.audit_log WHERE user_id = 'accounts/gone';
+SELECT count(*) FROM mirox_internal.account WHERE user_id = 'accounts/gone';
+SELECT count(*) FROM mirox_internal.audit_log WHERE user_id = 'accounts/gone';
 
 -- Times in the audit log are ISO 8601 in UTC whatever the session shows.
 BEGIN;
@@ -99,7 +99,7 @@ SET LOCAL datestyle = 'German, DMY';
 SELECT extract(epoch FROM mirox.lock_account('accounts/anna', 'zone')) AS at \gset
 SELECT detail #>> '{locked_at,to}' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$' AS iso_utc,
        extract(epoch FROM (detail #>> '{locked_at,to}')::timestamptz) = :at AS same
-FROM mirox.audit_log WHERE user_id = 'accounts/anna' AND event = 'account_locked';
+FROM mirox_internal.audit_log WHERE user_id = 'accounts/anna' AND event = 'account_locked';
 COMMIT;
 
-SELECT bool_and(mirox.delete_account(user_id)) FROM mirox.account WHERE user_id LIKE '%accounts%';
+SELECT bool_and(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE '%accounts%';

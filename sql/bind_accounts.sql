@@ -22,7 +22,7 @@ SELECT event, detail FROM t.audit('bind/anne');
 SELECT mirox.put_account('bind/taken', '{}');
 UPDATE users SET id = 'bind/taken' WHERE id = 'bind/anne';
 UPDATE users SET id = '' WHERE id = 'bind/anne';
-SELECT user_id FROM mirox.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
 SELECT id FROM users ORDER BY 1;
 -- A user who has no account is renamed and deleted all the same.
 UPDATE users SET id = 'bind/nobody' WHERE id = 'bind/none';
@@ -40,7 +40,7 @@ SELECT event FROM t.audit('bind/anne');
 -- TRUNCATE would leave accounts behind.
 TRUNCATE users;
 DELETE FROM users;
-SELECT count(*) FROM mirox.account WHERE user_id = 'bind/bert';
+SELECT count(*) FROM mirox_internal.account WHERE user_id = 'bind/bert';
 TRUNCATE users;
 -- An id set to NULL is a user gone.
 CREATE TABLE loose (id text);
@@ -48,7 +48,7 @@ SELECT mirox.bind_accounts('loose', 'id');
 INSERT INTO loose VALUES ('bind/null');
 SELECT mirox.put_account('bind/null', '{}');
 UPDATE loose SET id = NULL;
-SELECT count(*) FROM mirox.account WHERE user_id = 'bind/null';
+SELECT count(*) FROM mirox_internal.account WHERE user_id = 'bind/null';
 UPDATE loose SET id = 'bind/null';
 DELETE FROM loose;
 
@@ -60,15 +60,15 @@ SELECT count(*) FROM pg_trigger WHERE tgrelid = '"Users; DROP"'::regclass;
 INSERT INTO "Users; DROP" VALUES ('3F2504E0-4F89-11D3-9A0C-0305E82C3301');
 SELECT mirox.put_account('3f2504e0-4f89-11d3-9a0c-0305e82c3301', '{}');
 DELETE FROM "Users; DROP";
-SELECT count(*) FROM mirox.account WHERE user_id = '3f2504e0-4f89-11d3-9a0c-0305e82c3301';
+SELECT count(*) FROM mirox_internal.account WHERE user_id = '3f2504e0-4f89-11d3-9a0c-0305e82c3301';
 CREATE TABLE numbered (id bigint PRIMARY KEY);
 SELECT mirox.bind_accounts('numbered', 'id');
 INSERT INTO numbered VALUES (9000000000001), (9000000000002);
 SELECT mirox.put_account('9000000000001', '{}');
 UPDATE numbered SET id = id + 2 WHERE id = 9000000000001;
-SELECT user_id FROM mirox.account WHERE user_id LIKE '900000000000%';
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE '900000000000%';
 DELETE FROM numbered;
-SELECT count(*) FROM mirox.account WHERE user_id LIKE '900000000000%';
+SELECT count(*) FROM mirox_internal.account WHERE user_id LIKE '900000000000%';
 
 -- A type of the platform's own: compared by its text, whatever operators it has.
 CREATE TYPE pair AS (a int, b int);
@@ -77,9 +77,9 @@ SELECT mirox.bind_accounts('typed', 'id');
 INSERT INTO typed VALUES ('(1,2)');
 SELECT mirox.put_account('(1,2)', '{}');
 UPDATE typed SET id = '(1,3)';
-SELECT user_id FROM mirox.account WHERE user_id LIKE '(1,%';
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE '(1,%';
 DELETE FROM typed;
-SELECT user_id FROM mirox.account WHERE user_id LIKE '(1,%';
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE '(1,%';
 
 -- Partitioned: rows of every partition, moved ones too.
 CREATE TABLE parted (id text, region text) PARTITION BY LIST (region);
@@ -89,10 +89,10 @@ SELECT mirox.bind_accounts('parted', 'id');
 INSERT INTO parted VALUES ('bind/eu', 'eu'), ('bind/us', 'us');
 SELECT mirox.put_account('bind/eu', '{}'), mirox.put_account('bind/us', '{}');
 UPDATE parted SET id = 'bind/europe' WHERE id = 'bind/eu';
-SELECT user_id FROM mirox.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
 DELETE FROM parted WHERE region = 'eu';
 DELETE FROM parted_us;
-SELECT user_id FROM mirox.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
+SELECT user_id FROM mirox_internal.account WHERE user_id LIKE 'bind/%' ORDER BY 1;
 
 -- ---- who, and what --------------------------------------------------------------------------------------------------
 CREATE ROLE regress_mirox_bind;
@@ -112,11 +112,11 @@ SELECT mirox.put_account('bind/own', '{}');
 SET ROLE regress_mirox_bind;
 INSERT INTO own VALUES ('bind/own');
 DELETE FROM own;
-SELECT count(*) FROM mirox.account;
+SELECT count(*) FROM mirox_internal.account;
 RESET ROLE;
-SELECT count(*) FROM mirox.account WHERE user_id = 'bind/own';
-SELECT event, NULLIF(db_role, session_user) AS db_role FROM mirox.audit_log WHERE user_id = 'bind/own' ORDER BY audit_id DESC LIMIT 1;
-SELECT event, detail FROM mirox.audit_log WHERE event = 'accounts_bound' AND detail ->> 'table' LIKE 'bind_accounts.%' ORDER BY audit_id;
+SELECT count(*) FROM mirox_internal.account WHERE user_id = 'bind/own';
+SELECT event, NULLIF(db_role, session_user) AS db_role FROM mirox_internal.audit_log WHERE user_id = 'bind/own' ORDER BY audit_id DESC LIMIT 1;
+SELECT event, detail FROM mirox_internal.audit_log WHERE event = 'accounts_bound' AND detail ->> 'table' LIKE 'bind_accounts.%' ORDER BY audit_id;
 CREATE VIEW seen AS SELECT id FROM users;
 CREATE MATERIALIZED VIEW matted AS SELECT id FROM users;
 CREATE SEQUENCE counted;
@@ -132,7 +132,7 @@ CREATE TRIGGER mine AFTER DELETE ON own FOR EACH ROW EXECUTE FUNCTION mirox.acco
 INSERT INTO own VALUES ('x');
 DELETE FROM own;
 
-SELECT bool_and(mirox.delete_account(user_id)) FROM mirox.account WHERE user_id LIKE 'bind/%';
+SELECT bool_and(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE 'bind/%';
 SET client_min_messages = warning;
 DROP SCHEMA bind_accounts CASCADE;
 DROP ROLE regress_mirox_bind;

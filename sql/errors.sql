@@ -28,13 +28,13 @@ SELECT what, state, message, detail <> '' AS detail, hint <> '' AS hint, bare AS
     (10, 'no session', 'SELECT mirox.list_tokens(NULL)'),
     (11, 'a token instead of a session', format('SELECT mirox.list_tokens(%L)', :'secret')),
     (12, 'permissions beyond the owner''s', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', permissions => ''{exports}'')', :'session')),
-    (13, 'a revoked token brought back', format('UPDATE mirox.token SET revoked_at = NULL WHERE token_id = %s', :gone)),
-    (14, 'the audit log changed', 'DELETE FROM mirox.audit_log'),
-    (15, 'a token of no account', 'INSERT INTO mirox.token (account_id, name, group_id, hint, lifetime, expires_at) VALUES (-1, ''x'', 1, ''x'', ''1 day'', now() + interval ''1 day'')'),
+    (13, 'a revoked token brought back', format('UPDATE mirox_internal.token SET revoked_at = NULL WHERE token_id = %s', :gone)),
+    (14, 'the audit log changed', 'DELETE FROM mirox_internal.audit_log'),
+    (15, 'a token of no account', 'INSERT INTO mirox_internal.token (account_id, name, group_id, hint, lifetime, expires_at) VALUES (-1, ''x'', 1, ''x'', ''1 day'', now() + interval ''1 day'')'),
     (16, 'no such role', 'SELECT mirox.grant_access(999999::oid, ''admin'')'),
-    (17, 'an internal function', 'SELECT mirox.token_guard()'),
-    (18, 'no such column', 'SELECT mirox.bind_accounts(''mirox.account'', ''nope'')'),
-    (19, 'not a table', 'SELECT mirox.bind_accounts(''mirox.token_place'', ''place'')')) v (n, what, statement), pg_temp.fields(statement) ORDER BY n;
+    (17, 'an internal function', 'SELECT mirox_internal.token_guard()'),
+    (18, 'no such column', 'SELECT mirox.bind_accounts(''mirox_internal.account'', ''nope'')'),
+    (19, 'not a table', 'SELECT mirox.bind_accounts(''mirox_internal.token_place'', ''place'')')) v (n, what, statement), pg_temp.fields(statement) ORDER BY n;
 RESET mirox_tokens.max_tokens_per_account;
 
 -- Whatever text argument of whatever function a secret is passed as, by mistake, no error repeats it. All functions of
@@ -79,7 +79,7 @@ BEGIN
 END
 $$;
 SELECT function, leaks FROM (SELECT object AS function, pg_temp.leaks(object::regprocedure, :'secret', :'session') AS leaks
-    FROM (SELECT DISTINCT object FROM mirox.access_rule WHERE kind = 'function') r) x
+    FROM (SELECT DISTINCT object FROM mirox_internal.access_rule WHERE kind = 'function') r) x
 WHERE leaks > 0 ORDER BY function COLLATE "C";
 SELECT count(*) FROM mirox.list_tokens(:'session');
 SELECT status FROM mirox.verify_token(:'secret');

@@ -236,7 +236,7 @@ END $$;
 -- ---- large sets: what is covered is exact, beyond the 256 scopes that one set may hold -----------------------------------
 SELECT mirox.put_account('identity-large',
     ARRAY(SELECT 'a.x' || i FROM generate_series(1, 128) i) || ARRAY(SELECT 'b' || i FROM generate_series(1, 128) i), 1000000, 1000);
-INSERT INTO mirox.permission_group (name, permissions)
+INSERT INTO mirox_internal.permission_group (name, permissions)
     SELECT 'identity-large', (ARRAY['a'] || ARRAY(SELECT 'b' || i || '.y' || j FROM generate_series(1, 128) i, generate_series(1, 2) j
         WHERE i * 2 + j <= 257))::mirox.scopes;
 SELECT mirox.open_session('identity-large') AS large_session \gset
@@ -339,6 +339,6 @@ RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA identity_test CASCADE;
 SELECT mirox.delete_account(u) FROM unnest('{identity-ann,identity-bob,identity-slow,identity-large}'::text[]) u;
-DELETE FROM mirox.permission_group WHERE name = 'identity-large';
+DELETE FROM mirox_internal.permission_group WHERE name = 'identity-large';
 SELECT mirox.revoke_access('regress_identity_gateway', 'gateway');
 DROP ROLE regress_identity_gateway, regress_identity_nobody;

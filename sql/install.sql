@@ -1,27 +1,29 @@
 -- The first test: makes the extension in the database that the other tests share, and what they use to look at it.
 -- (That CREATE EXTENSION fails without preload is a TAP test: it needs a server of its own.)
 CREATE EXTENSION mirox_tokens;
-CREATE EXTENSION mirox_tokens CASCADE;
-SELECT extname, extrelocatable FROM pg_extension WHERE extname IN ('pgcrypto', 'mirox_tokens') ORDER BY extname COLLATE "C";
+SELECT extnamespace::regnamespace, extrelocatable FROM pg_extension WHERE extname = 'mirox_tokens';
 CREATE EXTENSION mirox_tokens;
+-- The tests' own witness; nothing of ours needs it.
+CREATE EXTENSION pgcrypto;
 ALTER EXTENSION mirox_tokens SET SCHEMA mirox;
 ALTER EXTENSION mirox_tokens SET SCHEMA pg_catalog;
 SELECT superuser, trusted, relocatable, schema, requires FROM pg_available_extension_versions WHERE name = 'mirox_tokens';
 
 -- The schema is the extension's, as is all in it, and nothing of it stands elsewhere.
 SELECT d.deptype FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-WHERE e.extname = 'mirox_tokens' AND d.classid = 'pg_namespace'::regclass AND d.objid = 'mirox'::regnamespace;
+WHERE e.extname = 'mirox_tokens' AND d.classid = 'pg_namespace'::regclass AND d.objid IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace);
 SELECT count(*) > 0 AS some, count(*) FILTER (WHERE identity !~ 'mirox') AS elsewhere
 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid, pg_identify_object(d.classid, d.objid, 0)
 WHERE e.extname = 'mirox_tokens' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
-SELECT relname FROM pg_class c WHERE relnamespace = 'mirox'::regnamespace AND relkind IN ('r', 'v', 'S') AND NOT EXISTS (
+SELECT relname FROM pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND relkind IN ('r', 'v', 'S') AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
-DROP TABLE mirox.token_usage;
+DROP TABLE mirox_internal.token_usage;
 DROP SCHEMA mirox;
+DROP SCHEMA mirox_internal;
 
 -- The built-in permission groups, and an empty log: nobody did anything yet.
-SELECT group_id, name, permissions, builtin FROM mirox.permission_group ORDER BY group_id;
-SELECT count(*) FROM mirox.audit_log;
+SELECT group_id, name, permissions, builtin FROM mirox_internal.permission_group ORDER BY group_id;
+SELECT count(*) FROM mirox_internal.audit_log;
 
 -- ---- what the tests share -------------------------------------------------------------------------------------------
 CREATE SCHEMA t;
@@ -46,7 +48,7 @@ CREATE FUNCTION t.state(statement text) RETURNS text LANGUAGE sql AS
 CREATE FUNCTION t.audit(account text) RETURNS TABLE (event text, detail jsonb) LANGUAGE sql AS $$
     SELECT a.event, pg_catalog.jsonb_strip_nulls(a.detail - ARRAY['account_id', 'token_id', 'session_id', 'created_at',
         'opened_at', 'expires_at', 'locked_at', 'closed_at', 'revoked_at', 'rotated_at', 'hint', 'group_id'])
-    FROM mirox.audit_log a WHERE a.user_id = account ORDER BY a.audit_id
+    FROM mirox_internal.audit_log a WHERE a.user_id = account ORDER BY a.audit_id
 $$;
 -- SHA-256 by pgcrypto, independent of ours.
 CREATE FUNCTION t.sha256(secret text) RETURNS bytea LANGUAGE sql AS
@@ -59,7 +61,6 @@ CREATE DATABASE regress_mirox_scratch TEMPLATE template0;
 CREATE ROLE regress_mirox_install;
 GRANT CREATE ON DATABASE regress_mirox_scratch TO regress_mirox_install;
 \c regress_mirox_scratch
-CREATE EXTENSION pgcrypto;
 -- A schema that was prepared is never adopted, not even an empty one, nor its owner trusted.
 SET ROLE regress_mirox_install;
 CREATE SCHEMA mirox;
@@ -70,10 +71,15 @@ CREATE EXTENSION mirox_tokens;
 \set SHOW_CONTEXT errors
 SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'mirox';
 DROP SCHEMA mirox;
--- Asked to stand elsewhere, it stands where it always does.
-CREATE SCHEMA elsewhere;
-CREATE EXTENSION mirox_tokens SCHEMA elsewhere;
-SELECT count(*) FROM pg_class WHERE relnamespace = 'elsewhere'::regnamespace;
+CREATE SCHEMA mirox_internal;
+\set SHOW_CONTEXT never
+CREATE EXTENSION mirox_tokens;
+\set SHOW_CONTEXT errors
+DROP SCHEMA mirox_internal;
+SELECT count(*) FROM pg_namespace WHERE nspname ~ '^mirox';
+-- Asked to stand elsewhere, it says where it stands.
+CREATE EXTENSION mirox_tokens SCHEMA public;
+CREATE EXTENSION mirox_tokens;
 -- It works, is dropped without a trace, and works again in the same backend.
 CREATE FUNCTION life(OUT before int, OUT after int) LANGUAGE plpgsql AS $$
 DECLARE
@@ -100,7 +106,7 @@ CLOSE outlives;
 ROLLBACK;
 RESET auto_explain.log_min_duration;
 DROP EXTENSION mirox_tokens;
-SELECT count(*) FROM pg_namespace WHERE nspname = 'mirox';
+SELECT count(*) FROM pg_namespace WHERE nspname ~ '^mirox';
 SELECT count(*) FROM pg_proc WHERE probin LIKE '%mirox_tokens%';
 SELECT * FROM life();
 CREATE EXTENSION mirox_tokens;

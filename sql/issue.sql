@@ -10,13 +10,13 @@ CREATE FUNCTION pg_temp.outcome(arguments text) RETURNS text LANGUAGE sql AS $$
     SELECT t.outcome(format('SELECT mirox.issue_token(%L, %s)', session, arguments)) FROM s
 $$;
 -- Issues, revokes again (so that places never run out), and returns the row as stored.
-CREATE FUNCTION pg_temp.issued(arguments text) RETURNS mirox.token LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.issued(arguments text) RETURNS mirox_internal.token LANGUAGE plpgsql AS $$
 DECLARE
     issued mirox.issued_token;
-    stored mirox.token;
+    stored mirox_internal.token;
 BEGIN
     EXECUTE (SELECT format('SELECT * FROM mirox.issue_token(%L, %s)', session, arguments) FROM s) INTO issued;
-    SELECT * INTO stored FROM mirox.token WHERE token_id = issued.token_id;
+    SELECT * INTO stored FROM mirox_internal.token WHERE token_id = issued.token_id;
     ASSERT (issued.name, issued.place, issued.expires_at, issued.created_at)
            IS NOT DISTINCT FROM (stored.name, stored.place::int, stored.expires_at, stored.created_at), 'result and row differ';
     ASSERT (SELECT status FROM mirox.verify_token(issued.secret, '203.0.113.1')) = 200 OR stored.allowed_ips IS NOT NULL, 'does not verify';
@@ -33,19 +33,19 @@ SELECT :'first_name' AS name, :'first_permission_group' AS permission_group, :fi
 SELECT status, reason, token_id = :first_token_id AS token, user_id, permission_group, permissions,
        expires_at = :'first_expires_at' AS expires, retry_after_ms FROM mirox.verify_token(:'first_secret');
 SELECT name, generation, permissions, allowed_ips, format, lifetime, rotated_at, revoked_at, metadata
-FROM mirox.token WHERE token_id = :first_token_id;
+FROM mirox_internal.token WHERE token_id = :first_token_id;
 -- Only a digest is stored: the secret is in no column of any table.
 SELECT count(*) AS columns_with_the_secret FROM (
-    SELECT t::text AS r FROM mirox.token t UNION ALL SELECT t::text FROM mirox.token_secret t UNION ALL
-    SELECT t::text FROM mirox.audit_log t UNION ALL SELECT t::text FROM mirox.session t UNION ALL
-    SELECT t::text FROM mirox.account t) rows WHERE position(substr(:'first_secret', 11) IN r) > 0
+    SELECT t::text AS r FROM mirox_internal.token t UNION ALL SELECT t::text FROM mirox_internal.token_secret t UNION ALL
+    SELECT t::text FROM mirox_internal.audit_log t UNION ALL SELECT t::text FROM mirox_internal.session t UNION ALL
+    SELECT t::text FROM mirox_internal.account t) rows WHERE position(substr(:'first_secret', 11) IN r) > 0
     OR position(substr(:'session', 12) IN r) > 0;
 
 -- ---- lifetimes ------------------------------------------------------------------------------------------------------
 -- A year by default, measured in UTC whatever the session's TimeZone, whichever days its clocks change.
 CREATE FUNCTION pg_temp.in_utc(zone text, arguments text, span interval) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    row mirox.token;
+    row mirox_internal.token;
 BEGIN
     PERFORM set_config('timezone', zone, true);
     row := pg_temp.issued(arguments);
@@ -64,19 +64,19 @@ RESET timezone;
 -- expiry_notice to its third argument by the same rule as a lifetime is added to now.)
 SET mirox_tokens.expiry_notice = '1 year';
 SET timezone = 'America/New_York';
-SELECT mirox.token_status(NULL, '2029-02-28 23:30:00+00', '2028-02-29 23:30:00+00') AS the_28th,
-       mirox.token_status(NULL, '2029-02-28 23:30:00.000001+00', '2028-02-29 23:30:00+00') AS after_it,
-       mirox.token_status(NULL, '2028-02-28 23:30:00+00', '2027-02-28 23:30:00+00') AS common_to_leap,
-       mirox.token_status(NULL, '2028-02-28 23:30:00.000001+00', '2027-02-28 23:30:00+00') AS after_it;
+SELECT mirox_internal.token_status(NULL, '2029-02-28 23:30:00+00', '2028-02-29 23:30:00+00') AS the_28th,
+       mirox_internal.token_status(NULL, '2029-02-28 23:30:00.000001+00', '2028-02-29 23:30:00+00') AS after_it,
+       mirox_internal.token_status(NULL, '2028-02-28 23:30:00+00', '2027-02-28 23:30:00+00') AS common_to_leap,
+       mirox_internal.token_status(NULL, '2028-02-28 23:30:00.000001+00', '2027-02-28 23:30:00+00') AS after_it;
 SET mirox_tokens.expiry_notice = '4 years';
-SELECT mirox.token_status(NULL, '2032-02-29 23:30:00+00', '2028-02-29 23:30:00+00') AS leap_to_leap,
-       mirox.token_status(NULL, '2032-02-29 23:30:00.000001+00', '2028-02-29 23:30:00+00') AS after_it;
+SELECT mirox_internal.token_status(NULL, '2032-02-29 23:30:00+00', '2028-02-29 23:30:00+00') AS leap_to_leap,
+       mirox_internal.token_status(NULL, '2032-02-29 23:30:00.000001+00', '2028-02-29 23:30:00+00') AS after_it;
 SET mirox_tokens.expiry_notice = '1 month';
-SELECT mirox.token_status(NULL, '2026-02-28 12:00+00', '2026-01-31 12:00+00') AS end_of_january,
-       mirox.token_status(NULL, '2026-02-28 12:00:01+00', '2026-01-31 12:00+00') AS after_it;
+SELECT mirox_internal.token_status(NULL, '2026-02-28 12:00+00', '2026-01-31 12:00+00') AS end_of_january,
+       mirox_internal.token_status(NULL, '2026-02-28 12:00:01+00', '2026-01-31 12:00+00') AS after_it;
 SET mirox_tokens.expiry_notice = '1 day'; -- the night that New York's clocks spring forward is a day all the same
-SELECT mirox.token_status(NULL, '2026-03-08 12:00+00', '2026-03-07 12:00+00') AS a_day,
-       mirox.token_status(NULL, '2026-03-08 12:00:01+00', '2026-03-07 12:00+00') AS after_it;
+SELECT mirox_internal.token_status(NULL, '2026-03-08 12:00+00', '2026-03-07 12:00+00') AS a_day,
+       mirox_internal.token_status(NULL, '2026-03-08 12:00:01+00', '2026-03-07 12:00+00') AS after_it;
 RESET timezone;
 RESET mirox_tokens.expiry_notice;
 -- An instant; or a length; not both; NULL is left out.
@@ -138,10 +138,10 @@ SELECT mirox.revoke_all_tokens(:'session');
 -- ---- groups and permissions -----------------------------------------------------------------------------------------
 -- The narrowest of owner, group and token; beyond the owner's or the group's is an error, not cut.
 SELECT permission_group, (SELECT permissions FROM mirox.verify_token(secret)) AS effective FROM (
-    SELECT g.name AS permission_group, i.secret FROM mirox.permission_group g, mirox.issue_token(:'session', 'a', g.name) i
+    SELECT g.name AS permission_group, i.secret FROM mirox_internal.permission_group g, mirox.issue_token(:'session', 'a', g.name) i
     WHERE g.builtin) r ORDER BY permission_group;
 SELECT permission_group, (SELECT permissions FROM mirox.verify_token(secret)) AS effective FROM (
-    SELECT g.name AS permission_group, i.secret FROM mirox.permission_group g, mirox.issue_token(:'all', 'a', g.name) i
+    SELECT g.name AS permission_group, i.secret FROM mirox_internal.permission_group g, mirox.issue_token(:'all', 'a', g.name) i
     WHERE g.builtin) r ORDER BY permission_group;
 SELECT asked, (SELECT permissions FROM mirox.verify_token((i).secret)) AS effective FROM (
     SELECT asked, mirox.issue_token(:'session', 'a', 'full_access', permissions => asked) AS i FROM (VALUES
@@ -189,8 +189,8 @@ SELECT place AS in_the_gap FROM mirox.issue_token(:'session', '4', 'full_access'
 SELECT place AS at_the_end FROM mirox.issue_token(:'session', '5', 'full_access');
 
 -- What failed left nothing behind: as many tokens as secrets that are current, and one audit row for each.
-SELECT (SELECT count(*) FROM mirox.token JOIN mirox.account USING (account_id) WHERE user_id LIKE 'issue%')
-     = (SELECT count(*) FROM mirox.token_secret WHERE user_id LIKE 'issue%') AS one_secret_each,
-       (SELECT count(*) FROM mirox.token JOIN mirox.account USING (account_id) WHERE user_id LIKE 'issue%')
-     = (SELECT count(*) FROM mirox.audit_log WHERE user_id LIKE 'issue%' AND event = 'token_issued') AS one_audit_row_each;
-SELECT bool_and(mirox.delete_account(user_id)) FROM mirox.account WHERE user_id LIKE 'issue%';
+SELECT (SELECT count(*) FROM mirox_internal.token JOIN mirox_internal.account USING (account_id) WHERE user_id LIKE 'issue%')
+     = (SELECT count(*) FROM mirox_internal.token_secret WHERE user_id LIKE 'issue%') AS one_secret_each,
+       (SELECT count(*) FROM mirox_internal.token JOIN mirox_internal.account USING (account_id) WHERE user_id LIKE 'issue%')
+     = (SELECT count(*) FROM mirox_internal.audit_log WHERE user_id LIKE 'issue%' AND event = 'token_issued') AS one_audit_row_each;
+SELECT bool_and(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE 'issue%';

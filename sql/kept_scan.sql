@@ -11,17 +11,17 @@ EXECUTE checked(:'secret');
 EXECUTE other;
 
 -- ---- tables and indexes that are changed or built anew, in this session and in the very transaction ------------------
-VACUUM FULL mirox.token_secret;
+VACUUM FULL mirox_internal.token_secret;
 EXECUTE checked(:'secret');
-REINDEX INDEX mirox.token_secret_lookup;
+REINDEX INDEX mirox_internal.token_secret_lookup;
 EXECUTE checked(:'secret');
-REINDEX INDEX CONCURRENTLY mirox.token_secret_lookup;
+REINDEX INDEX CONCURRENTLY mirox_internal.token_secret_lookup;
 EXECUTE checked(:'secret');
 BEGIN;
 EXECUTE checked(:'secret');
-ALTER TABLE mirox.token_secret ADD COLUMN more text DEFAULT 'x', ADD COLUMN volatile_more float DEFAULT random();
+ALTER TABLE mirox_internal.token_secret ADD COLUMN more text DEFAULT 'x', ADD COLUMN volatile_more float DEFAULT random();
 EXECUTE checked(:'secret');
-REINDEX TABLE mirox.token_secret;
+REINDEX TABLE mirox_internal.token_secret;
 EXECUTE checked(:'secret');
 EXECUTE other;
 ROLLBACK;

@@ -56,7 +56,7 @@ RESET mirox_tokens.rate_limit;
 RESET mirox_tokens.rate_burst;
 SELECT status, ratelimit_limit, ratelimit_remaining FROM mirox.check_request('Bearer ' || :'c', 'GET', '/');
 -- Direct DML counts as well.
-UPDATE mirox.account SET rate_limit = 1, burst = 1 WHERE user_id = 'limits-default';
+UPDATE mirox_internal.account SET rate_limit = 1, burst = 1 WHERE user_id = 'limits-default';
 SELECT rate_limit, burst FROM mirox.rate_limit_status('limits-default');
 SELECT status, ratelimit_limit FROM mirox.check_request('Bearer ' || :'c', 'GET', '/');
 SELECT status, ratelimit_limit FROM mirox.check_request('Bearer ' || :'session', 'GET', '/');

@@ -32,20 +32,20 @@ RESET mirox_tokens.expiry_notice;
 SELECT token_id FROM mirox.issue_token(:'session', 'at the bound', 'full_access', expires_in => '30 days 1 minute') \gset
 SELECT status, days_left FROM mirox.list_tokens(:'session') WHERE name = 'at the bound';
 -- Recorded use is that of the current generation.
-INSERT INTO mirox.token_usage VALUES (:four, 1, 7, 1, now(), '203.0.113.7', 'Berlin', 'Firefox', 'Linux'), (:four, 2, 3, 0, now(), '2001:db8::7', 'Kiel', 'curl', 'Windows');
+INSERT INTO mirox_internal.token_usage VALUES (:four, 1, 7, 1, now(), '203.0.113.7', 'Berlin', 'Firefox', 'Linux'), (:four, 2, 3, 0, now(), '2001:db8::7', 'Kiel', 'curl', 'Windows');
 SELECT name, uses, refusals, last_ip, last_location, last_browser, last_os FROM mirox.list_tokens(:'session') WHERE token_id = :four;
 -- Whole days, never negative.
-SELECT mirox.days_until(now() + interval '23:59:59', now()) AS today, mirox.days_until(now() + interval '24 hours', now()) AS tomorrow,
-       mirox.days_until(now() - interval '1 year', now()) AS past, mirox.days_until(now(), now()) AS now, mirox.days_until('2031-11-25', '2026-11-25') AS five_years;
-SELECT mirox.token_status(now(), now(), now()), mirox.token_status(NULL, now(), now()), mirox.token_status(NULL, now() + interval '1 second', now()),
-       mirox.token_status(NULL, now() + interval '1 year', now()), mirox.token_status(NULL, NULL, now()) IS NULL;
+SELECT mirox_internal.days_until(now() + interval '23:59:59', now()) AS today, mirox_internal.days_until(now() + interval '24 hours', now()) AS tomorrow,
+       mirox_internal.days_until(now() - interval '1 year', now()) AS past, mirox_internal.days_until(now(), now()) AS now, mirox_internal.days_until('2031-11-25', '2026-11-25') AS five_years;
+SELECT mirox_internal.token_status(now(), now(), now()), mirox_internal.token_status(NULL, now(), now()), mirox_internal.token_status(NULL, now() + interval '1 second', now()),
+       mirox_internal.token_status(NULL, now() + interval '1 year', now()), mirox_internal.token_status(NULL, NULL, now()) IS NULL;
 
 -- ---- renaming -------------------------------------------------------------------------------------------------------
 SELECT mirox.rename_token(:'session', :one, E'  Grafana \n');
 SELECT mirox.rename_token(:'session', :one, U&'Cafe\0301') = U&'Caf\00E9' AS composed;
 SELECT mirox.rename_token(:'session', :one, 'six') AS shared;
 SELECT mirox.rename_token(:'session', :one, ' six ') AS again;
-SELECT event, detail -> 'name' AS name FROM mirox.audit_log WHERE token_id = :one ORDER BY audit_id;
+SELECT event, detail -> 'name' AS name FROM mirox_internal.audit_log WHERE token_id = :one ORDER BY audit_id;
 SELECT status FROM mirox.verify_token(:'one_secret');
 SELECT what, t.outcome(format('SELECT mirox.rename_token(%L, %s, %L)', :'session', :one, name)) FROM (VALUES
     ('NULL', NULL), ('empty', ''), ('control', E'a\x07'), ('101', repeat('漢', 101))) v (what, name);

@@ -49,4 +49,4 @@ WHERE v.status = 200 AND c.plain <> '/api/v1/public' AND c.plain NOT LIKE '/api/
 
 SELECT v.status, v.required_scope, count(*) > 0 AS some FROM corpus c, mirox.check_request('Bearer ' || :'token', c.method, c.target) AS v
 GROUP BY 1, 2 ORDER BY 1, 2;
-SELECT count(mirox.drop_endpoint(method, path)) FROM mirox.endpoint WHERE path LIKE '/api%';
+SELECT count(mirox.drop_endpoint(method, path)) FROM mirox_internal.endpoint WHERE path LIKE '/api%';

@@ -299,7 +299,7 @@ SELECT mirox.protect_table('numbers', 'parks');
 SELECT mirox.protect_table('mine', 'parks');
 SELECT mirox.protect_table('pg_class', 'parks');
 SELECT mirox.protect_table('information_schema.sql_features', 'parks');
-SELECT mirox.protect_table('mirox.token', 'parks');
+SELECT mirox.protect_table('mirox_internal.token', 'parks');
 SELECT mirox.protect_table(0, 'parks');
 SELECT mirox.protect_table(NULL, 'parks');
 SELECT mirox.protect_table('plain', NULL);
@@ -335,7 +335,7 @@ SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid IN ('plain':
 DROP SCHEMA protect_hostile CASCADE;
 
 -- ---- the audit log says who did it ---------------------------------------------------------------------------------------------
-SELECT event, db_role, detail FROM mirox.audit_log
+SELECT event, db_role, detail FROM mirox_internal.audit_log
  WHERE event IN ('table_protected', 'table_unprotected') AND detail->>'table' IN ('protect_test.measure', 'protect_test.note', 'protect_test.series')
  ORDER BY audit_id;
 
@@ -344,7 +344,7 @@ SET client_min_messages = warning;
 DROP SCHEMA protect_test CASCADE;
 DROP FOREIGN DATA WRAPPER protect_test_wrapper CASCADE;
 DROP TABLE mine;
-SELECT count(mirox.delete_account(user_id)) FROM mirox.account
+SELECT count(mirox.delete_account(user_id)) FROM mirox_internal.account
  WHERE user_id LIKE 'protect-%' OR user_id ~* '^[{]?b2f5ff47'
     OR user_id IN ('7', '07', '-7', '+7', '-0', '9223372036854775807', '9223372036854775808', '32768');
 SELECT mirox.revoke_access('regress_protect_app', 'gateway');

@@ -187,6 +187,6 @@ SELECT OPERATOR(mirox.|<) s AS least, left(OPERATOR(mirox.|>) s, 20) = repeat(U&
 
 SET client_min_messages = warning;
 DROP SCHEMA protect_plans CASCADE;
-SELECT count(mirox.delete_account(user_id)) FROM mirox.account WHERE user_id LIKE 'plans-%';
+SELECT count(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE 'plans-%';
 SELECT mirox.revoke_access('regress_protect_plans', 'gateway');
 DROP ROLE regress_protect_plans;

@@ -21,9 +21,9 @@ ORDER BY n;
 -- ---- rules
 SELECT mirox.put_endpoint('get', '/requests/tidy/', 'parks:read');
 SELECT mirox.put_endpoint('GET', '/requests/tidy', 'parks:write');
-SELECT method, path, scope, audit_id IS NOT NULL AS audited FROM mirox.endpoint WHERE path LIKE '/requests/tidy%';
+SELECT method, path, scope, audit_id IS NOT NULL AS audited FROM mirox_internal.endpoint WHERE path LIKE '/requests/tidy%';
 SELECT mirox.drop_endpoint('GET', '/requests/tidy/'), mirox.drop_endpoint('GET', '/requests/tidy');
-SELECT event, detail - 'audit_id' AS detail FROM mirox.audit_log WHERE event LIKE 'endpoint%' AND detail::text LIKE '%/requests/tidy%' ORDER BY audit_id;
+SELECT event, detail - 'audit_id' AS detail FROM mirox_internal.audit_log WHERE event LIKE 'endpoint%' AND detail::text LIKE '%/requests/tidy%' ORDER BY audit_id;
 \set VERBOSITY sqlstate
 SELECT mirox.put_endpoint('G T', '/requests/x', 'parks');
 SELECT mirox.put_endpoint('GET', 'requests/x', 'parks');
@@ -37,16 +37,16 @@ SELECT mirox.put_endpoint('GET', '/requests/x', NULL);
 SELECT mirox.put_endpoint('GET', '/requests/' || repeat('a', 1024), 'parks');
 SELECT mirox.put_endpoint('GET', repeat('/a', 33), 'parks');
 -- Past the function: the trigger makes it tidy or refuses, the table's CHECK holds without the trigger.
-INSERT INTO mirox.endpoint (method, path, scope) VALUES ('put', '/requests/direct/', 'parks:write');
-INSERT INTO mirox.endpoint (method, path, scope) VALUES ('PUT', '/requests/./direct', 'parks:write');
-INSERT INTO mirox.endpoint VALUES ('put', '/requests/replayed', 'parks:write', 0, 1);
-UPDATE mirox.endpoint SET path = '/requests/moved' WHERE path = '/requests/direct';
-UPDATE mirox.endpoint SET scope = 'parks:read' WHERE path = '/requests/direct';
-TRUNCATE mirox.endpoint;
+INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ('put', '/requests/direct/', 'parks:write');
+INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ('PUT', '/requests/./direct', 'parks:write');
+INSERT INTO mirox_internal.endpoint VALUES ('put', '/requests/replayed', 'parks:write', 0, 1);
+UPDATE mirox_internal.endpoint SET path = '/requests/moved' WHERE path = '/requests/direct';
+UPDATE mirox_internal.endpoint SET scope = 'parks:read' WHERE path = '/requests/direct';
+TRUNCATE mirox_internal.endpoint;
 \set VERBOSITY terse
-SELECT method, path, scope FROM mirox.endpoint WHERE path LIKE '/requests/direct%';
+SELECT method, path, scope FROM mirox_internal.endpoint WHERE path LIKE '/requests/direct%';
 SELECT status, reason FROM mirox.check_request('Bearer ' || :'token', 'PUT', '/requests/direct');
-DELETE FROM mirox.endpoint WHERE path = '/requests/direct';
+DELETE FROM mirox_internal.endpoint WHERE path = '/requests/direct';
 SELECT status, reason, required_scope FROM mirox.check_request('Bearer ' || :'token', 'PUT', '/requests/direct');
 
 -- The most specific rule wins, the path before the method; HEAD is GET without the body; * is not OPTIONS only.
@@ -57,7 +57,7 @@ SELECT m, p, required_scope FROM (VALUES ('GET', '/requests/s'), ('GET', '/reque
     ('HEAD', '/requests/s/a'), ('HEAD', '/requests/s/b'), ('GET', '/requests/s/b'), ('GET', '/requests/s/b/c'),
     ('DELETE', '/requests/s/b/c'), ('DELETE', '/requests/s/b'), ('OPTIONS', '/requests/s/a'), ('GET', '/requests/t'),
     ('patch', '/requests/S/a'), ('GET', '/requests/s/**')) AS r (m, p), mirox.explain_check(:'token', m, p);
-SELECT count(mirox.drop_endpoint(method, path)) FROM mirox.endpoint WHERE path LIKE '/requests/s%';
+SELECT count(mirox.drop_endpoint(method, path)) FROM mirox_internal.endpoint WHERE path LIKE '/requests/s%';
 
 -- A rule is obeyed by the next check, also in a transaction that began before it and by what was compiled before.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -121,7 +121,7 @@ SET ROLE requests_gateway;
 SELECT status FROM mirox.check_request('Bearer ' || :'token', 'GET', '/requests/parks/1');
 SELECT status FROM mirox.explain_check(:'token');
 SELECT mirox.put_endpoint('GET', '/requests/gateway', 'parks');
-SELECT count(*) FROM mirox.endpoint;
+SELECT count(*) FROM mirox_internal.endpoint;
 SET ROLE requests_admin;
 SELECT status FROM mirox.explain_check(:'token');
 SELECT mirox.put_endpoint('GET', '/requests/admin', 'parks');

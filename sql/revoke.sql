@@ -13,14 +13,14 @@ SELECT status, reason, token_id, user_id, permission_group, permissions, expires
 SELECT count(*) AS listed FROM mirox.list_tokens(:'session');
 -- Again: the first time's time and reason, and no second audit row.
 SELECT mirox.revoke_token(:'session', :token_id, 'again') = :'first' AS first_stands;
-SELECT revoked_at = :'first' AS first, revoke_reason FROM mirox.token WHERE token_id = :token_id;
-SELECT event, detail #>> '{revoke_reason,to}' AS reason FROM mirox.audit_log WHERE token_id = :token_id ORDER BY audit_id;
+SELECT revoked_at = :'first' AS first, revoke_reason FROM mirox_internal.token WHERE token_id = :token_id;
+SELECT event, detail #>> '{revoke_reason,to}' AS reason FROM mirox_internal.audit_log WHERE token_id = :token_id ORDER BY audit_id;
 -- Its place is free at once.
 SELECT token_id, secret, place = :place AS reused FROM mirox.issue_token(:'session', 'b', 'full_access') \gset
 SELECT :'reused' AS reused;
 -- Without a reason, with one of 500 characters, with a longer one.
 SELECT mirox.revoke_token(:'session', :token_id) IS NOT NULL AS revoked;
-SELECT revoke_reason FROM mirox.token WHERE token_id = :token_id;
+SELECT revoke_reason FROM mirox_internal.token WHERE token_id = :token_id;
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'c', 'full_access') \gset
 SELECT t.outcome(format('SELECT mirox.revoke_token(%L, %s, %L)', :'session', :token_id, repeat('ü', 501)));
 SELECT status FROM mirox.verify_token(:'secret');
@@ -38,8 +38,8 @@ SELECT reason FROM mirox.verify_token(:'secret');
 ROLLBACK;
 SELECT reason FROM mirox.verify_token(:'secret');
 SELECT mirox.revoke_token(:'session', :token_id) IS NOT NULL AS revoked;
-SELECT t.outcome(format('UPDATE mirox.token SET revoked_at = NULL WHERE token_id = %s', :token_id));
-SELECT t.outcome(format('UPDATE mirox.token SET revoked_at = now() WHERE token_id = %s', :token_id));
+SELECT t.outcome(format('UPDATE mirox_internal.token SET revoked_at = NULL WHERE token_id = %s', :token_id));
+SELECT t.outcome(format('UPDATE mirox_internal.token SET revoked_at = now() WHERE token_id = %s', :token_id));
 SELECT t.outcome(format('SELECT mirox.rotate_token(%L, %s)', :'session', :token_id));
 SELECT t.outcome(format('SELECT mirox.rename_token(%L, %s, ''x'')', :'session', :token_id));
 SELECT reason FROM mirox.verify_token(:'secret');
@@ -54,11 +54,11 @@ SELECT pg_sleep(0.01);
 SELECT status, count(*) FROM mirox.list_tokens(:'session') GROUP BY status ORDER BY status;
 SELECT mirox.revoke_expired_tokens(:'session') AS expired_ones, mirox.revoke_expired_tokens(:'session') AS none_left;
 SELECT reason, count(*) FROM issued, mirox.verify_token(secret) GROUP BY reason ORDER BY reason;
-SELECT DISTINCT revoke_reason FROM mirox.token WHERE token_id IN (SELECT token_id FROM issued) AND revoked_at IS NOT NULL;
+SELECT DISTINCT revoke_reason FROM mirox_internal.token WHERE token_id IN (SELECT token_id FROM issued) AND revoked_at IS NOT NULL;
 SELECT mirox.revoke_all_tokens(:'session', 'clean up') AS the_others, mirox.revoke_all_tokens(:'session') AS none_left;
 SELECT reason, count(*) FROM issued, mirox.verify_token(secret) GROUP BY reason;
-SELECT revoke_reason, count(*) FROM mirox.token WHERE token_id IN (SELECT token_id FROM issued) GROUP BY 1 ORDER BY 1;
-SELECT event, count(*), count(DISTINCT token_id) AS tokens FROM mirox.audit_log WHERE token_id IN (SELECT token_id FROM issued) GROUP BY 1 ORDER BY 1;
+SELECT revoke_reason, count(*) FROM mirox_internal.token WHERE token_id IN (SELECT token_id FROM issued) GROUP BY 1 ORDER BY 1;
+SELECT event, count(*), count(DISTINCT token_id) AS tokens FROM mirox_internal.audit_log WHERE token_id IN (SELECT token_id FROM issued) GROUP BY 1 ORDER BY 1;
 SELECT t.outcome(format('SELECT mirox.revoke_all_tokens(%L, repeat(''x'', 501))', :'session'));
 SELECT status AS another_owners FROM mirox.verify_token(:'their_secret');
 
@@ -69,13 +69,13 @@ SELECT token_id, secret FROM mirox.issue_token(:'session', 'leaked', 'full_acces
 SELECT mirox.revoke_self(:'secret', 'found on GitHub') AS first \gset
 SELECT mirox.revoke_self(:'secret') = :'first' AS first_stands;
 SELECT reason FROM mirox.verify_token(:'secret', '203.0.113.7');
-SELECT revoke_reason FROM mirox.token WHERE token_id = :token_id;
-SELECT event, session_id, detail #>> '{revoke_reason,to}' AS reason FROM mirox.audit_log WHERE token_id = :token_id ORDER BY audit_id DESC LIMIT 1;
+SELECT revoke_reason FROM mirox_internal.token WHERE token_id = :token_id;
+SELECT event, session_id, detail #>> '{revoke_reason,to}' AS reason FROM mirox_internal.audit_log WHERE token_id = :token_id ORDER BY audit_id DESC LIMIT 1;
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'expired', 'full_access', expires_in => '1 millisecond') \gset
 SELECT pg_sleep(0.01);
 SELECT mirox.revoke_self(:'secret') IS NOT NULL AS expired;
 SELECT reason FROM mirox.verify_token(:'secret');
-SELECT revoke_reason FROM mirox.token WHERE token_id = :token_id;
+SELECT revoke_reason FROM mirox_internal.token WHERE token_id = :token_id;
 SELECT token_id, secret AS first FROM mirox.issue_token(:'session', 'rotated', 'full_access') \gset
 SELECT secret AS second FROM mirox.rotate_token(:'session', :token_id, '1 hour') \gset
 SELECT secret AS third FROM mirox.rotate_token(:'session', :token_id, '1 hour') \gset
@@ -100,10 +100,10 @@ SELECT status FROM mirox.verify_token(:'secret');
 SELECT mirox.revoke_any_token(:theirs, 'abuse') AS first \gset
 SELECT mirox.revoke_any_token(:theirs) = :'first' AS first_stands;
 SELECT reason FROM mirox.verify_token(:'their_secret');
-SELECT event, user_id, session_id, detail #>> '{revoke_reason,to}' AS reason FROM mirox.audit_log WHERE token_id = :theirs ORDER BY audit_id DESC LIMIT 1;
+SELECT event, user_id, session_id, detail #>> '{revoke_reason,to}' AS reason FROM mirox_internal.audit_log WHERE token_id = :theirs ORDER BY audit_id DESC LIMIT 1;
 SELECT t.outcome('SELECT mirox.revoke_any_token(9223372036854775807)'), t.outcome('SELECT mirox.revoke_any_token(NULL)');
 
 -- Every secret of a revoked token is revoked, and only of those.
 SELECT count(*) > 15 AS many, bool_and((s.state = 'v') = (t.revoked_at IS NOT NULL)) AS agree
-FROM mirox.token_secret s JOIN mirox.token t USING (token_id) WHERE s.user_id LIKE 'revoke%';
+FROM mirox_internal.token_secret s JOIN mirox_internal.token t USING (token_id) WHERE s.user_id LIKE 'revoke%';
 SELECT mirox.delete_account('revoke'), mirox.delete_account('revoke/other');

@@ -8,7 +8,7 @@ SELECT mirox.open_session('rotate/other') AS other \gset
 SELECT token_id, secret AS first, created_at, expires_at FROM mirox.issue_token(:'session', 'nightly', 'full_access',
     expires_in => '30 days', permissions => '{parks:read}', allowed_ips => '{203.0.113.0/24}', metadata => '{"team": "wind"}') \gset
 SELECT place FROM mirox.issue_token(:'session', 'another', 'full_access');
-INSERT INTO mirox.token_usage (token_id, generation, uses, last_used_at) VALUES (:token_id, 1, 42, now());
+INSERT INTO mirox_internal.token_usage (token_id, generation, uses, last_used_at) VALUES (:token_id, 1, 42, now());
 SELECT uses, last_used_at IS NOT NULL AS used FROM mirox.list_tokens(:'session') WHERE token_id = :token_id;
 SELECT token_id AS same, secret AS second, name, permission_group, place, expires_at AS fresh, created_at AS created
 FROM mirox.rotate_token(:'session', :token_id) \gset
@@ -18,10 +18,10 @@ SELECT status, reason, token_id, user_id, permission_group, permissions, expires
 SELECT status, reason, permissions, expires_at = :'fresh' AS expires FROM mirox.verify_token(:'second', '203.0.113.5');
 SELECT status, reason FROM mirox.verify_token(:'second', '198.51.100.1');
 SELECT generation, permissions, allowed_ips, lifetime, metadata, rotated_at IS NOT NULL AS rotated, expires_at = rotated_at + interval '30 days' AS full_window,
-       hint = :'second'::mirox.secret::text AS new_hint FROM mirox.token WHERE token_id = :token_id;
+       hint = :'second'::mirox.secret::text AS new_hint FROM mirox_internal.token WHERE token_id = :token_id;
 -- The recorded usage is cleared (what is shown came after), the audit log is not.
 SELECT uses, refusals, last_ip FROM mirox.list_tokens(:'session') WHERE token_id = :token_id;
-SELECT event, detail #> '{generation}' AS generation, detail #>> '{name}' AS name FROM mirox.audit_log WHERE token_id = :token_id ORDER BY audit_id;
+SELECT event, detail #> '{generation}' AS generation, detail #>> '{name}' AS name FROM mirox_internal.audit_log WHERE token_id = :token_id ORDER BY audit_id;
 -- Again without overlap: only the newest works.
 SELECT secret AS third FROM mirox.rotate_token(:'session', :token_id, '0') \gset
 SELECT a.reason, b.reason, c.reason FROM mirox.verify_token(:'first', '203.0.113.5') a, mirox.verify_token(:'second', '203.0.113.5') b,
@@ -92,7 +92,7 @@ BEGIN
     PERFORM set_config('timezone', zone, true);
     id := (SELECT token_id FROM mirox.issue_token(session, 'z', 'full_access', expires_in => span));
     expires := (SELECT expires_at FROM mirox.rotate_token(session, id));
-    RETURN (SELECT (expires AT TIME ZONE 'UTC') = (rotated_at AT TIME ZONE 'UTC') + span AND expires_at = expires FROM mirox.token WHERE token_id = id);
+    RETURN (SELECT (expires AT TIME ZONE 'UTC') = (rotated_at AT TIME ZONE 'UTC') + span AND expires_at = expires FROM mirox_internal.token WHERE token_id = id);
 END
 $$;
 SELECT zone, pg_temp.restarted(:'session', zone, '18 months'), pg_temp.restarted(:'session', zone, '200 days')
@@ -101,14 +101,14 @@ RESET timezone;
 SELECT token_id FROM mirox.issue_token(:'session', 'long', 'full_access', expires_in => '5 years') \gset
 SET mirox_tokens.max_lifetime = '90 days';
 SELECT (mirox.rotate_token(:'session', :token_id)).token_id = :token_id AS rotated;
-SELECT expires_at - rotated_at AS clipped, lifetime AS original FROM mirox.token WHERE token_id = :token_id;
+SELECT expires_at - rotated_at AS clipped, lifetime AS original FROM mirox_internal.token WHERE token_id = :token_id;
 RESET mirox_tokens.max_lifetime;
 SELECT (mirox.rotate_token(:'session', :token_id)).token_id = :token_id AS rotated;
-SELECT (expires_at AT TIME ZONE 'UTC') = (rotated_at AT TIME ZONE 'UTC') + interval '5 years' AS original_again FROM mirox.token WHERE token_id = :token_id;
+SELECT (expires_at AT TIME ZONE 'UTC') = (rotated_at AT TIME ZONE 'UTC') + interval '5 years' AS original_again FROM mirox_internal.token WHERE token_id = :token_id;
 -- One that was issued until an instant keeps that distance.
 SELECT token_id FROM mirox.issue_token(:'session', 'until', 'full_access', now() + interval '100 days') \gset
 SELECT (mirox.rotate_token(:'session', :token_id)).token_id = :token_id AS rotated;
-SELECT expires_at - rotated_at = lifetime AND lifetime BETWEEN '99 days 23:59' AND '100 days' AS same_distance FROM mirox.token WHERE token_id = :token_id;
+SELECT expires_at - rotated_at = lifetime AND lifetime BETWEEN '99 days 23:59' AND '100 days' AS same_distance FROM mirox_internal.token WHERE token_id = :token_id;
 
 -- ---- the whole of it in one transaction, and undone -----------------------------------------------------------------
 BEGIN;
@@ -118,20 +118,20 @@ SELECT secret AS second FROM mirox.rotate_token(:'session', :token_id) \gset
 ROLLBACK TO s;
 COMMIT;
 SELECT a.reason, b.reason FROM mirox.verify_token(:'first') a, mirox.verify_token(:'second') b;
-SELECT generation FROM mirox.token WHERE token_id = :token_id;
+SELECT generation FROM mirox_internal.token WHERE token_id = :token_id;
 
 -- However often a token was rotated, the next rotation reads the secrets that are in force, and none of the past ones.
 SELECT token_id FROM mirox.issue_token(:'session', 'often', 'full_access') \gset
 SELECT count(mirox.rotate_token(:'session', :token_id)) FROM generate_series(1, 20);
 SELECT mirox.rotate_token(:'session', :token_id, '1 hour') IS NOT NULL AS rotated;
 BEGIN;
-SELECT idx_tup_fetch AS fetched FROM pg_stat_xact_user_tables WHERE relid = 'mirox.token_secret'::regclass \gset
+SELECT idx_tup_fetch AS fetched FROM pg_stat_xact_user_tables WHERE relid = 'mirox_internal.token_secret'::regclass \gset
 SELECT mirox.rotate_token(:'session', :token_id) IS NOT NULL AS rotated;
-SELECT idx_tup_fetch - :fetched AS read FROM pg_stat_xact_user_tables WHERE relid = 'mirox.token_secret'::regclass;
+SELECT idx_tup_fetch - :fetched AS read FROM pg_stat_xact_user_tables WHERE relid = 'mirox_internal.token_secret'::regclass;
 COMMIT;
 -- Each token has one current secret and at most one overlapping, whatever was done.
 SELECT count(*) > 5 AS several, bool_and(current = (revoked_at IS NULL)::int AND overlapping <= 1 AND generations = generation) AS sound FROM (
     SELECT t.token_id, t.generation, t.revoked_at, count(*) FILTER (WHERE state = 'c') AS current,
            count(*) FILTER (WHERE state = 'o') AS overlapping, count(DISTINCT s.generation) AS generations
-    FROM mirox.token t JOIN mirox.token_secret s USING (token_id) WHERE s.user_id = 'rotate' GROUP BY t.token_id) x;
+    FROM mirox_internal.token t JOIN mirox_internal.token_secret s USING (token_id) WHERE s.user_id = 'rotate' GROUP BY t.token_id) x;
 SELECT mirox.delete_account('rotate'), mirox.delete_account('rotate/other');

@@ -38,19 +38,19 @@ CREATE FUNCTION hostile.current_user_id() RETURNS text LANGUAGE sql AS $$ SELECT
 CREATE FUNCTION hostile.digest(text, text) RETURNS bytea LANGUAGE sql AS $$ SELECT hostile.stole('digest'); SELECT ''::bytea $$;
 CREATE DOMAIN hostile.timestamptz AS pg_catalog.text;
 CREATE DOMAIN hostile.scopes AS pg_catalog.text;
-CREATE TABLE hostile.account (LIKE mirox.account);
-CREATE TABLE hostile.token (LIKE mirox.token);
-CREATE TABLE hostile.token_secret (LIKE mirox.token_secret);
-CREATE TABLE hostile.session (LIKE mirox.session);
-CREATE TABLE hostile.audit_log (LIKE mirox.audit_log);
-CREATE TABLE hostile.permission_group (LIKE mirox.permission_group);
-CREATE TABLE hostile.access_rule (LIKE mirox.access_rule);
+CREATE TABLE hostile.account (LIKE mirox_internal.account);
+CREATE TABLE hostile.token (LIKE mirox_internal.token);
+CREATE TABLE hostile.token_secret (LIKE mirox_internal.token_secret);
+CREATE TABLE hostile.session (LIKE mirox_internal.session);
+CREATE TABLE hostile.audit_log (LIKE mirox_internal.audit_log);
+CREATE TABLE hostile.permission_group (LIKE mirox_internal.permission_group);
+CREATE TABLE hostile.access_rule (LIKE mirox_internal.access_rule);
 CREATE TABLE hostile.pg_proc (LIKE pg_catalog.pg_proc);
-CREATE TEMP TABLE account (LIKE mirox.account);
-CREATE TEMP TABLE token (LIKE mirox.token);
-CREATE TEMP TABLE session (LIKE mirox.session);
-CREATE TEMP TABLE audit_log (LIKE mirox.audit_log);
-CREATE TEMP TABLE permission_group (LIKE mirox.permission_group);
+CREATE TEMP TABLE account (LIKE mirox_internal.account);
+CREATE TEMP TABLE token (LIKE mirox_internal.token);
+CREATE TEMP TABLE session (LIKE mirox_internal.session);
+CREATE TEMP TABLE audit_log (LIKE mirox_internal.audit_log);
+CREATE TEMP TABLE permission_group (LIKE mirox_internal.permission_group);
 CREATE TEMP TABLE pg_class (i int);
 CREATE TEMP TABLE pg_proc (i int);
 CREATE DOMAIN pg_temp.text AS int;
@@ -69,7 +69,7 @@ DECLARE
     rotated mirox.issued_token;
 BEGIN
     step := 'put_account'; PERFORM mirox.put_account('attack', '{parks,reports:generate}', 60000, 1000); PERFORM mirox.put_account('attack', '{parks,reports}', 60000, 1000);
-    outcome := (SELECT permissions FROM mirox.account WHERE user_id OPERATOR(pg_catalog.=) 'attack'); RETURN NEXT;
+    outcome := (SELECT permissions FROM mirox_internal.account WHERE user_id OPERATOR(pg_catalog.=) 'attack'); RETURN NEXT;
     step := 'open_session'; session := mirox.open_session('attack', '1 hour', '203.0.113.7', 'agent'); outcome := pg_catalog.left(session, 7); RETURN NEXT;
     step := 'issue_token'; issued := mirox.issue_token(session, 'attack', 'full_access', permissions => '{parks:read}', allowed_ips => '{203.0.113.0/24,2001:db8::/32}', metadata => '{"a": 1}');
     outcome := pg_catalog.concat_ws(' ', issued.name, issued.permission_group, issued.place); RETURN NEXT;
@@ -93,18 +93,18 @@ BEGIN
     step := 'put_group'; PERFORM mirox.put_group('attack', '{parks}'); PERFORM mirox.put_group('attack', '{reports}', 'x'); issued := mirox.issue_token(session, 'e', 'attack');
     SELECT v.permissions INTO outcome FROM mirox.verify_token(issued.secret) v; RETURN NEXT;
     step := 'drop_group'; BEGIN PERFORM mirox.drop_group('attack'); outcome := 'ok'; EXCEPTION WHEN OTHERS THEN outcome := SQLSTATE; END; RETURN NEXT;
-    step := 'direct DML'; UPDATE mirox.token SET name = 'f' WHERE token_id OPERATOR(pg_catalog.=) issued.token_id; UPDATE mirox.account SET permissions = '{}' WHERE user_id OPERATOR(pg_catalog.=) 'attack';
+    step := 'direct DML'; UPDATE mirox_internal.token SET name = 'f' WHERE token_id OPERATOR(pg_catalog.=) issued.token_id; UPDATE mirox_internal.account SET permissions = '{}' WHERE user_id OPERATOR(pg_catalog.=) 'attack';
     SELECT v.permissions INTO outcome FROM mirox.verify_token(issued.secret) v; RETURN NEXT;
     step := 'close_session'; outcome := mirox.close_session(session) || ' ' || mirox.close_session(session); RETURN NEXT;
     step := 'grant_access'; PERFORM mirox.grant_access('regress_mirox_attack', 'login'); PERFORM mirox.grant_access('regress_mirox_attack', 'application'); PERFORM mirox.revoke_access('regress_mirox_attack', 'login');
     outcome := pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.open_session(pg_catalog.text,pg_catalog.interval,pg_catalog.inet,pg_catalog.text)', 'EXECUTE') || ' '
         || pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.list_tokens(pg_catalog.text)', 'EXECUTE'); PERFORM mirox.revoke_access('regress_mirox_attack', 'application'); RETURN NEXT;
     step := 'bind_accounts'; PERFORM mirox.bind_accounts('hostile.users', 'id'); INSERT INTO hostile.users VALUES ('attack'); UPDATE hostile.users SET id = 'attacked'; DELETE FROM hostile.users;
-    outcome := (SELECT pg_catalog.count(*) FROM mirox.account WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
+    outcome := (SELECT pg_catalog.count(*) FROM mirox_internal.account WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
     step := 'protect_table'; PERFORM mirox.protect_table('hostile.parks', 'parks', 'owner', 'name');
     outcome := (SELECT pg_catalog.count(*) FROM pg_catalog.pg_policy WHERE polrelid OPERATOR(pg_catalog.=) 'hostile.parks'::pg_catalog.regclass); RETURN NEXT;
-    step := 'delete_account'; outcome := mirox.delete_account('attack'); DELETE FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) 'attack'; RETURN NEXT;
-    step := 'audit rows'; outcome := (SELECT pg_catalog.count(*) FROM mirox.audit_log WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
+    step := 'delete_account'; outcome := mirox.delete_account('attack'); DELETE FROM mirox_internal.permission_group WHERE name OPERATOR(pg_catalog.=) 'attack'; RETURN NEXT;
+    step := 'audit rows'; outcome := (SELECT pg_catalog.count(*) FROM mirox_internal.audit_log WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
 END
 $$;
 -- As it should be, in a backend without any of it in its path, and what it logged.
@@ -119,7 +119,7 @@ BEGIN
 END
 $$;
 \c -
-SELECT count(*) AS before FROM mirox.audit_log WHERE user_id ~ '^attack' \gset
+SELECT count(*) AS before FROM mirox_internal.audit_log WHERE user_id ~ '^attack' \gset
 SET search_path = hostile, pg_catalog, mirox, public;
 CREATE TABLE hostile.now_life AS SELECT * FROM t.life();
 SET search_path = pg_catalog;
@@ -131,16 +131,16 @@ CREATE DOMAIN pg_temp.text AS pg_catalog.int4;
 CREATE DOMAIN pg_temp.digest AS pg_catalog.int4;
 CREATE DOMAIN pg_temp.scopes AS pg_catalog.int4;
 CREATE DOMAIN pg_temp.timestamptz AS pg_catalog.int4;
-CREATE TEMP TABLE account (LIKE mirox.account);
-CREATE TEMP TABLE token (LIKE mirox.token);
-CREATE TEMP TABLE token_secret (LIKE mirox.token_secret);
-CREATE TEMP TABLE session (LIKE mirox.session);
-CREATE TEMP TABLE permission_group (LIKE mirox.permission_group);
-CREATE TEMP TABLE audit_log (LIKE mirox.audit_log);
-CREATE TEMP TABLE access_rule (LIKE mirox.access_rule);
+CREATE TEMP TABLE account (LIKE mirox_internal.account);
+CREATE TEMP TABLE token (LIKE mirox_internal.token);
+CREATE TEMP TABLE token_secret (LIKE mirox_internal.token_secret);
+CREATE TEMP TABLE session (LIKE mirox_internal.session);
+CREATE TEMP TABLE permission_group (LIKE mirox_internal.permission_group);
+CREATE TEMP TABLE audit_log (LIKE mirox_internal.audit_log);
+CREATE TEMP TABLE access_rule (LIKE mirox_internal.access_rule);
 CREATE TEMP TABLE pg_proc (i pg_catalog.int4);
 CREATE TEMP TABLE pg_class (i pg_catalog.int4);
-SELECT count(*) AS before FROM mirox.audit_log WHERE user_id ~ '^attack' \gset
+SELECT count(*) AS before FROM mirox_internal.audit_log WHERE user_id ~ '^attack' \gset
 SET search_path = pg_temp, hostile, mirox, pg_catalog;
 CREATE TABLE hostile.now_life AS SELECT * FROM t.life();
 SET search_path = pg_catalog;
@@ -148,14 +148,14 @@ SELECT * FROM t.compare(:before);
 SELECT name, count(*) FROM hostile.called GROUP BY name ORDER BY name;
 -- An empty path, and one that names nothing.
 DROP TABLE hostile.now_life;
-SELECT count(*) AS before FROM mirox.audit_log WHERE user_id ~ '^attack' \gset
+SELECT count(*) AS before FROM mirox_internal.audit_log WHERE user_id ~ '^attack' \gset
 SET search_path = '';
 CREATE TABLE hostile.now_life AS SELECT * FROM t.life();
 SET search_path = pg_catalog;
 SELECT * FROM t.compare(:before);
 -- Whatever else a caller may set changes no answer.
 DROP TABLE hostile.now_life;
-SELECT count(*) AS before FROM mirox.audit_log WHERE user_id ~ '^attack' \gset
+SELECT count(*) AS before FROM mirox_internal.audit_log WHERE user_id ~ '^attack' \gset
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 SET transform_null_equals = on;

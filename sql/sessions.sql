@@ -6,11 +6,11 @@ SELECT mirox.put_account('sessions', '{parks}');
 CREATE FUNCTION pg_temp.opened(given interval, OUT lifetime interval) LANGUAGE sql AS $$
     SELECT mirox.open_session('sessions', given);
     SELECT (expires_at AT TIME ZONE 'UTC') - (opened_at AT TIME ZONE 'UTC')
-    FROM mirox.session WHERE session_id = (SELECT max(session_id) FROM mirox.session JOIN mirox.account a USING (account_id)
+    FROM mirox_internal.session WHERE session_id = (SELECT max(session_id) FROM mirox_internal.session JOIN mirox_internal.account a USING (account_id)
                                            WHERE user_id = 'sessions')
 $$;
 SELECT mirox.open_session('sessions') AS session \gset
-SELECT expires_at - opened_at AS lifetime, closed_at, client_ip, user_agent FROM mirox.session
+SELECT expires_at - opened_at AS lifetime, closed_at, client_ip, user_agent FROM mirox_internal.session
 WHERE digest OPERATOR(mirox.=) t.stored(:'session');
 SELECT pg_temp.opened('1 second'), pg_temp.opened('90 minutes'), pg_temp.opened('30 days');
 SELECT date_trunc('day', pg_temp.opened('1 year')) IN ('365 days', '366 days') AS a_year;
@@ -24,22 +24,22 @@ SELECT t.outcome($$SELECT mirox.open_session('')$$);
 
 -- From where, and by what: stored at the session and in each act's audit row; an IPv4-mapped address is IPv4.
 SELECT mirox.open_session('sessions', '1 hour', '::ffff:203.0.113.7', 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0') AS s \gset
-SELECT client_ip, user_agent FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
+SELECT client_ip, user_agent FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
 SELECT token_id FROM mirox.issue_token(:'s', 'a', 'full_access') \gset
-SELECT event, ip, user_agent, session_id = (SELECT session_id FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'s')) AS session
-FROM mirox.audit_log WHERE token_id = :token_id;
-SELECT event, ip, user_agent FROM mirox.audit_log WHERE session_id =
-    (SELECT session_id FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'s')) ORDER BY audit_id;
+SELECT event, ip, user_agent, session_id = (SELECT session_id FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'s')) AS session
+FROM mirox_internal.audit_log WHERE token_id = :token_id;
+SELECT event, ip, user_agent FROM mirox_internal.audit_log WHERE session_id =
+    (SELECT session_id FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'s')) ORDER BY audit_id;
 -- A netmask is no part of a client's address.
 SELECT mirox.open_session('sessions', '1 hour', '203.0.113.7/24') AS s \gset
-SELECT client_ip FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
+SELECT client_ip FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
 SELECT mirox.open_session('sessions', '1 hour', '2001:db8::7') AS s \gset
-SELECT client_ip FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
+SELECT client_ip FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'s');
 -- Over-long user agents are cut at 512 bytes, between characters; controls become question marks.
 CREATE FUNCTION pg_temp.agent(given text, OUT bytes int, OUT chars int, OUT kept text) LANGUAGE sql AS $$
     SELECT mirox.open_session('sessions', '1 hour', NULL, given);
     SELECT octet_length(user_agent), length(user_agent), CASE WHEN length(user_agent) < 60 THEN user_agent END
-    FROM mirox.session WHERE session_id = (SELECT max(session_id) FROM mirox.session JOIN mirox.account a USING (account_id)
+    FROM mirox_internal.session WHERE session_id = (SELECT max(session_id) FROM mirox_internal.session JOIN mirox_internal.account a USING (account_id)
                                            WHERE user_id = 'sessions')
 $$;
 SELECT what, a.* FROM (VALUES
@@ -49,13 +49,13 @@ SELECT what, a.* FROM (VALUES
     ('4 a character', repeat('🙂', 500)), ('3 bytes, then 4 a character', 'abc' || repeat('🙂', 500)),
     ('a megabyte', repeat('€', 349526)),
     ('controls', E'Mo\x01zilla\r\nX-Evil: 1\x7f'), ('empty', ''), ('spaces kept', ' a ')) v (what, agent), pg_temp.agent(agent) a;
-SELECT user_agent IS NULL AS null_is_null FROM mirox.session WHERE digest OPERATOR(mirox.=) t.stored(:'session');
+SELECT user_agent IS NULL AS null_is_null FROM mirox_internal.session WHERE digest OPERATOR(mirox.=) t.stored(:'session');
 
 -- What is no open session, before each function that needs one: the same SQLSTATE and hint, the reason in DETAIL.
 SELECT mirox.open_session('sessions') AS closed \gset
 SELECT mirox.close_session(:'closed') AS first, mirox.close_session(:'closed') AS again;
 SELECT mirox.open_session('sessions') AS expired \gset
-UPDATE mirox.session SET expires_at = clock_timestamp() - interval '1 microsecond' WHERE digest OPERATOR(mirox.=) t.stored(:'expired');
+UPDATE mirox_internal.session SET expires_at = clock_timestamp() - interval '1 microsecond' WHERE digest OPERATOR(mirox.=) t.stored(:'expired');
 SELECT mirox.close_session(:'expired') AS expired_is_not_open;
 SELECT mirox.put_account('sessions/locked', '{parks}');
 SELECT mirox.open_session('sessions/locked') AS locked \gset
@@ -84,12 +84,12 @@ SELECT status, reason FROM mirox.verify_token(:'session');
 SELECT status, reason FROM mirox.verify_digest(t.sha256(:'session'));
 
 -- A closed session stays closed, also against direct DML; its key and owner cannot be changed.
-SELECT t.outcome(format('UPDATE mirox.session SET closed_at = NULL WHERE digest OPERATOR(mirox.=) %L', t.stored(:'closed')));
-SELECT t.outcome(format('UPDATE mirox.session SET closed_at = now() WHERE digest OPERATOR(mirox.=) %L', t.stored(:'closed')));
-SELECT t.outcome(format('UPDATE mirox.session SET account_id = account_id + 1 WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
-SELECT t.outcome(format('UPDATE mirox.session SET session_id = -session_id WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
-SELECT t.outcome(format('UPDATE mirox.session SET digest = repeat(''0'', 64)::mirox.digest WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
-SELECT t.state(format('UPDATE mirox.session SET expires_at = ''infinity'' WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
+SELECT t.outcome(format('UPDATE mirox_internal.session SET closed_at = NULL WHERE digest OPERATOR(mirox.=) %L', t.stored(:'closed')));
+SELECT t.outcome(format('UPDATE mirox_internal.session SET closed_at = now() WHERE digest OPERATOR(mirox.=) %L', t.stored(:'closed')));
+SELECT t.outcome(format('UPDATE mirox_internal.session SET account_id = account_id + 1 WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
+SELECT t.outcome(format('UPDATE mirox_internal.session SET session_id = -session_id WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
+SELECT t.outcome(format('UPDATE mirox_internal.session SET digest = repeat(''0'', 64)::mirox.digest WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
+SELECT t.state(format('UPDATE mirox_internal.session SET expires_at = ''infinity'' WHERE digest OPERATOR(mirox.=) %L', t.stored(:'session')));
 SELECT count(*) FROM mirox.list_tokens(:'session');
 
 -- An open session of one owner cannot reach another's tokens (see rotate and revoke); closing one leaves the others open.

@@ -29,8 +29,8 @@ SELECT mirox.put_account('types_digest', '{parks}');
 SELECT mirox.open_session('types_digest') AS session \gset
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'a', 'full_access') \gset
 SELECT digest = encode(digest(:'secret', 'sha256'), 'hex')::mirox.digest AS as_pgcrypto, state, scheme
-FROM mirox.token_secret WHERE token_id = :token_id;
-SELECT count(*) FROM mirox.session WHERE digest = encode(digest(:'session', 'sha256'), 'hex')::mirox.digest;
+FROM mirox_internal.token_secret WHERE token_id = :token_id;
+SELECT count(*) FROM mirox_internal.session WHERE digest = encode(digest(:'session', 'sha256'), 'hex')::mirox.digest;
 
 -- Order is that of the bytes.
 CREATE TABLE d (i int, d mirox.digest, b bytea);

@@ -99,7 +99,7 @@ SELECT t.outcome($$SELECT ARRAY[['a'], ['b']]::mirox.scopes$$);
 
 -- Every function behind the type is IMMUTABLE and PARALLEL SAFE.
 SELECT count(*) > 10 AS many, bool_and(provolatile = 'i' AND proparallel = 's') AS immutable_and_safe
-FROM pg_proc WHERE pronamespace = 'mirox'::regnamespace AND proname ~ '^scopes?_' AND proname !~ '_support$' OR oid = 'mirox.scopes(text[])'::regprocedure;
+FROM pg_proc WHERE pronamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND proname ~ '^scopes?_' AND proname !~ '_support$' OR oid = 'mirox.scopes(text[])'::regprocedure;
 
 -- DISTINCT, grouping and joins hash; there is no order to sort by.
 CREATE TABLE many (i int, s mirox.scopes);

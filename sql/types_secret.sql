@@ -60,7 +60,7 @@ SELECT mirox.open_session('types_secret') AS opened \gset
 SELECT :'opened' ~ '^miroxs_[0-9A-Za-z]{49}$' AS shape, mirox.reveal(:'opened'::mirox.secret) = :'opened' AS well_formed;
 SELECT token_id, secret FROM mirox.issue_token(:'opened', 'a', 'full_access') \gset
 SELECT :'secret' ~ '^mirox_[0-9A-Za-z]{49}$' AS shape, mirox.reveal(:'secret'::mirox.secret) = :'secret' AS well_formed;
-SELECT hint = :'secret'::mirox.secret::text AS hint_is_redacted_form, length(hint) FROM mirox.token WHERE token_id = :token_id;
+SELECT hint = :'secret'::mirox.secret::text AS hint_is_redacted_form, length(hint) FROM mirox_internal.token WHERE token_id = :token_id;
 CREATE TEMP TABLE drawn AS
 SELECT (mirox.rotate_token(:'opened', :token_id)).secret FROM generate_series(1, 200);
 SELECT count(DISTINCT secret) AS drawn, bool_and(mirox.reveal(secret::mirox.secret) = secret) AS all_well_formed,

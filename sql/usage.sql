@@ -83,10 +83,10 @@ SELECT * FROM mirox.token_history('nonsense', :token_id);
 SELECT * FROM mirox.token_history(:'fresh', :token_id);
 
 -- ---- what is closed stays ---------------------------------------------------------------------------------------------------------------
-INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at) SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox.caller LIMIT 1;
-UPDATE mirox.usage_minute SET requests = 2;
-DELETE FROM mirox.usage_minute;
-TRUNCATE mirox.usage_minute;
+INSERT INTO mirox_internal.usage_minute (minute, caller_id, requests, first_at, last_at) SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller LIMIT 1;
+UPDATE mirox_internal.usage_minute SET requests = 2;
+DELETE FROM mirox_internal.usage_minute;
+TRUNCATE mirox_internal.usage_minute;
 
 -- ---- of a deleted account the name is kept by the audit log ----------------------------------------------------------------------------------
 SELECT mirox.delete_account('usage');

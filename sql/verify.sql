@@ -92,9 +92,9 @@ SELECT mirox.put_account('verify', '{reports:generate}', 60000, 100000);
 SELECT pg_temp.reaches(:'secret', :'narrow', :'grouped');
 SELECT mirox.put_account('verify', '{*}', 60000, 100000);
 SELECT pg_temp.reaches(:'secret', :'narrow', :'grouped');
-UPDATE mirox.account SET permissions = '{parks.berlin,exports}' WHERE user_id = 'verify';
+UPDATE mirox_internal.account SET permissions = '{parks.berlin,exports}' WHERE user_id = 'verify';
 SELECT pg_temp.reaches(:'secret', :'narrow', :'grouped');
-UPDATE mirox.account SET permissions = '{}' WHERE user_id = 'verify';
+UPDATE mirox_internal.account SET permissions = '{}' WHERE user_id = 'verify';
 SELECT pg_temp.reaches(:'secret', :'narrow', :'grouped');
 SELECT mirox.put_account('verify', '{parks,reports:generate}', 60000, 100000);
 -- Within one transaction, and rolled back with it.
@@ -115,11 +115,11 @@ SELECT status, reason FROM mirox.verify_token(:'s');
 COMMIT;
 -- A direct UPDATE of the expiration is obeyed; an older snapshot of our own does not hide what we did since.
 SELECT token_id AS id, secret AS s FROM mirox.issue_token(:'session', 'updated', 'full_access') \gset
-UPDATE mirox.token SET expires_at = clock_timestamp() + interval '500 milliseconds' WHERE token_id = :id;
+UPDATE mirox_internal.token SET expires_at = clock_timestamp() + interval '500 milliseconds' WHERE token_id = :id;
 SELECT pg_sleep(0.6);
 SELECT status, reason FROM mirox.verify_token(:'s');
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT count(*) > 0 AS snapshot_taken FROM mirox.token;
+SELECT count(*) > 0 AS snapshot_taken FROM mirox_internal.token;
 SELECT secret AS s FROM mirox.rotate_token(:'session', :id) \gset
 SELECT status, reason FROM mirox.verify_token(:'s');
 SELECT mirox.revoke_token(:'session', :id) IS NOT NULL AS revoked;

@@ -2,7 +2,7 @@
 \set VERBOSITY terse
 SET timezone = 'UTC';
 SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum) AS columns FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'mirox'::regnamespace AND c.relname IN (SELECT split_part(object, '.', 2) FROM mirox.access_rule WHERE kind = 'relation' AND level = 'reporting')
+WHERE c.relnamespace = 'mirox'::regnamespace AND c.relname IN (SELECT split_part(object, '.', 2) FROM mirox_internal.access_rule WHERE kind = 'relation' AND level = 'reporting')
 GROUP BY 1 ORDER BY c.relname;
 -- None is of a domain of ours: whoever reads a view may make a table of it.
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 JOIN pg_type t ON t.oid = a.atttypid
@@ -42,8 +42,8 @@ SELECT count(x::text) >= 0 AS readable FROM mirox.token_report x;
 SELECT count(x::text) >= 0 AS readable FROM mirox.account_report x;
 SELECT count(x::text) >= 0 AS readable FROM mirox.audit_trail x;
 -- The tables behind them, and what resets, are out of reach.
-SELECT count(*) FROM mirox.caller;
-SELECT count(*) FROM mirox.token_secret;
+SELECT count(*) FROM mirox_internal.caller;
+SELECT count(*) FROM mirox_internal.token_secret;
 SELECT mirox.stat_reset();
 RESET ROLE;
 SELECT mirox.revoke_access('views_reader', 'reporting');
@@ -59,8 +59,8 @@ SELECT mirox.issue_token(:'session', 'idle', 'full_access') IS NOT NULL AS issue
 SELECT mirox.issue_token(:'session', 'gone', 'full_access') IS NOT NULL AS issued;
 SELECT mirox.revoke_token(:'session', token_id) IS NOT NULL AS revoked FROM mirox.token_report WHERE user_id = 'views' AND name = 'gone';
 SET session_replication_role = replica;
-UPDATE mirox.token SET created_at = created_at - interval '200 days', expires_at = now() - interval '1 day' WHERE name = 'old';
-UPDATE mirox.token SET created_at = created_at - interval '100 days' WHERE name = 'idle';
+UPDATE mirox_internal.token SET created_at = created_at - interval '200 days', expires_at = now() - interval '1 day' WHERE name = 'old';
+UPDATE mirox_internal.token SET created_at = created_at - interval '100 days' WHERE name = 'idle';
 RESET session_replication_role;
 SELECT name, permission_group, permissions, place, status, uses FROM mirox.token_report WHERE user_id = 'views' ORDER BY name;
 SELECT name, status, days_left FROM mirox.expiring_tokens WHERE user_id = 'views';

@@ -1,4 +1,4 @@
-// grant_access and revoke_access: which role may use what, by the levels of mirox.access_rule.
+// grant_access and revoke_access: which role may use what, by the levels of mirox_internal.access_rule.
 #include "pg/entry.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
@@ -20,7 +20,7 @@ pg::Query select_granted = {
     "'function'), "
     "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
     "'relation') "
-    "FROM (SELECT DISTINCT object, kind FROM mirox.access_rule "
+    "FROM (SELECT DISTINCT object, kind FROM mirox_internal.access_rule "
     "WHERE level OPERATOR(pg_catalog.=) $1 OR $1 OPERATOR(pg_catalog.=) 'admin') r",
     {Type::text}};
 
@@ -32,7 +32,7 @@ pg::Query select_revoked = {
     "WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(r.object)) "
     "ELSE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) "
     "pg_catalog.to_regclass(r.object)) "
-    "END) a WHERE a.grantee OPERATOR(pg_catalog.=) $2) AS granted FROM mirox.access_rule r), "
+    "END) a WHERE a.grantee OPERATOR(pg_catalog.=) $2) AS granted FROM mirox_internal.access_rule r), "
     "kept AS (SELECT level FROM held WHERE level OPERATOR(pg_catalog.<>) $1 AND level "
     "OPERATOR(pg_catalog.<>) 'admin' "
     "GROUP BY level HAVING pg_catalog.bool_and(granted)) "

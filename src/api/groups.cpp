@@ -24,16 +24,17 @@ namespace {
 
 pg::Query select_group = {
     "SELECT permissions OPERATOR(mirox.<>) $2 OR ($3 IS NOT NULL AND description OPERATOR(pg_catalog.<>) $3) "
-    "FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
+    "FROM mirox_internal.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
     {Type::text, Type::scopes, Type::text}};
 pg::Query insert_group = {
-    "INSERT INTO mirox.permission_group (name, permissions, description) VALUES ($1, $2, COALESCE($3, ''))",
+    "INSERT INTO mirox_internal.permission_group (name, permissions, description) VALUES ($1, $2, "
+    "COALESCE($3, ''))",
     {Type::text, Type::scopes, Type::text}};
 pg::Query update_group = {
-    "UPDATE mirox.permission_group SET permissions = $2, description = COALESCE($3, description) "
+    "UPDATE mirox_internal.permission_group SET permissions = $2, description = COALESCE($3, description) "
     "WHERE name OPERATOR(pg_catalog.=) $1",
     {Type::text, Type::scopes, Type::text}};
-pg::Query delete_group = {"DELETE FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
+pg::Query delete_group = {"DELETE FROM mirox_internal.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
                           {Type::text}};
 
 std::string_view group_arg(FunctionCallInfo fcinfo) {

@@ -2,6 +2,7 @@
 #include "api/function_scan.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/members.hpp"
 #include "pg/settings.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
@@ -31,6 +32,7 @@ void set_up() {
     pg::define_settings();
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
+    pg::watch_members();
     store::watch_groups();
     store::watch_endpoints();
     store::watch_transactions();

@@ -106,7 +106,7 @@ void require_protectable(const Table& table) {
         (schema_name != nullptr && strcmp(schema_name, "information_schema") == 0))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a system catalog", table.name),
                     errhint("Protect the platform's own tables."));
-    if (schema == pg::catalog().schema)
+    if (schema == pg::catalog().schema || schema == pg::catalog().internal_schema)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a table of mirox_tokens", table.name),
                     errhint("Give access to it by mirox.grant_access."));
     if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)

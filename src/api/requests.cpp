@@ -121,17 +121,17 @@ enum HttpColumn {
 // ---- rules -----------------------------------------------------------------------------------------------------------
 
 pg::Query select_rule = {
-    "SELECT scope OPERATOR(pg_catalog.=) $3 FROM mirox.endpoint "
+    "SELECT scope OPERATOR(pg_catalog.=) $3 FROM mirox_internal.endpoint "
     "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
     {Type::text, Type::text, Type::text}};
-pg::Query insert_rule = {"INSERT INTO mirox.endpoint (method, path, scope) VALUES ($1, $2, $3)",
+pg::Query insert_rule = {"INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ($1, $2, $3)",
                          {Type::text, Type::text, Type::text}};
 pg::Query update_rule = {
-    "UPDATE mirox.endpoint SET scope = $3 "
+    "UPDATE mirox_internal.endpoint SET scope = $3 "
     "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
     {Type::text, Type::text, Type::text}};
 pg::Query delete_rule = {
-    "DELETE FROM mirox.endpoint "
+    "DELETE FROM mirox_internal.endpoint "
     "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
     {Type::text, Type::text}};
 

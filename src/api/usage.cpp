@@ -209,8 +209,9 @@ MIROX_FUNCTION(flush) {
 
 namespace {
 
-pg::Query select_generation = {"SELECT generation FROM mirox.token WHERE token_id = $1 AND account_id = $2",
-                               {pg::Type::int8, pg::Type::int8}};
+pg::Query select_generation = {
+    "SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
+    {pg::Type::int8, pg::Type::int8}};
 
 // Rows of the tables and what still waits, gathered alike.
 pg::Query select_history = {
@@ -221,16 +222,17 @@ pg::Query select_history = {
     "SELECT u.minute, u.first_at, u.last_at, c.status, c.reason, u.requests, c.ip, c.location, c.browser, "
     "c.os, "
     "c.user_agent, c.scope FROM ("
-    "SELECT minute, caller_id, requests, first_at, last_at FROM mirox.usage_minute WHERE token_id = $1 "
-    "UNION ALL SELECT minute, caller_id, requests, first_at, last_at FROM mirox.open_use "
+    "SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.usage_minute WHERE token_id = "
+    "$1 "
+    "UNION ALL SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.open_use "
     "WHERE first_token <= $1 AND last_token >= $1 AND token_id = $1"
-    ") u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id WHERE c.generation = $2 "
+    ") u JOIN mirox_internal.caller_shown c ON c.caller_id = u.caller_id WHERE c.generation = $2 "
     "UNION ALL "
     "SELECT pg_catalog.date_trunc('minute', w.at, 'UTC'), w.at, w.at, w.status, w.reason, w.requests, w.ip, "
     "NULL, "
     "g.browser, g.os, w.user_agent, w.scope "
-    "FROM mirox.waiting_uses((SELECT d.\"position\" FROM mirox.drained d), $1, $2) w "
-    "LEFT JOIN mirox.agent g ON g.agent = w.user_agent COLLATE \"C\") x "
+    "FROM mirox_internal.waiting_uses((SELECT d.\"position\" FROM mirox_internal.drained d), $1, $2) w "
+    "LEFT JOIN mirox_internal.agent g ON g.agent = w.user_agent COLLATE \"C\") x "
     "WHERE $3 IS NULL OR x.last_at >= $3 "
     "GROUP BY x.minute, x.status, x.reason, x.ip, x.user_agent, x.scope ORDER BY 2 DESC, 1 DESC",
     {pg::Type::int8, pg::Type::int4, pg::Type::timestamptz}};

@@ -1,15 +1,21 @@
-// Where the extension's objects are (see catalog.hpp). Takes no locks: the callers open what they need.
+// Where the extension's objects are (see catalog.hpp, also for the locks).
 #include "pg/catalog.hpp"
 
 extern "C" {
 #include "access/genam.h"
-#include "access/relation.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 }
 
@@ -20,7 +26,7 @@ Catalog known;
 bool valid = false;
 std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
 
-// DROP EXTENSION drops the schema, and with it everything named here; creating it anew makes a schema anew. The relcache
+// DROP EXTENSION drops the schemas, and with them everything named here; creating it anew makes schemas anew. The relcache
 // callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
 void forget(Datum, int, uint32) {
     valid = false;
@@ -29,7 +35,7 @@ void forget(Datum, int, uint32) {
 void forget_relation(Oid relation) {
     if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
         relation != known.account && relation != known.token && relation != known.permission_group &&
-        relation != known.audit_log)
+        relation != known.audit_log && relation != known.endpoint)
         return;
     valid = false;
     invalidations++;
@@ -44,13 +50,56 @@ void tell_of_relation(Datum, Oid relation) {
     for (std::size_t i = 0; i < listening; i++) listeners[i](relation);
 }
 
-Oid type_named(const char* name, Oid schema) {
-    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
+// The extension's row, and its owner. pg_extension has no cache in every version, and the name is unique.
+bool find_extension(Oid& extension, Oid& owner) {
+    Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+                CStringGetDatum("mirox_tokens"));
+    SysScanDesc scan = systable_beginscan(extensions, ExtensionNameIndexId, true, nullptr, 1, &key);
+    const HeapTuple tuple = systable_getnext(scan);
+    const bool found = HeapTupleIsValid(tuple);
+    if (found) {
+        const auto* row = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
+        extension = row->oid;
+        owner = row->extowner;
+    }
+    systable_endscan(scan);
+    table_close(extensions, AccessShareLock);
+    return found;
 }
 
-bool load(Catalog& out) {
-    out.schema = get_namespace_oid("mirox", true);
-    if (!OidIsValid(out.schema)) return false;
+bool is_member(Oid extension, Oid catalog, Oid object) {
+    return OidIsValid(object) && getExtensionOfObject(catalog, object) == extension;
+}
+
+Oid schema_named(Oid extension, const char* name) {
+    const Oid schema = get_namespace_oid(name, true);
+    return is_member(extension, NamespaceRelationId, schema) ? schema : InvalidOid;
+}
+
+// A table, sequence or view of ours, or an index of one.
+Oid relation_named(Oid extension, const char* name, Oid schema) {
+    const Oid relation = get_relname_relid(name, schema);
+    if (!OidIsValid(relation)) return InvalidOid;
+    const Oid table =
+        get_rel_relkind(relation) == RELKIND_INDEX ? IndexGetRelation(relation, true) : relation;
+    return is_member(extension, RelationRelationId, table) ? relation : InvalidOid;
+}
+
+Oid type_named(Oid extension, const char* name, Oid schema) {
+    const Oid type =
+        GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
+    return is_member(extension, TypeRelationId, type) ? type : InvalidOid;
+}
+
+enum class Presence : std::uint8_t { absent, broken, whole };
+
+Presence load(Catalog& out) {
+    if (!find_extension(out.extension, out.owner)) return Presence::absent;
+    out.schema = schema_named(out.extension, "mirox");
+    out.internal_schema = schema_named(out.extension, "mirox_internal");
+    if (!OidIsValid(out.schema) || !OidIsValid(out.internal_schema)) return Presence::broken;
     struct Named {
         Oid* at;
         const char* name;
@@ -76,40 +125,45 @@ bool load(Catalog& out) {
         {&out.endpoint_pkey, "endpoint_pkey"},
     };
     for (const Named& relation : relations) {
-        *relation.at = get_relname_relid(relation.name, out.schema);
-        if (!OidIsValid(*relation.at)) return false;
+        *relation.at = relation_named(out.extension, relation.name, out.internal_schema);
+        if (!OidIsValid(*relation.at)) return Presence::broken;
     }
-    out.digest_type = type_named("digest", out.schema);
-    out.scopes_type = type_named("scopes", out.schema);
-    out.secret_type = type_named("secret", out.schema);
-    if (!OidIsValid(out.digest_type) || !OidIsValid(out.scopes_type) || !OidIsValid(out.secret_type))
-        return false;
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(out.token_secret));
-    if (!HeapTupleIsValid(tuple)) return false;
-    out.owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return true;
+    const Named types[] = {
+        {&out.digest_type, "digest"}, {&out.scopes_type, "scopes"}, {&out.secret_type, "secret"}};
+    for (const Named& type : types) {
+        *type.at = type_named(out.extension, type.name, out.schema);
+        if (!OidIsValid(*type.at)) return Presence::broken;
+    }
+    return Presence::whole;
 }
 
-bool refresh() {
+Presence refresh() {
     // Kept only when it was read whole, with no error and no invalidation in between.
     const std::uint64_t before = invalidations;
     Catalog fresh = {};
-    if (!load(fresh)) return false;
+    const Presence presence = load(fresh);
+    if (presence != Presence::whole) return presence;
     fresh.epoch = known.epoch;
     if (memcmp(&fresh, &known, sizeof(Catalog)) != 0) fresh.epoch++;
     known = fresh;
     valid = invalidations == before;
-    return true;
+    return Presence::whole;
 }
 
 }  // namespace
 
 [[gnu::hot]] const Catalog& catalog() {
-    if (!valid && !refresh())
+    if (valid) return known;
+    const Presence presence = refresh();
+    if (presence == Presence::absent)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     errmsg("the extension mirox_tokens is not in this database"),
-                    errhint("Run CREATE EXTENSION mirox_tokens CASCADE."));
+                    errhint("Run CREATE EXTENSION mirox_tokens."));
+    if (presence == Presence::broken)
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("the extension mirox_tokens lacks objects of its own"),
+                    errdetail("One was dropped, renamed or taken out of the extension."),
+                    errhint("Put it back as the install script has it, or restore a backup."));
     return known;
 }
 
@@ -118,7 +172,12 @@ bool refresh() {
 }
 
 bool catalog_present() {
-    return valid || refresh();
+    return valid || refresh() == Presence::whole;
+}
+
+bool extension_present() {
+    Oid extension, owner;
+    return valid || find_extension(extension, owner);
 }
 
 void listen_to_relations(RelationListener hear) {

@@ -1,5 +1,10 @@
 // Where the extension's objects are in this database: their OIDs, looked up once and again after the extension was
 // dropped or created anew. Kept in backend memory; call inside a transaction.
+//
+// An object is ours when pg_depend says that it belongs to the extension `mirox_tokens`, which only a superuser can create.
+// A schema, table or type that merely has the right name is never taken.
+//
+// Locks: AccessShareLock on the system catalogs that are read.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -8,8 +13,10 @@ namespace mirox::pg {
 
 struct Catalog {
     std::uint64_t epoch;  // changes whenever an OID below does
-    Oid schema;
-    Oid owner;  // of the tables: whom our own SQL runs as
+    Oid extension;
+    Oid owner;            // of the extension: whom our own SQL runs as
+    Oid schema;           // mirox: what people call and read
+    Oid internal_schema;  // mirox_internal: tables and what stands behind them
     Oid digest_type, scopes_type, secret_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
@@ -20,7 +27,7 @@ struct Catalog {
     Oid endpoint, endpoint_pkey;
 };
 
-// ERROR 55000 when the extension is not in this database.
+// ERROR 55000 when the extension is not in this database, or lacks an object that we know.
 const Catalog& catalog();
 
 // What is known, without looking anything up (for invalidation callbacks).
@@ -31,8 +38,11 @@ const Catalog& catalog_known();
 using RelationListener = void (*)(Oid relation);
 void listen_to_relations(RelationListener hear);
 
-// True when the extension is in this database; no ERROR.
+// True when the extension is in this database with all its objects; no ERROR.
 bool catalog_present();
+
+// True when pg_extension has its row, whatever has become of its objects.
+bool extension_present();
 
 // Called once from _PG_init.
 void watch_catalog();

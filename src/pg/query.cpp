@@ -2,6 +2,7 @@
 #include "pg/query.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/members.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -67,7 +68,13 @@ Oid type_oid(Type type) {
     return InvalidOid;
 }
 
+constinit bool restricted = false;
+
 }  // namespace
+
+void restrict_process() {
+    restricted = true;
+}
 
 int pin_search_path() {
     const int level = NewGUCNestLevel();
@@ -79,10 +86,12 @@ int pin_search_path() {
 OwnerScope enter_owner() {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
+    require_own_members();
     const Oid owner = catalog().owner;
     // Every name is qualified as it is; this is the second lock on the same door.
     scope.guc_level = pin_search_path();
-    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE);
+    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE |
+                                      (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
     return scope;
 }
 

@@ -24,6 +24,10 @@ struct OwnerScope {
     int guc_level;
 };
 OwnerScope enter_owner();
+
+// From here on all that this process runs as the owner is a security-restricted operation. For a background process, whose
+// session is a superuser's: a deferred trigger that its SQL set off would fire at COMMIT, as that superuser.
+void restrict_process();
 void leave_owner(const OwnerScope& scope);
 
 inline constexpr int kMaxArgs = 20;

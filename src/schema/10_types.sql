@@ -158,8 +158,8 @@ COMMENT ON OPERATOR mirox.* (mirox.scopes, mirox.scopes) IS
 CREATE OPERATOR CLASS mirox.scopes_hash_ops DEFAULT FOR TYPE mirox.scopes USING hash AS
     OPERATOR 1 mirox.=, FUNCTION 1 mirox.scopes_hash(mirox.scopes);
 
-CREATE FUNCTION mirox.compile_permissions(owner mirox.scopes, own mirox.scopes) RETURNS mirox.scopes
+CREATE FUNCTION mirox_internal.compile_permissions(owner mirox.scopes, own mirox.scopes) RETURNS mirox.scopes
     AS 'MODULE_PATHNAME', 'mirox_compile_permissions' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.compile_permissions(mirox.scopes, mirox.scopes) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.compile_permissions(mirox.scopes, mirox.scopes) IS
+REVOKE ALL ON FUNCTION mirox_internal.compile_permissions(mirox.scopes, mirox.scopes) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.compile_permissions(mirox.scopes, mirox.scopes) IS
     'Internal: what a token may of what its owner may; own NULL: all of it. Beyond 256 scopes the rest is cut, never added';

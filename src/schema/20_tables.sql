@@ -11,55 +11,55 @@
 -- What a column's value must be is said by domains, not by CHECK constraints: a domain's condition is read once a backend, a
 -- constraint's by each statement that writes a row, which costs as much as writing it. Both hold whatever is done to triggers.
 -- (An account's name keeps its CHECK: its trigger, which comes first, says it better, and accounts are seldom written.)
-CREATE DOMAIN mirox.requests_a_minute AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 0);
-CREATE DOMAIN mirox.burst AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
-CREATE FUNCTION mirox.ends(at timestamptz) RETURNS boolean
+CREATE DOMAIN mirox_internal.requests_a_minute AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 0);
+CREATE DOMAIN mirox_internal.burst AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
+CREATE FUNCTION mirox_internal.ends(at timestamptz) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_ends' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.ends(timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.ends(timestamptz) IS 'Internal: 22023 for an expiration that never comes';
-CREATE DOMAIN mirox.end_time AS timestamptz CHECK (mirox.ends(VALUE));
-CREATE DOMAIN mirox.place AS smallint CHECK (VALUE OPERATOR(pg_catalog.>=) 1 AND VALUE OPERATOR(pg_catalog.<=) 64);
-CREATE DOMAIN mirox.generation AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
-CREATE DOMAIN mirox.networks AS cidr[] CHECK (pg_catalog.cardinality(VALUE) OPERATOR(pg_catalog.>=) 1);
-CREATE DOMAIN mirox.token_format AS text COLLATE "C"
+REVOKE ALL ON FUNCTION mirox_internal.ends(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.ends(timestamptz) IS 'Internal: 22023 for an expiration that never comes';
+CREATE DOMAIN mirox_internal.end_time AS timestamptz CHECK (mirox_internal.ends(VALUE));
+CREATE DOMAIN mirox_internal.place AS smallint CHECK (VALUE OPERATOR(pg_catalog.>=) 1 AND VALUE OPERATOR(pg_catalog.<=) 64);
+CREATE DOMAIN mirox_internal.generation AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
+CREATE DOMAIN mirox_internal.networks AS cidr[] CHECK (pg_catalog.cardinality(VALUE) OPERATOR(pg_catalog.>=) 1);
+CREATE DOMAIN mirox_internal.token_format AS text COLLATE "C"
     CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['opaque', 'jwt']));
-CREATE DOMAIN mirox.metadata AS jsonb CHECK (pg_catalog.jsonb_typeof(VALUE) OPERATOR(pg_catalog.=) 'object');
-CREATE DOMAIN mirox.secret_scheme AS "char" CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['s', 'h']::"char"[]));
-CREATE DOMAIN mirox.secret_state AS "char"
+CREATE DOMAIN mirox_internal.metadata AS jsonb CHECK (pg_catalog.jsonb_typeof(VALUE) OPERATOR(pg_catalog.=) 'object');
+CREATE DOMAIN mirox_internal.secret_scheme AS "char" CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['s', 'h']::"char"[]));
+CREATE DOMAIN mirox_internal.secret_state AS "char"
     CHECK (VALUE OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o', 'r', 'v']::"char"[]));
-REVOKE ALL ON DOMAIN mirox.requests_a_minute FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.burst FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.end_time FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.place FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.generation FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.networks FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.token_format FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.metadata FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.secret_scheme FROM PUBLIC;
-REVOKE ALL ON DOMAIN mirox.secret_state FROM PUBLIC;
-COMMENT ON DOMAIN mirox.requests_a_minute IS 'Internal: a rate limit';
-COMMENT ON DOMAIN mirox.burst IS 'Internal: how many requests a rate limit admits at once from idle';
-COMMENT ON DOMAIN mirox.end_time IS 'Internal: when something expires, never infinite';
-COMMENT ON DOMAIN mirox.place IS 'Internal: a token''s place in its owner''s list, 1 to 64';
-COMMENT ON DOMAIN mirox.generation IS 'Internal: how often a token was issued and rotated';
-COMMENT ON DOMAIN mirox.networks IS 'Internal: the networks a token may be used from, at least one';
-COMMENT ON DOMAIN mirox.token_format IS 'Internal: opaque or jwt';
-COMMENT ON DOMAIN mirox.metadata IS 'Internal: a JSON object of the application''s own';
-COMMENT ON DOMAIN mirox.secret_scheme IS 'Internal: how a digest was made';
-COMMENT ON DOMAIN mirox.secret_state IS 'Internal: c current, o overlapping, r rotated away, v revoked';
+REVOKE ALL ON DOMAIN mirox_internal.requests_a_minute FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.burst FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.end_time FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.place FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.generation FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.networks FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.token_format FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.metadata FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.secret_scheme FROM PUBLIC;
+REVOKE ALL ON DOMAIN mirox_internal.secret_state FROM PUBLIC;
+COMMENT ON DOMAIN mirox_internal.requests_a_minute IS 'Internal: a rate limit';
+COMMENT ON DOMAIN mirox_internal.burst IS 'Internal: how many requests a rate limit admits at once from idle';
+COMMENT ON DOMAIN mirox_internal.end_time IS 'Internal: when something expires, never infinite';
+COMMENT ON DOMAIN mirox_internal.place IS 'Internal: a token''s place in its owner''s list, 1 to 64';
+COMMENT ON DOMAIN mirox_internal.generation IS 'Internal: how often a token was issued and rotated';
+COMMENT ON DOMAIN mirox_internal.networks IS 'Internal: the networks a token may be used from, at least one';
+COMMENT ON DOMAIN mirox_internal.token_format IS 'Internal: opaque or jwt';
+COMMENT ON DOMAIN mirox_internal.metadata IS 'Internal: a JSON object of the application''s own';
+COMMENT ON DOMAIN mirox_internal.secret_scheme IS 'Internal: how a digest was made';
+COMMENT ON DOMAIN mirox_internal.secret_state IS 'Internal: c current, o overlapping, r rotated away, v revoked';
 
-CREATE SEQUENCE mirox.account_id_seq;
-CREATE SEQUENCE mirox.session_id_seq;
-CREATE SEQUENCE mirox.token_id_seq;
-CREATE SEQUENCE mirox.group_id_seq START 100;
-CREATE SEQUENCE mirox.audit_id_seq;
-REVOKE ALL ON SEQUENCE mirox.account_id_seq FROM PUBLIC;
-REVOKE ALL ON SEQUENCE mirox.session_id_seq FROM PUBLIC;
-REVOKE ALL ON SEQUENCE mirox.token_id_seq FROM PUBLIC;
-REVOKE ALL ON SEQUENCE mirox.group_id_seq FROM PUBLIC;
-REVOKE ALL ON SEQUENCE mirox.audit_id_seq FROM PUBLIC;
+CREATE SEQUENCE mirox_internal.account_id_seq;
+CREATE SEQUENCE mirox_internal.session_id_seq;
+CREATE SEQUENCE mirox_internal.token_id_seq;
+CREATE SEQUENCE mirox_internal.group_id_seq START 100;
+CREATE SEQUENCE mirox_internal.audit_id_seq;
+REVOKE ALL ON SEQUENCE mirox_internal.account_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox_internal.session_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox_internal.token_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox_internal.group_id_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox_internal.audit_id_seq FROM PUBLIC;
 
-CREATE TABLE mirox.audit_log (
+CREATE TABLE mirox_internal.audit_log (
     node integer NOT NULL,
     audit_id bigint NOT NULL,
     at timestamptz NOT NULL,
@@ -75,49 +75,49 @@ CREATE TABLE mirox.audit_log (
     detail jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (node, audit_id)
 );
-REVOKE ALL ON TABLE mirox.audit_log FROM PUBLIC;
-CREATE INDEX audit_log_token ON mirox.audit_log (token_id, at) WHERE token_id IS NOT NULL;
-COMMENT ON TABLE mirox.audit_log IS
+REVOKE ALL ON TABLE mirox_internal.audit_log FROM PUBLIC;
+CREATE INDEX audit_log_token ON mirox_internal.audit_log (token_id, at) WHERE token_id IS NOT NULL;
+COMMENT ON TABLE mirox_internal.audit_log IS
     'Each act of management, written by triggers, never changed. Read it through the view audit_trail';
 
-CREATE TABLE mirox.account (
-    account_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.account_id_seq') PRIMARY KEY,
+CREATE TABLE mirox_internal.account (
+    account_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.account_id_seq') PRIMARY KEY,
     user_id text COLLATE "C" NOT NULL UNIQUE
         CHECK (pg_catalog.length(user_id) OPERATOR(pg_catalog.>=) 1
                AND pg_catalog.length(user_id) OPERATOR(pg_catalog.<=) 255),
     permissions mirox.scopes NOT NULL,
-    rate_limit mirox.requests_a_minute,
-    burst mirox.burst,
+    rate_limit mirox_internal.requests_a_minute,
+    burst mirox_internal.burst,
     locked_at timestamptz,
     lock_reason text,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     audit_node integer,
     audit_id bigint
 ) WITH (fillfactor = 90);
-REVOKE ALL ON TABLE mirox.account FROM PUBLIC;
-COMMENT ON TABLE mirox.account IS 'Owners of tokens. The row is the lock for all that is the account''s';
-COMMENT ON COLUMN mirox.account.permissions IS 'What the owner may; no token of the owner''s ever may more';
-COMMENT ON COLUMN mirox.account.rate_limit IS 'Requests a minute; NULL: mirox_tokens.rate_limit';
-COMMENT ON COLUMN mirox.account.burst IS 'Requests at once from idle; NULL: mirox_tokens.rate_burst';
+REVOKE ALL ON TABLE mirox_internal.account FROM PUBLIC;
+COMMENT ON TABLE mirox_internal.account IS 'Owners of tokens. The row is the lock for all that is the account''s';
+COMMENT ON COLUMN mirox_internal.account.permissions IS 'What the owner may; no token of the owner''s ever may more';
+COMMENT ON COLUMN mirox_internal.account.rate_limit IS 'Requests a minute; NULL: mirox_tokens.rate_limit';
+COMMENT ON COLUMN mirox_internal.account.burst IS 'Requests at once from idle; NULL: mirox_tokens.rate_burst';
 
-CREATE TABLE mirox.session (
+CREATE TABLE mirox_internal.session (
     digest mirox.digest NOT NULL UNIQUE,
-    session_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.session_id_seq') PRIMARY KEY,
+    session_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.session_id_seq') PRIMARY KEY,
     account_id bigint NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    expires_at mirox.end_time NOT NULL,
+    expires_at mirox_internal.end_time NOT NULL,
     closed_at timestamptz,
     client_ip inet,
     user_agent text,
     audit_node integer,
     audit_id bigint
 ) WITH (fillfactor = 90);
-REVOKE ALL ON TABLE mirox.session FROM PUBLIC;
-CREATE INDEX session_account ON mirox.session (account_id);
-COMMENT ON TABLE mirox.session IS 'Logged-in web sessions, by the digest of their secret';
+REVOKE ALL ON TABLE mirox_internal.session FROM PUBLIC;
+CREATE INDEX session_account ON mirox_internal.session (account_id);
+COMMENT ON TABLE mirox_internal.session IS 'Logged-in web sessions, by the digest of their secret';
 
-CREATE TABLE mirox.permission_group (
-    group_id integer NOT NULL DEFAULT pg_catalog.nextval('mirox.group_id_seq') PRIMARY KEY,
+CREATE TABLE mirox_internal.permission_group (
+    group_id integer NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.group_id_seq') PRIMARY KEY,
     name text COLLATE "C" NOT NULL UNIQUE
         CHECK (name OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_-]{0,62}$'),
     permissions mirox.scopes NOT NULL,
@@ -126,57 +126,57 @@ CREATE TABLE mirox.permission_group (
     audit_node integer,
     audit_id bigint
 );
-REVOKE ALL ON TABLE mirox.permission_group FROM PUBLIC;
-COMMENT ON TABLE mirox.permission_group IS
+REVOKE ALL ON TABLE mirox_internal.permission_group FROM PUBLIC;
+COMMENT ON TABLE mirox_internal.permission_group IS
     'Permission groups: a token reaches what its owner, its group and the token itself all allow';
 
-CREATE TABLE mirox.token (
-    token_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox.token_id_seq') PRIMARY KEY,
+CREATE TABLE mirox_internal.token (
+    token_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.token_id_seq') PRIMARY KEY,
     account_id bigint NOT NULL,
-    place mirox.place NOT NULL,
-    generation mirox.generation NOT NULL DEFAULT 1,
+    place mirox_internal.place NOT NULL,
+    generation mirox_internal.generation NOT NULL DEFAULT 1,
     name text NOT NULL,
     group_id integer NOT NULL,
     permissions mirox.scopes,
-    allowed_ips mirox.networks,
-    format mirox.token_format NOT NULL DEFAULT 'opaque',
+    allowed_ips mirox_internal.networks,
+    format mirox_internal.token_format NOT NULL DEFAULT 'opaque',
     hint text NOT NULL,
     lifetime interval NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     rotated_at timestamptz,
-    expires_at mirox.end_time NOT NULL,
+    expires_at mirox_internal.end_time NOT NULL,
     revoked_at timestamptz,
     revoke_reason text,
-    metadata mirox.metadata NOT NULL DEFAULT '{}',
+    metadata mirox_internal.metadata NOT NULL DEFAULT '{}',
     audit_node integer,
     audit_id bigint
 ) WITH (fillfactor = 90);
-REVOKE ALL ON TABLE mirox.token FROM PUBLIC;
+REVOKE ALL ON TABLE mirox_internal.token FROM PUBLIC;
 -- The cap itself: 64 places, each held by one unrevoked token. It holds whatever is done to the triggers.
-CREATE UNIQUE INDEX token_place ON mirox.token (account_id, place) WHERE revoked_at IS NULL;
+CREATE UNIQUE INDEX token_place ON mirox_internal.token (account_id, place) WHERE revoked_at IS NULL;
 -- Whether a group is in use, asked when it is dropped: the built-in ones never are.
-CREATE INDEX token_group ON mirox.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
-COMMENT ON TABLE mirox.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
-COMMENT ON COLUMN mirox.token.permissions IS 'The token''s own narrowing; NULL: none';
-COMMENT ON COLUMN mirox.token.generation IS 'Raised by each rotation; usage is kept by generation';
-COMMENT ON COLUMN mirox.token.lifetime IS 'The length of the expiration window, which rotation restarts';
-COMMENT ON COLUMN mirox.token.hint IS 'The redacted form of the current secret';
+CREATE INDEX token_group ON mirox_internal.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
+COMMENT ON TABLE mirox_internal.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
+COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own narrowing; NULL: none';
+COMMENT ON COLUMN mirox_internal.token.generation IS 'Raised by each rotation; usage is kept by generation';
+COMMENT ON COLUMN mirox_internal.token.lifetime IS 'The length of the expiration window, which rotation restarts';
+COMMENT ON COLUMN mirox_internal.token.hint IS 'The redacted form of the current secret';
 
 -- One row a secret, with all that a check needs. state: c current, o overlapping (until ends_at), r rotated away,
 -- v revoked. rate_limit and burst: -1 for the configured default.
-CREATE TABLE mirox.token_secret (
+CREATE TABLE mirox_internal.token_secret (
     digest mirox.digest NOT NULL PRIMARY KEY,
     token_id bigint NOT NULL,
     account_id bigint NOT NULL,
-    expires_at mirox.end_time NOT NULL,
+    expires_at mirox_internal.end_time NOT NULL,
     ends_at timestamptz NOT NULL DEFAULT 'infinity',
-    generation mirox.generation NOT NULL,
+    generation mirox_internal.generation NOT NULL,
     group_id integer NOT NULL,
     rate_limit integer NOT NULL,
     burst integer NOT NULL,
     key_id smallint NOT NULL DEFAULT 0,
-    scheme mirox.secret_scheme NOT NULL DEFAULT 's',
-    state mirox.secret_state NOT NULL DEFAULT 'c',
+    scheme mirox_internal.secret_scheme NOT NULL DEFAULT 's',
+    state mirox_internal.secret_state NOT NULL DEFAULT 'c',
     locked boolean NOT NULL,
     user_id text COLLATE "C" NOT NULL,
     permissions mirox.scopes NOT NULL,
@@ -184,27 +184,27 @@ CREATE TABLE mirox.token_secret (
     audit_node integer,
     audit_id bigint
 ) WITH (fillfactor = 90);
-REVOKE ALL ON TABLE mirox.token_secret FROM PUBLIC;
+REVOKE ALL ON TABLE mirox_internal.token_secret FROM PUBLIC;
 -- What a check looks up by: a page or two whatever the number of secrets, where the btree of the key takes three or four.
-CREATE INDEX token_secret_lookup ON mirox.token_secret USING hash (digest);
+CREATE INDEX token_secret_lookup ON mirox_internal.token_secret USING hash (digest);
 -- A token's current secret is of its own generation, an overlapping one of the generation before: one of each at most. No index
 -- knows of the state, so that to rotate or revoke a secret changes its row alone (a HOT update), not an index.
-CREATE UNIQUE INDEX token_secret_token ON mirox.token_secret (token_id, generation);
+CREATE UNIQUE INDEX token_secret_token ON mirox_internal.token_secret (token_id, generation);
 -- What expires soon. Not on the token's row, where rotation changes the date and would have to write all of that row's indexes.
-CREATE INDEX token_secret_expiry ON mirox.token_secret (expires_at);
-COMMENT ON TABLE mirox.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
-COMMENT ON COLUMN mirox.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
-COMMENT ON COLUMN mirox.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
+CREATE INDEX token_secret_expiry ON mirox_internal.token_secret (expires_at);
+COMMENT ON TABLE mirox_internal.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
+COMMENT ON COLUMN mirox_internal.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
+COMMENT ON COLUMN mirox_internal.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
 
 -- ---- dump and restore: all but what the script itself fills ----------------------------------------------------------
-SELECT pg_catalog.pg_extension_config_dump('mirox.account_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.session_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.token_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.group_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.audit_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.audit_log', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.account', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.session', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.permission_group', 'WHERE NOT builtin');
-SELECT pg_catalog.pg_extension_config_dump('mirox.token', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox.token_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.session_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.group_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.audit_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.session', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.permission_group', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_secret', '');

@@ -1,104 +1,104 @@
 -- Triggers: the cap, integrity, audit, and what is derived. In C (src/store/triggers.cpp), since they must read with a
 -- fresh snapshot at any isolation level.
 
-CREATE FUNCTION mirox.account_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.account_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_account_guard' LANGUAGE C;
-CREATE FUNCTION mirox.account_follow() RETURNS trigger
+CREATE FUNCTION mirox_internal.account_follow() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_account_follow' LANGUAGE C;
-CREATE FUNCTION mirox.session_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.session_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_session_guard' LANGUAGE C;
-CREATE FUNCTION mirox.token_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.token_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_token_guard' LANGUAGE C;
-CREATE FUNCTION mirox.token_follow() RETURNS trigger
+CREATE FUNCTION mirox_internal.token_follow() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_token_follow' LANGUAGE C;
-CREATE FUNCTION mirox.token_secret_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.token_secret_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_token_secret_guard' LANGUAGE C;
-CREATE FUNCTION mirox.group_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.group_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_group_guard' LANGUAGE C;
-CREATE FUNCTION mirox.cache_changed() RETURNS trigger
+CREATE FUNCTION mirox_internal.cache_changed() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_cache_changed' LANGUAGE C;
-CREATE FUNCTION mirox.statement_lock() RETURNS trigger
+CREATE FUNCTION mirox_internal.statement_lock() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_statement_lock' LANGUAGE C;
-CREATE FUNCTION mirox.refuse_change() RETURNS trigger
+CREATE FUNCTION mirox_internal.refuse_change() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_refuse_change' LANGUAGE C;
 CREATE FUNCTION mirox.account_bound() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_account_bound' LANGUAGE C;
-REVOKE ALL ON FUNCTION mirox.account_guard() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.account_follow() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.session_guard() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.token_guard() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.token_follow() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.token_secret_guard() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.group_guard() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.cache_changed() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.statement_lock() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.refuse_change() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.account_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.account_follow() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.session_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.token_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.token_follow() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.token_secret_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.group_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.cache_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.statement_lock() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.refuse_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox.account_bound() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.account_guard() IS 'Internal: checks and audits changes of accounts';
-COMMENT ON FUNCTION mirox.account_follow() IS 'Internal: carries an account''s change to its secrets, sessions and tokens';
-COMMENT ON FUNCTION mirox.session_guard() IS 'Internal: locks the account, checks and audits changes of sessions';
-COMMENT ON FUNCTION mirox.token_guard() IS 'Internal: locks the account, enforces cap, lifetime and name, audits changes of tokens';
-COMMENT ON FUNCTION mirox.token_follow() IS 'Internal: carries a token''s change to its secrets';
-COMMENT ON FUNCTION mirox.token_secret_guard() IS 'Internal: audits changes of secrets that bypass the functions';
-COMMENT ON FUNCTION mirox.group_guard() IS 'Internal: protects built-in groups and groups in use, audits changes';
-COMMENT ON FUNCTION mirox.cache_changed() IS 'Internal: tells every backend to read the cached table afresh';
-COMMENT ON FUNCTION mirox.statement_lock() IS
+COMMENT ON FUNCTION mirox_internal.account_guard() IS 'Internal: checks and audits changes of accounts';
+COMMENT ON FUNCTION mirox_internal.account_follow() IS 'Internal: carries an account''s change to its secrets, sessions and tokens';
+COMMENT ON FUNCTION mirox_internal.session_guard() IS 'Internal: locks the account, checks and audits changes of sessions';
+COMMENT ON FUNCTION mirox_internal.token_guard() IS 'Internal: locks the account, enforces cap, lifetime and name, audits changes of tokens';
+COMMENT ON FUNCTION mirox_internal.token_follow() IS 'Internal: carries a token''s change to its secrets';
+COMMENT ON FUNCTION mirox_internal.token_secret_guard() IS 'Internal: audits changes of secrets that bypass the functions';
+COMMENT ON FUNCTION mirox_internal.group_guard() IS 'Internal: protects built-in groups and groups in use, audits changes';
+COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: tells every backend to read the cached table afresh';
+COMMENT ON FUNCTION mirox_internal.statement_lock() IS
     'Internal: a direct UPDATE or DELETE waits for all management in flight, since it locks rows before their account';
-COMMENT ON FUNCTION mirox.refuse_change() IS 'Internal: refuses what must not be done to a table';
+COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses what must not be done to a table';
 COMMENT ON FUNCTION mirox.account_bound() IS
     'Internal: the trigger that mirox.bind_accounts puts on the platform''s own users table';
 
-CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.account
-    FOR EACH ROW EXECUTE FUNCTION mirox.account_guard();
-CREATE TRIGGER account_follow AFTER UPDATE OR DELETE ON mirox.account
-    FOR EACH ROW EXECUTE FUNCTION mirox.account_follow();
+CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.account
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.account_guard();
+CREATE TRIGGER account_follow AFTER UPDATE OR DELETE ON mirox_internal.account
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.account_follow();
 
-CREATE TRIGGER session_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.session
-    FOR EACH ROW EXECUTE FUNCTION mirox.session_guard();
-CREATE TRIGGER session_lock BEFORE UPDATE OR DELETE ON mirox.session
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.statement_lock();
+CREATE TRIGGER session_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.session
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.session_guard();
+CREATE TRIGGER session_lock BEFORE UPDATE OR DELETE ON mirox_internal.session
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.statement_lock();
 
-CREATE TRIGGER token_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.token
-    FOR EACH ROW EXECUTE FUNCTION mirox.token_guard();
-CREATE TRIGGER token_follow AFTER UPDATE OR DELETE ON mirox.token
-    FOR EACH ROW EXECUTE FUNCTION mirox.token_follow();
-CREATE TRIGGER token_lock BEFORE UPDATE OR DELETE ON mirox.token
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.statement_lock();
+CREATE TRIGGER token_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.token
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.token_guard();
+CREATE TRIGGER token_follow AFTER UPDATE OR DELETE ON mirox_internal.token
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.token_follow();
+CREATE TRIGGER token_lock BEFORE UPDATE OR DELETE ON mirox_internal.token
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.statement_lock();
 
-CREATE TRIGGER token_secret_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.token_secret
-    FOR EACH ROW EXECUTE FUNCTION mirox.token_secret_guard();
-CREATE TRIGGER token_secret_lock BEFORE UPDATE OR DELETE ON mirox.token_secret
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.statement_lock();
+CREATE TRIGGER token_secret_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.token_secret
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.token_secret_guard();
+CREATE TRIGGER token_secret_lock BEFORE UPDATE OR DELETE ON mirox_internal.token_secret
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.statement_lock();
 
-CREATE TRIGGER group_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.permission_group
-    FOR EACH ROW EXECUTE FUNCTION mirox.group_guard();
-CREATE TRIGGER group_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox.permission_group
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.cache_changed();
+CREATE TRIGGER group_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.permission_group
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.group_guard();
+CREATE TRIGGER group_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.permission_group
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
 -- Standbys get the invalidation by WAL; a subscriber's apply worker must send its own, a row at a time, since logical
 -- replication fires no statement triggers but for TRUNCATE.
-CREATE TRIGGER group_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox.permission_group
-    FOR EACH ROW EXECUTE FUNCTION mirox.cache_changed();
-ALTER TABLE mirox.permission_group ENABLE ALWAYS TRIGGER group_changed;
-ALTER TABLE mirox.permission_group ENABLE ALWAYS TRIGGER group_row_changed;
+CREATE TRIGGER group_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.permission_group
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
+ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_changed;
+ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_row_changed;
 
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON mirox.audit_log
-    FOR EACH ROW EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON mirox.audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON mirox.account
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER session_no_truncate BEFORE TRUNCATE ON mirox.session
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER token_no_truncate BEFORE TRUNCATE ON mirox.token
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER token_secret_no_truncate BEFORE TRUNCATE ON mirox.token_secret
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER group_no_truncate BEFORE TRUNCATE ON mirox.permission_group
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON mirox_internal.audit_log
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON mirox_internal.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON mirox_internal.account
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER session_no_truncate BEFORE TRUNCATE ON mirox_internal.session
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER token_no_truncate BEFORE TRUNCATE ON mirox_internal.token
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER token_secret_no_truncate BEFORE TRUNCATE ON mirox_internal.token_secret
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER group_no_truncate BEFORE TRUNCATE ON mirox_internal.permission_group
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 
 -- ---- the built-in permission groups ----------------------------------------------------------------------------------
 -- Filled by the script, never dumped; no audit row, since nobody did it.
-INSERT INTO mirox.permission_group (group_id, name, permissions, description, builtin, audit_node, audit_id) VALUES
+INSERT INTO mirox_internal.permission_group (group_id, name, permissions, description, builtin, audit_node, audit_id) VALUES
     (1, 'full_access', '{*}', 'The owner''s own permissions', true, 0, 0),
     (2, 'reporting', '{exports,reports}', 'Generating reports and exporting data only', true, 0, 0),
     (3, 'timeseries', '{timeseries:query}', 'Time-series query endpoints only', true, 0, 0);

@@ -46,7 +46,7 @@ REVOKE ALL ON FUNCTION mirox.close_session(text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.close_session(text) IS
     'Closes a session; false when it was not open (so that logging out twice is no error)';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.put_account(text,text[],integer,integer)', 'function', 'login'),
     ('mirox.lock_account(text,text)', 'function', 'admin'),
     ('mirox.unlock_account(text)', 'function', 'admin'),

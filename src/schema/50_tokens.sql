@@ -75,22 +75,22 @@ COMMENT ON FUNCTION mirox.list_tokens(text) IS
     'The owner''s unrevoked tokens by place, with their newest recorded use. status: active, expiring (within '
     'mirox_tokens.expiry_notice), expired. permissions: effective now; days_left: whole days';
 
-CREATE FUNCTION mirox.token_status(revoked_at timestamptz, expires_at timestamptz, now timestamptz) RETURNS text
+CREATE FUNCTION mirox_internal.token_status(revoked_at timestamptz, expires_at timestamptz, now timestamptz) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_token_status' LANGUAGE C STABLE PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.token_status(timestamptz, timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.token_status(timestamptz, timestamptz, timestamptz) IS
+REVOKE ALL ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz) IS
     'Internal: active, expiring (within mirox_tokens.expiry_notice), expired or revoked';
-CREATE FUNCTION mirox.days_until(instant timestamptz, now timestamptz) RETURNS integer
+CREATE FUNCTION mirox_internal.days_until(instant timestamptz, now timestamptz) RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_days_until' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.days_until(timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.days_until(timestamptz, timestamptz) IS 'Internal: whole days from now until the instant, 0 when past';
+REVOKE ALL ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) IS 'Internal: whole days from now until the instant, 0 when past';
 
 CREATE FUNCTION mirox.reveal(secret mirox.secret) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_reveal' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],text,jsonb)', 'function', 'application'),
     ('mirox.rotate_token(text,bigint,interval)', 'function', 'application'),
     ('mirox.revoke_token(text,bigint,text)', 'function', 'application'),

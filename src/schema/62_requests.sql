@@ -1,41 +1,41 @@
 -- Requests as a gateway has them: endpoint rules, the check of a whole request, the client's address behind proxies.
 
-CREATE FUNCTION mirox.valid_endpoint(method text, path text, scope text) RETURNS boolean
+CREATE FUNCTION mirox_internal.valid_endpoint(method text, path text, scope text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.valid_endpoint(text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
+REVOKE ALL ON FUNCTION mirox_internal.valid_endpoint(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
 
-CREATE TABLE mirox.endpoint (
+CREATE TABLE mirox_internal.endpoint (
     method text COLLATE "C" NOT NULL,
     path text COLLATE "C" NOT NULL,
     scope text COLLATE "C" NOT NULL,
     audit_node integer,
     audit_id bigint,
     PRIMARY KEY (method, path),
-    CHECK (mirox.valid_endpoint(method, path, scope))
+    CHECK (mirox_internal.valid_endpoint(method, path, scope))
 );
-REVOKE ALL ON TABLE mirox.endpoint FROM PUBLIC;
-COMMENT ON TABLE mirox.endpoint IS
+REVOKE ALL ON TABLE mirox_internal.endpoint FROM PUBLIC;
+COMMENT ON TABLE mirox_internal.endpoint IS
     'What scope each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
     'specific rule wins; a path that no rule names needs the scope *';
-SELECT pg_catalog.pg_extension_config_dump('mirox.endpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.endpoint', '');
 
-CREATE FUNCTION mirox.endpoint_guard() RETURNS trigger
+CREATE FUNCTION mirox_internal.endpoint_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_endpoint_guard' LANGUAGE C;
-REVOKE ALL ON FUNCTION mirox.endpoint_guard() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
+REVOKE ALL ON FUNCTION mirox_internal.endpoint_guard() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
 
-CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox.endpoint
-    FOR EACH ROW EXECUTE FUNCTION mirox.endpoint_guard();
-CREATE TRIGGER endpoint_no_truncate BEFORE TRUNCATE ON mirox.endpoint
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.refuse_change();
-CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox.endpoint
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox.cache_changed();
+CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.endpoint_guard();
+CREATE TRIGGER endpoint_no_truncate BEFORE TRUNCATE ON mirox_internal.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
 -- As for groups: a subscriber's apply worker fires row triggers alone.
-CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox.endpoint
-    FOR EACH ROW EXECUTE FUNCTION mirox.cache_changed();
-ALTER TABLE mirox.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
-ALTER TABLE mirox.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
+CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
+ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
 
 CREATE FUNCTION mirox.put_endpoint(method text, path text, scope text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_put_endpoint' LANGUAGE C VOLATILE;
@@ -60,7 +60,7 @@ COMMENT ON TYPE mirox.http_verdict IS
 
 CREATE FUNCTION mirox.check_request("authorization" text, method text, path text, client_ip inet DEFAULT NULL,
                                     user_agent text DEFAULT NULL) RETURNS mirox.http_verdict
-    AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
 REVOKE ALL ON FUNCTION mirox.check_request(text, text, text, inet, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
     'Checks a request by its Authorization header, method and target, as they came; takes tokens and web sessions. Judged in '
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
 CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, path text DEFAULT NULL,
                                     client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
                                     required_scope text DEFAULT NULL) RETURNS mirox.http_verdict
-    AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
 REVOKE ALL ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) IS
     'What a check would answer, with the exact reason, whose secret it is and the scope needed; records nothing and draws '
@@ -83,7 +83,7 @@ COMMENT ON FUNCTION mirox.client_ip(text, inet, cidr[]) IS
     'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not one of our trusted proxies; the '
     'peer when it is not one itself. NULL without a peer';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.put_endpoint(text,text,text)', 'function', 'admin'),
     ('mirox.drop_endpoint(text,text)', 'function', 'admin'),
     ('mirox.check_request(text,text,text,inet,text)', 'function', 'gateway'),

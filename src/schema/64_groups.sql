@@ -13,6 +13,6 @@ REVOKE ALL ON FUNCTION mirox.drop_group(text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.drop_group(text) IS
     'Drops a permission group that no token is in; false when there was none. 2BP01: in use; 22023: built-in';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.put_group(text,text[],text)', 'function', 'admin'),
     ('mirox.drop_group(text)', 'function', 'admin');

@@ -9,6 +9,6 @@ COMMENT ON FUNCTION mirox.rate_limit_status(text) IS
     'How an account''s rate limit stands, drawing nothing: requests a minute and at once, how many would be let in now, how '
     'long until the next one is (0: now) and until the whole burst is there again. P0002: no such account';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.rate_limit_status(text)', 'function', 'application'),
     ('mirox.rate_limit_status(text)', 'function', 'gateway');

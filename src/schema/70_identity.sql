@@ -43,6 +43,6 @@ CREATE FUNCTION mirox.allows(scope text) RETURNS boolean
 COMMENT ON FUNCTION mirox.allows(text) IS
     'Whether the transaction''s identity reaches the scope; false without an identity, and for what is no scope';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.authenticate(text,inet,text,boolean)', 'function', 'gateway'),
     ('mirox.postgrest_pre_request()', 'function', 'gateway');

@@ -10,15 +10,15 @@ CREATE OPERATOR mirox.-> (
 );
 COMMENT ON OPERATOR mirox.-> (mirox.scopes, text) IS 'what the set grants below the resource';
 
-CREATE FUNCTION mirox.scopes_reach_row_support(internal) RETURNS internal
+CREATE FUNCTION mirox_internal.scopes_reach_row_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'mirox_scopes_reach_row_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.scopes_reach_row_support(internal) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.scopes_reach_row_support(internal) IS
+REVOKE ALL ON FUNCTION mirox_internal.scopes_reach_row_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.scopes_reach_row_support(internal) IS
     'Internal: tells the planner how many rows pass scopes_reach_row, and a range of an index that holds them';
 
 CREATE FUNCTION mirox.scopes_reach_row(below mirox.scopes, value text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_scopes_reach_row' LANGUAGE C IMMUTABLE PARALLEL SAFE
-    SUPPORT mirox.scopes_reach_row_support;
+    SUPPORT mirox_internal.scopes_reach_row_support;
 COMMENT ON FUNCTION mirox.scopes_reach_row(mirox.scopes, text) IS
     'Whether the set that -> made reaches the row with this value; a value that no scope can name, and NULL, by {*} alone';
 CREATE OPERATOR mirox.~> (
@@ -27,15 +27,15 @@ CREATE OPERATOR mirox.~> (
 COMMENT ON OPERATOR mirox.~> (mirox.scopes, text) IS 'reaches the row with this value';
 
 -- The range of texts, in the order of their bytes, that holds every row which a set reaches.
-CREATE FUNCTION mirox.scopes_least_row(mirox.scopes) RETURNS text
+CREATE FUNCTION mirox_internal.scopes_least_row(mirox.scopes) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_scopes_least_row' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION mirox.scopes_least_row(mirox.scopes) IS 'Internal: the range of an index that holds the rows begins here';
-CREATE FUNCTION mirox.scopes_row_bound(mirox.scopes) RETURNS text
+COMMENT ON FUNCTION mirox_internal.scopes_least_row(mirox.scopes) IS 'Internal: the range of an index that holds the rows begins here';
+CREATE FUNCTION mirox_internal.scopes_row_bound(mirox.scopes) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_scopes_row_bound' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION mirox.scopes_row_bound(mirox.scopes) IS 'Internal: the range of an index that holds the rows ends before this';
-CREATE OPERATOR mirox.|< (RIGHTARG = mirox.scopes, FUNCTION = mirox.scopes_least_row);
+COMMENT ON FUNCTION mirox_internal.scopes_row_bound(mirox.scopes) IS 'Internal: the range of an index that holds the rows ends before this';
+CREATE OPERATOR mirox.|< (RIGHTARG = mirox.scopes, FUNCTION = mirox_internal.scopes_least_row);
 COMMENT ON OPERATOR mirox.|< (NONE, mirox.scopes) IS 'the least value of a row that the set reaches';
-CREATE OPERATOR mirox.|> (RIGHTARG = mirox.scopes, FUNCTION = mirox.scopes_row_bound);
+CREATE OPERATOR mirox.|> (RIGHTARG = mirox.scopes, FUNCTION = mirox_internal.scopes_row_bound);
 COMMENT ON OPERATOR mirox.|> (NONE, mirox.scopes) IS 'a bound above the values of all rows that the set reaches';
 
 -- These two run as the caller, who must own the table.
@@ -54,6 +54,6 @@ REVOKE ALL ON FUNCTION mirox.unprotect_table(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.unprotect_table(regclass) IS
     'Takes the policies of protect_table away, and row security where no other policy is left; false when there were none';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.protect_table(regclass,text,name,name,boolean)', 'function', 'admin'),
     ('mirox.unprotect_table(regclass)', 'function', 'admin');

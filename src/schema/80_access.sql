@@ -12,6 +12,6 @@ REVOKE ALL ON FUNCTION mirox.revoke_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_access(regrole, text) IS
     'Takes a level from a role; what another level of the role''s also names stays';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.grant_access(regrole,text)', 'function', 'admin'),
     ('mirox.revoke_access(regrole,text)', 'function', 'admin');

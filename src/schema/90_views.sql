@@ -4,21 +4,21 @@
 -- token_report and those that build on it also show what stands in shared memory and is not drained yet. None sorts or gathers
 -- the usage of all time, so that a page of any comes at once.
 
-CREATE FUNCTION mirox.expiry_horizon() RETURNS timestamptz
+CREATE FUNCTION mirox_internal.expiry_horizon() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_expiry_horizon' LANGUAGE C STABLE PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.expiry_horizon() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.expiry_horizon() IS 'Internal: until when a token counts as expiring (mirox_tokens.expiry_notice from now)';
-CREATE FUNCTION mirox.places() RETURNS integer
+REVOKE ALL ON FUNCTION mirox_internal.expiry_horizon() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.expiry_horizon() IS 'Internal: until when a token counts as expiring (mirox_tokens.expiry_notice from now)';
+CREATE FUNCTION mirox_internal.places() RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_places' LANGUAGE C STABLE PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox.places() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.places() IS 'Internal: how many tokens an account may hold (mirox_tokens.max_tokens_per_account)';
+REVOKE ALL ON FUNCTION mirox_internal.places() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.places() IS 'Internal: how many tokens an account may hold (mirox_tokens.max_tokens_per_account)';
 
 -- ---- tokens ------------------------------------------------------------------------------------------------------------
 
 -- Internal: a caller as reports show it.
-CREATE VIEW mirox.caller_shown AS
+CREATE VIEW mirox_internal.caller_shown AS
     SELECT c.caller_id,
-           COALESCE(a.user_id, (SELECT l.user_id FROM mirox.audit_log l
+           COALESCE(a.user_id, (SELECT l.user_id FROM mirox_internal.audit_log l
                                 WHERE l.account_id = c.account_id AND l.event = 'account_deleted' LIMIT 1)) AS user_id,
            c.token_id, c.session_id, c.generation,
            CASE WHEN c.ip <> '0.0.0.0/0' THEN c.ip END AS ip,
@@ -26,20 +26,20 @@ CREATE VIEW mirox.caller_shown AS
            g.browser, g.os, g.agent AS user_agent,
            CASE WHEN c.scope <> '' THEN c.scope END AS scope,
            c.status::integer AS status, c.reason
-    FROM mirox.caller c
-    LEFT JOIN mirox.account a ON a.account_id = c.account_id
-    LEFT JOIN mirox.agent g ON g.agent_id = c.agent_id;
-REVOKE ALL ON TABLE mirox.caller_shown FROM PUBLIC;
-COMMENT ON VIEW mirox.caller_shown IS 'Internal: callers as reports show them';
+    FROM mirox_internal.caller c
+    LEFT JOIN mirox_internal.account a ON a.account_id = c.account_id
+    LEFT JOIN mirox_internal.agent g ON g.agent_id = c.agent_id;
+REVOKE ALL ON TABLE mirox_internal.caller_shown FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.caller_shown IS 'Internal: callers as reports show them';
 
 -- Internal: what is open, unpacked before anything is sorted or gathered (hence OFFSET 0: the packed arrays are not carried along).
-CREATE VIEW mirox.open_all AS
-    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.open_use OFFSET 0;
-REVOKE ALL ON TABLE mirox.open_all FROM PUBLIC;
-COMMENT ON VIEW mirox.open_all IS 'Internal: use of open minutes by minute, caller and drain, all of it';
+CREATE VIEW mirox_internal.open_all AS
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox_internal.open_use OFFSET 0;
+REVOKE ALL ON TABLE mirox_internal.open_all FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.open_all IS 'Internal: use of open minutes by minute, caller and drain, all of it';
 
 -- Internal: what of a token's use its row in token_usage does not hold yet.
-CREATE VIEW mirox.open_token AS
+CREATE VIEW mirox_internal.open_token AS
     SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at, c.ip AS last_ip,
            c.location AS last_location, c.browser AS last_browser, c.os AS last_os
     FROM (SELECT c.token_id, c.generation,
@@ -48,12 +48,12 @@ CREATE VIEW mirox.open_token AS
                  pg_catalog.max(o.last_at) FILTER (WHERE c.status < 400) AS last_used_at,
                  pg_catalog.max(o.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at,
                  (pg_catalog.array_agg(o.caller_id ORDER BY o.last_at DESC) FILTER (WHERE c.status < 400))[1] AS last_caller
-          FROM mirox.open_all o JOIN mirox.caller c ON c.caller_id = o.caller_id
+          FROM mirox_internal.open_all o JOIN mirox_internal.caller c ON c.caller_id = o.caller_id
           WHERE o.token_id > 0
           GROUP BY c.token_id, c.generation) s
-    LEFT JOIN mirox.caller_shown c ON c.caller_id = s.last_caller;
-REVOKE ALL ON TABLE mirox.open_token FROM PUBLIC;
-COMMENT ON VIEW mirox.open_token IS 'Internal: use of tokens in minutes that are still open';
+    LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = s.last_caller;
+REVOKE ALL ON TABLE mirox_internal.open_token FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.open_token IS 'Internal: use of tokens in minutes that are still open';
 
 CREATE VIEW mirox.token_report AS
     SELECT
@@ -61,9 +61,9 @@ CREATE VIEW mirox.token_report AS
         a.user_id,
         t.name,
         g.name AS permission_group,
-        mirox.compile_permissions(g.permissions, mirox.compile_permissions(a.permissions, t.permissions)) AS permissions,
+        mirox_internal.compile_permissions(g.permissions, mirox_internal.compile_permissions(a.permissions, t.permissions)) AS permissions,
         t.place::integer AS place,
-        mirox.token_status(t.revoked_at, t.expires_at, pg_catalog.statement_timestamp()) AS status,
+        mirox_internal.token_status(t.revoked_at, t.expires_at, pg_catalog.statement_timestamp()) AS status,
         t.created_at,
         t.rotated_at,
         t.expires_at::timestamptz AS expires_at,  -- the domain's base type, which anyone may put in a table
@@ -72,9 +72,9 @@ CREATE VIEW mirox.token_report AS
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity') AND p.last_ip IS DISTINCT FROM u.last_ip THEN NULL
              ELSE u.last_location END AS last_location,
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity')
-             THEN (SELECT x.browser FROM mirox.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_browser END AS last_browser,
+             THEN (SELECT x.browser FROM mirox_internal.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_browser END AS last_browser,
         CASE WHEN p.last_used_at > COALESCE(u.last_used_at, '-infinity')
-             THEN (SELECT x.os FROM mirox.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_os END AS last_os,
+             THEN (SELECT x.os FROM mirox_internal.agent x WHERE x.key = p.agent_key LIMIT 1) ELSE u.last_os END AS last_os,
         u.uses + COALESCE(p.uses, 0) AS uses,
         u.refusals + COALESCE(p.refusals, 0) AS refusals,
         GREATEST(u.last_refused_at, p.last_refused_at) AS last_refused_at,
@@ -83,11 +83,11 @@ CREATE VIEW mirox.token_report AS
         t.revoked_at,
         t.revoke_reason,
         t.metadata::jsonb AS metadata
-    FROM mirox.token t
-    JOIN mirox.account a ON a.account_id = t.account_id
-    JOIN mirox.permission_group g ON g.group_id = t.group_id
-    LEFT JOIN mirox.token_usage c ON c.token_id = t.token_id AND c.generation = t.generation
-    LEFT JOIN mirox.open_token o ON o.token_id = t.token_id AND o.generation = t.generation
+    FROM mirox_internal.token t
+    JOIN mirox_internal.account a ON a.account_id = t.account_id
+    JOIN mirox_internal.permission_group g ON g.group_id = t.group_id
+    LEFT JOIN mirox_internal.token_usage c ON c.token_id = t.token_id AND c.generation = t.generation
+    LEFT JOIN mirox_internal.open_token o ON o.token_id = t.token_id AND o.generation = t.generation
     CROSS JOIN LATERAL (
         SELECT COALESCE(c.uses, 0) + COALESCE(o.uses, 0) AS uses, COALESCE(c.refusals, 0) + COALESCE(o.refusals, 0) AS refusals,
                GREATEST(c.last_used_at, o.last_used_at) AS last_used_at,
@@ -98,7 +98,7 @@ CREATE VIEW mirox.token_report AS
                CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_browser
                     ELSE c.last_browser END AS last_browser,
                CASE WHEN o.last_used_at >= COALESCE(c.last_used_at, '-infinity') THEN o.last_os ELSE c.last_os END AS last_os) u
-    LEFT JOIN mirox.pending_uses((SELECT d."position" FROM mirox.drained d)) p
+    LEFT JOIN mirox_internal.pending_uses((SELECT d."position" FROM mirox_internal.drained d)) p
         ON p.token_id = t.token_id AND p.generation = t.generation;
 REVOKE ALL ON TABLE mirox.token_report FROM PUBLIC;
 COMMENT ON VIEW mirox.token_report IS 'A row for each token, with its use since it was issued or last rotated';
@@ -106,20 +106,20 @@ COMMENT ON VIEW mirox.token_report IS 'A row for each token, with its use since 
 CREATE VIEW mirox.expiring_tokens AS
     SELECT r.token_id, r.user_id, r.name, r.permission_group, r.permissions, r.place, r.status, r.created_at, r.rotated_at,
            r.expires_at, r.last_used_at, r.last_ip, r.last_location, r.last_browser, r.last_os, r.uses, r.refusals,
-           mirox.days_until(r.expires_at, pg_catalog.statement_timestamp()) AS days_left
+           mirox_internal.days_until(r.expires_at, pg_catalog.statement_timestamp()) AS days_left
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
-      AND r.expires_at <= mirox.expiry_horizon()
+      AND r.expires_at <= mirox_internal.expiry_horizon()
       -- A token expires with its current secret, whose index tells which ones to look at.
-      AND r.token_id IN (SELECT s.token_id FROM mirox.token_secret s
-                         WHERE s.expires_at > pg_catalog.statement_timestamp() AND s.expires_at <= mirox.expiry_horizon());
+      AND r.token_id IN (SELECT s.token_id FROM mirox_internal.token_secret s
+                         WHERE s.expires_at > pg_catalog.statement_timestamp() AND s.expires_at <= mirox_internal.expiry_horizon());
 REVOKE ALL ON TABLE mirox.expiring_tokens FROM PUBLIC;
 COMMENT ON VIEW mirox.expiring_tokens IS 'A row for each token in force that expires within mirox_tokens.expiry_notice';
 
 CREATE VIEW mirox.unused_tokens AS
     SELECT r.token_id, r.user_id, r.name, r.permission_group, r.permissions, r.place, r.status, r.created_at, r.rotated_at,
            r.expires_at, r.last_used_at, r.last_ip, r.last_location, r.last_browser, r.last_os, r.uses, r.refusals,
-           mirox.days_until(pg_catalog.statement_timestamp(), COALESCE(r.last_used_at, r.rotated_at, r.created_at))
+           mirox_internal.days_until(pg_catalog.statement_timestamp(), COALESCE(r.last_used_at, r.rotated_at, r.created_at))
                AS days_unused
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
@@ -131,65 +131,65 @@ COMMENT ON VIEW mirox.unused_tokens IS
 
 -- ---- usage by time --------------------------------------------------------------------------------------------------------
 
-CREATE VIEW mirox.open_minute AS
+CREATE VIEW mirox_internal.open_minute AS
     SELECT minute, caller_id, pg_catalog.sum(requests)::bigint AS requests, pg_catalog.min(first_at) AS first_at,
            pg_catalog.max(last_at) AS last_at, token_id
-    FROM mirox.open_all GROUP BY minute, caller_id, token_id;
-REVOKE ALL ON TABLE mirox.open_minute FROM PUBLIC;
-COMMENT ON VIEW mirox.open_minute IS 'Internal: use of open minutes by minute and caller';
+    FROM mirox_internal.open_all GROUP BY minute, caller_id, token_id;
+REVOKE ALL ON TABLE mirox_internal.open_minute FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.open_minute IS 'Internal: use of open minutes by minute and caller';
 
-CREATE VIEW mirox.minute_use AS
-    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.usage_minute
+CREATE VIEW mirox_internal.minute_use AS
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox_internal.usage_minute
     UNION ALL
-    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox.open_minute;
-REVOKE ALL ON TABLE mirox.minute_use FROM PUBLIC;
-COMMENT ON VIEW mirox.minute_use IS 'Internal: use by minute and caller, open minutes included';
+    SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox_internal.open_minute;
+REVOKE ALL ON TABLE mirox_internal.minute_use FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.minute_use IS 'Internal: use by minute and caller, open minutes included';
 
 -- What is open is added to the hours and days that are there, and stands beside them where there is none. Each half is joined to its
 -- callers by itself, so that a reader who asks for some of them reads no others.
-CREATE VIEW mirox.open_hour AS
+CREATE VIEW mirox_internal.open_hour AS
     SELECT pg_catalog.date_trunc('hour', minute, 'UTC') AS hour, caller_id, pg_catalog.sum(requests)::bigint AS requests,
            pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-    FROM mirox.open_all GROUP BY 1, 2;
-REVOKE ALL ON TABLE mirox.open_hour FROM PUBLIC;
-COMMENT ON VIEW mirox.open_hour IS 'Internal: use of open minutes by hour and caller';
+    FROM mirox_internal.open_all GROUP BY 1, 2;
+REVOKE ALL ON TABLE mirox_internal.open_hour FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.open_hour IS 'Internal: use of open minutes by hour and caller';
 
 CREATE VIEW mirox.usage_hourly AS
     SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
            u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
            GREATEST(u.last_at, o.last_at) AS last_at, c.user_agent, c.generation
-    FROM mirox.usage_hour u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
-    LEFT JOIN mirox.open_hour o ON o.caller_id = u.caller_id AND o.hour = u.hour
+    FROM mirox_internal.usage_hour u JOIN mirox_internal.caller_shown c ON c.caller_id = u.caller_id
+    LEFT JOIN mirox_internal.open_hour o ON o.caller_id = u.caller_id AND o.hour = u.hour
     WHERE c.token_id > 0
     UNION ALL
     SELECT o.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
            o.requests, o.first_at, o.last_at, c.user_agent, c.generation
-    FROM mirox.open_hour o JOIN mirox.caller_shown c ON c.caller_id = o.caller_id
+    FROM mirox_internal.open_hour o JOIN mirox_internal.caller_shown c ON c.caller_id = o.caller_id
     WHERE c.token_id > 0
-      AND NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
+      AND NOT EXISTS (SELECT FROM mirox_internal.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
 REVOKE ALL ON TABLE mirox.usage_hourly FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, place, agent, scope and outcome';
 
-CREATE VIEW mirox.open_day AS
+CREATE VIEW mirox_internal.open_day AS
     SELECT pg_catalog.timezone('UTC', minute)::date AS day, caller_id, pg_catalog.sum(requests)::bigint AS requests,
            pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at
-    FROM mirox.open_all GROUP BY 1, 2;
-REVOKE ALL ON TABLE mirox.open_day FROM PUBLIC;
-COMMENT ON VIEW mirox.open_day IS 'Internal: use of open minutes by day and caller';
+    FROM mirox_internal.open_all GROUP BY 1, 2;
+REVOKE ALL ON TABLE mirox_internal.open_day FROM PUBLIC;
+COMMENT ON VIEW mirox_internal.open_day IS 'Internal: use of open minutes by day and caller';
 
 CREATE VIEW mirox.usage_daily AS
     SELECT u.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
            u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
            GREATEST(u.last_at, o.last_at) AS last_at, c.user_agent, c.generation
-    FROM mirox.usage_day u JOIN mirox.caller_shown c ON c.caller_id = u.caller_id
-    LEFT JOIN mirox.open_day o ON o.caller_id = u.caller_id AND o.day = u.day
+    FROM mirox_internal.usage_day u JOIN mirox_internal.caller_shown c ON c.caller_id = u.caller_id
+    LEFT JOIN mirox_internal.open_day o ON o.caller_id = u.caller_id AND o.day = u.day
     WHERE c.token_id > 0
     UNION ALL
     SELECT o.day, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
            o.requests, o.first_at, o.last_at, c.user_agent, c.generation
-    FROM mirox.open_day o JOIN mirox.caller_shown c ON c.caller_id = o.caller_id
+    FROM mirox_internal.open_day o JOIN mirox_internal.caller_shown c ON c.caller_id = o.caller_id
     WHERE c.token_id > 0
-      AND NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
+      AND NOT EXISTS (SELECT FROM mirox_internal.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
 COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';
 
@@ -200,11 +200,11 @@ CREATE VIEW mirox.refusals AS
            c.user_id, COALESCE(e.network, c.ip) AS ip, COALESCE(e.location, c.location) AS location, c.user_agent, e.requests,
            CASE WHEN c.session_id > 0 THEN c.session_id END AS session_id, c.scope
     FROM (SELECT first_at, last_at, requests, token_id, caller_id, NULL::integer AS status, NULL::text COLLATE "C" AS reason,
-                 NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox.minute_use
+                 NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox_internal.minute_use
           UNION ALL
           SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
-          FROM mirox.stranger) e
-    LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id
+          FROM mirox_internal.stranger) e
+    LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id
     WHERE e.status IS NOT NULL OR c.status >= 400;
 REVOKE ALL ON TABLE mirox.refusals FROM PUBLIC;
 COMMENT ON VIEW mirox.refusals IS
@@ -223,45 +223,45 @@ CREATE VIEW mirox.audit_trail AS
                pg_catalog.to_char(pg_catalog.timezone('UTC', e.last_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))) AS detail,
            e.node
     FROM (SELECT audit_id, at, event, user_id, token_id, session_id, db_role, ip, user_agent, requests, detail, node,
-                 NULL::timestamptz AS last_at, NULL::bigint AS caller_id FROM mirox.audit_log
+                 NULL::timestamptz AS last_at, NULL::bigint AS caller_id FROM mirox_internal.audit_log
           UNION ALL
           SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
                  NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
-          FROM mirox.minute_use) e
-    LEFT JOIN mirox.caller_shown c ON c.caller_id = e.caller_id;
+          FROM mirox_internal.minute_use) e
+    LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
 COMMENT ON VIEW mirox.audit_trail IS
     'A row for each act of management, and for each use of a token or session, gathered by the minute (requests says how many)';
 
 CREATE VIEW mirox.account_report AS
     SELECT a.user_id, a.locked_at IS NOT NULL AS locked, n.tokens, n.tokens_expiring, n.tokens_expired,
-           GREATEST(mirox.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, p.last_used_at) AS last_used_at,
+           GREATEST(mirox_internal.places() - n.tokens, 0) AS places_free, GREATEST(n.last_used_at, p.last_used_at) AS last_used_at,
            n.uses + COALESCE(p.uses, 0) AS uses, n.refusals + COALESCE(p.refusals, 0) AS refusals, a.permissions, a.created_at
-    FROM mirox.account a
+    FROM mirox_internal.account a
     CROSS JOIN LATERAL (
         SELECT pg_catalog.count(*) FILTER (WHERE t.revoked_at IS NULL)::integer AS tokens,
                pg_catalog.count(*) FILTER (WHERE t.revoked_at IS NULL AND t.expires_at > pg_catalog.statement_timestamp()
-                                           AND t.expires_at <= mirox.expiry_horizon())::integer AS tokens_expiring,
+                                           AND t.expires_at <= mirox_internal.expiry_horizon())::integer AS tokens_expiring,
                pg_catalog.count(*) FILTER (WHERE t.revoked_at IS NULL
                                            AND t.expires_at <= pg_catalog.statement_timestamp())::integer AS tokens_expired,
                pg_catalog.max(u.last_used_at) AS last_used_at, COALESCE(pg_catalog.sum(u.uses), 0)::bigint AS uses,
                COALESCE(pg_catalog.sum(u.refusals), 0)::bigint AS refusals
-        FROM mirox.token t
-        LEFT JOIN mirox.token_usage u ON u.token_id = t.token_id AND u.generation = t.generation
+        FROM mirox_internal.token t
+        LEFT JOIN mirox_internal.token_usage u ON u.token_id = t.token_id AND u.generation = t.generation
         WHERE t.account_id = a.account_id) n
     LEFT JOIN (
         SELECT t.account_id, pg_catalog.max(q.last_used_at) AS last_used_at, pg_catalog.sum(q.uses)::bigint AS uses,
                pg_catalog.sum(q.refusals)::bigint AS refusals
-        FROM (SELECT token_id, generation, uses, refusals, last_used_at FROM mirox.open_token
+        FROM (SELECT token_id, generation, uses, refusals, last_used_at FROM mirox_internal.open_token
               UNION ALL
               SELECT token_id, generation, uses, refusals, last_used_at
-              FROM mirox.pending_uses((SELECT d."position" FROM mirox.drained d))) q
-        JOIN mirox.token t ON t.token_id = q.token_id AND t.generation = q.generation
+              FROM mirox_internal.pending_uses((SELECT d."position" FROM mirox_internal.drained d))) q
+        JOIN mirox_internal.token t ON t.token_id = q.token_id AND t.generation = q.generation
         GROUP BY t.account_id) p ON p.account_id = a.account_id;
 REVOKE ALL ON TABLE mirox.account_report FROM PUBLIC;
 COMMENT ON VIEW mirox.account_report IS 'A row for each account, with its tokens and their use';
 -- A token that was revoked is still the account's, by a token's place alone it would not be found.
-CREATE INDEX token_account ON mirox.token (account_id);
+CREATE INDEX token_account ON mirox_internal.token (account_id);
 
 -- ---- the profile page's history -------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ COMMENT ON FUNCTION mirox.token_history(text, bigint, timestamptz) IS
 
 -- ---- health ---------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION mirox.stat_now(
+CREATE FUNCTION mirox_internal.stat_now(
     OUT checks bigint, OUT ok bigint, OUT malformed bigint, OUT unknown bigint, OUT revoked bigint, OUT rotated bigint,
     OUT expired bigint, OUT locked bigint, OUT ip_not_allowed bigint, OUT insufficient_scope bigint, OUT rate_limited bigint,
     OUT invalid_request bigint, OUT events_waiting bigint, OUT events_flushed bigint, OUT events_dropped bigint,
@@ -287,10 +287,10 @@ CREATE FUNCTION mirox.stat_now(
     OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-REVOKE ALL ON FUNCTION mirox.stat_now() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.stat_now() IS 'Internal: the row of the view stat';
+REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
 
-CREATE VIEW mirox.stat AS SELECT * FROM mirox.stat_now();
+CREATE VIEW mirox.stat AS SELECT * FROM mirox_internal.stat_now();
 REVOKE ALL ON TABLE mirox.stat FROM PUBLIC;
 COMMENT ON VIEW mirox.stat IS 'Checks and their recording in this database since the server started, or stat_reset() was called';
 
@@ -299,7 +299,7 @@ CREATE FUNCTION mirox.stat_reset() RETURNS void
 REVOKE ALL ON FUNCTION mirox.stat_reset() FROM PUBLIC;
 COMMENT ON FUNCTION mirox.stat_reset() IS 'Sets the counts of the view stat to zero. What is recorded is not touched';
 
-INSERT INTO mirox.access_rule (object, kind, level) VALUES
+INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.token_history(text,bigint,timestamp with time zone)', 'function', 'application'),
     ('mirox.token_report', 'relation', 'reporting'),
     ('mirox.expiring_tokens', 'relation', 'reporting'),
@@ -310,14 +310,14 @@ INSERT INTO mirox.access_rule (object, kind, level) VALUES
     ('mirox.audit_trail', 'relation', 'reporting'),
     ('mirox.account_report', 'relation', 'reporting'),
     ('mirox.stat', 'relation', 'reporting'),
-    ('mirox.token_status(timestamp with time zone,timestamp with time zone,timestamp with time zone)', 'function', 'reporting'),
-    ('mirox.days_until(timestamp with time zone,timestamp with time zone)', 'function', 'reporting'),
-    ('mirox.compile_permissions(mirox.scopes,mirox.scopes)', 'function', 'reporting'),
-    ('mirox.pending_uses(bigint,bigint,integer)', 'function', 'reporting'),
-    ('mirox.ring_ids()', 'function', 'reporting'),
-    ('mirox.expiry_horizon()', 'function', 'reporting'),
-    ('mirox.places()', 'function', 'reporting'),
-    ('mirox.stat_now()', 'function', 'reporting'),
+    ('mirox_internal.token_status(timestamp with time zone,timestamp with time zone,timestamp with time zone)', 'function', 'reporting'),
+    ('mirox_internal.days_until(timestamp with time zone,timestamp with time zone)', 'function', 'reporting'),
+    ('mirox_internal.compile_permissions(mirox.scopes,mirox.scopes)', 'function', 'reporting'),
+    ('mirox_internal.pending_uses(bigint,bigint,integer)', 'function', 'reporting'),
+    ('mirox_internal.ring_ids()', 'function', 'reporting'),
+    ('mirox_internal.expiry_horizon()', 'function', 'reporting'),
+    ('mirox_internal.places()', 'function', 'reporting'),
+    ('mirox_internal.stat_now()', 'function', 'reporting'),
     ('mirox.stat_reset()', 'function', 'admin');
 
 -- ---- columns -----------------------------------------------------------------------------------------------------------

@@ -25,25 +25,28 @@ constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestSession = {0, 0, 12};
 
 Query insert_account = {
-    "INSERT INTO mirox.account (user_id, permissions, rate_limit, burst) VALUES ($1, $2, $3, $4)",
+    "INSERT INTO mirox_internal.account (user_id, permissions, rate_limit, burst) VALUES ($1, $2, $3, $4)",
     {Type::text, Type::scopes, Type::int4, Type::int4}};
 Query update_account = {
-    "UPDATE mirox.account SET permissions = $2, rate_limit = $3, burst = $4 "
+    "UPDATE mirox_internal.account SET permissions = $2, rate_limit = $3, burst = $4 "
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND (permissions OPERATOR(mirox.<>) $2 "
     "OR rate_limit IS DISTINCT FROM $3 OR burst IS DISTINCT FROM $4)",
     {Type::int8, Type::scopes, Type::int4, Type::int4}};
 Query lock_row = {
-    "UPDATE mirox.account SET locked_at = $2, lock_reason = $3 WHERE account_id OPERATOR(pg_catalog.=) $1",
+    "UPDATE mirox_internal.account SET locked_at = $2, lock_reason = $3 WHERE account_id "
+    "OPERATOR(pg_catalog.=) $1",
     {Type::int8, Type::timestamptz, Type::text}};
-Query delete_row = {"DELETE FROM mirox.account WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
-Query rename_row = {"UPDATE mirox.account SET user_id = $2 WHERE account_id OPERATOR(pg_catalog.=) $1",
-                    {Type::int8, Type::text}};
+Query delete_row = {"DELETE FROM mirox_internal.account WHERE account_id OPERATOR(pg_catalog.=) $1",
+                    {Type::int8}};
+Query rename_row = {
+    "UPDATE mirox_internal.account SET user_id = $2 WHERE account_id OPERATOR(pg_catalog.=) $1",
+    {Type::int8, Type::text}};
 Query insert_session = {
-    "INSERT INTO mirox.session (digest, account_id, opened_at, expires_at, client_ip, user_agent) "
+    "INSERT INTO mirox_internal.session (digest, account_id, opened_at, expires_at, client_ip, user_agent) "
     "VALUES ($1, $2, $3, $4, $5, $6)",
     {Type::digest, Type::int8, Type::timestamptz, Type::timestamptz, Type::inet, Type::text}};
 Query close_row = {
-    "UPDATE mirox.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id "
+    "UPDATE mirox_internal.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id "
     "OPERATOR(pg_catalog.=) $1",
     {Type::int8}};
 

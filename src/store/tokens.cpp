@@ -29,7 +29,7 @@ constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
 pg::Query revoke_rows = {
-    "UPDATE mirox.token SET revoked_at = $2, revoke_reason = $3 "
+    "UPDATE mirox_internal.token SET revoked_at = $2, revoke_reason = $3 "
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL "
     "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
     {Type::int8, Type::timestamptz, Type::text, Type::boolean}};

@@ -171,23 +171,25 @@ constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBu
 }
 
 Query revoke_tokens_of = {
-    "UPDATE mirox.token SET revoked_at = pg_catalog.clock_timestamp(), revoke_reason = 'account deleted' "
+    "UPDATE mirox_internal.token SET revoked_at = pg_catalog.clock_timestamp(), revoke_reason = 'account "
+    "deleted' "
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL",
     {Type::int8}};
 Query close_sessions_of = {
-    "UPDATE mirox.session SET closed_at = pg_catalog.clock_timestamp() "
+    "UPDATE mirox_internal.session SET closed_at = pg_catalog.clock_timestamp() "
     "WHERE account_id OPERATOR(pg_catalog.=) $1 AND closed_at IS NULL",
     {Type::int8}};
-Query delete_tokens_of = {"DELETE FROM mirox.token WHERE account_id OPERATOR(pg_catalog.=) $1", {Type::int8}};
-Query delete_sessions_of = {"DELETE FROM mirox.session WHERE account_id OPERATOR(pg_catalog.=) $1",
+Query delete_tokens_of = {"DELETE FROM mirox_internal.token WHERE account_id OPERATOR(pg_catalog.=) $1",
+                          {Type::int8}};
+Query delete_sessions_of = {"DELETE FROM mirox_internal.session WHERE account_id OPERATOR(pg_catalog.=) $1",
                             {Type::int8}};
 
 // What a secret's row repeats of its account.
 Query update_secrets_of = {
-    "UPDATE mirox.token_secret s SET user_id = a.user_id, locked = a.locked_at IS NOT NULL, "
+    "UPDATE mirox_internal.token_secret s SET user_id = a.user_id, locked = a.locked_at IS NOT NULL, "
     "rate_limit = COALESCE(a.rate_limit, -1), burst = COALESCE(a.burst, -1), "
-    "permissions = mirox.compile_permissions(a.permissions, t.permissions) "
-    "FROM mirox.token t, mirox.account a "
+    "permissions = mirox_internal.compile_permissions(a.permissions, t.permissions) "
+    "FROM mirox_internal.token t, mirox_internal.account a "
     "WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND t.account_id OPERATOR(pg_catalog.=) $1 AND "
     "t.revoked_at IS NULL "
     "AND s.token_id OPERATOR(pg_catalog.=) t.token_id "
@@ -332,18 +334,18 @@ MIROX_FUNCTION(session_guard) {
 namespace {
 
 Query revoke_secrets = {
-    "UPDATE mirox.token_secret SET state = 'v' "
+    "UPDATE mirox_internal.token_secret SET state = 'v' "
     "WHERE token_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.<>) 'v'",
     {Type::int8}};
-Query delete_secrets = {"DELETE FROM mirox.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1",
+Query delete_secrets = {"DELETE FROM mirox_internal.token_secret WHERE token_id OPERATOR(pg_catalog.=) $1",
                         {Type::int8}};
 Query update_secrets = {
-    "UPDATE mirox.token_secret s SET group_id = t.group_id, allowed_ips = t.allowed_ips, "
+    "UPDATE mirox_internal.token_secret s SET group_id = t.group_id, allowed_ips = t.allowed_ips, "
     // An overlapping secret has an end of its own, which is never put off, and a token's new end that is sooner ends it too.
     "expires_at = CASE WHEN s.state OPERATOR(pg_catalog.=) 'c' THEN t.expires_at ELSE LEAST(s.expires_at, "
     "t.expires_at) END, "
-    "permissions = mirox.compile_permissions(a.permissions, t.permissions) "
-    "FROM mirox.token t, mirox.account a "
+    "permissions = mirox_internal.compile_permissions(a.permissions, t.permissions) "
+    "FROM mirox_internal.token t, mirox_internal.account a "
     "WHERE t.token_id OPERATOR(pg_catalog.=) $1 AND a.account_id OPERATOR(pg_catalog.=) t.account_id "
     "AND s.token_id OPERATOR(pg_catalog.=) $1 "
     "AND s.state OPERATOR(pg_catalog.=) ANY (ARRAY['c', 'o']::pg_catalog.\"char\"[])",
@@ -360,7 +362,7 @@ void hold_group(std::int32_t group_id) {
     if (!there)
         MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such permission group"),
                     errdetail("There is no permission group with group_id %d.", group_id),
-                    errhint("Choose one of mirox.permission_group."));
+                    errhint("Choose one of mirox_internal.permission_group."));
 }
 
 const char* token_event(const Change& change) {
@@ -480,7 +482,8 @@ MIROX_FUNCTION(token_follow) {
 
 namespace {
 Query select_state = {
-    "SELECT revoked_at IS NOT NULL, generation FROM mirox.token WHERE token_id OPERATOR(pg_catalog.=) $1 "
+    "SELECT revoked_at IS NOT NULL, generation FROM mirox_internal.token WHERE token_id "
+    "OPERATOR(pg_catalog.=) $1 "
     "AND account_id OPERATOR(pg_catalog.=) $2",
     {Type::int8, Type::int8}};
 }  // namespace
@@ -544,10 +547,10 @@ namespace {
 namespace group_column {
 constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
-Query select_group_named = {"SELECT 1 FROM mirox.permission_group WHERE name OPERATOR(pg_catalog.=) $1",
-                            {Type::text}};
+Query select_group_named = {
+    "SELECT 1 FROM mirox_internal.permission_group WHERE name OPERATOR(pg_catalog.=) $1", {Type::text}};
 #define FIRST_MADE_GROUP 100  // of group_id_seq, as token_group's condition has it
-#define GROUP_IN_USE "SELECT 1 FROM mirox.token WHERE group_id OPERATOR(pg_catalog.=) $1 "
+#define GROUP_IN_USE "SELECT 1 FROM mirox_internal.token WHERE group_id OPERATOR(pg_catalog.=) $1 "
 // The second as the partial index token_group has it, which holds every group that put_group made.
 Query select_group_use = {GROUP_IN_USE "LIMIT 1", {Type::int4}};
 Query select_made_group_use = {
@@ -610,7 +613,7 @@ namespace {
 namespace endpoint_column {
 constexpr int kMethod = 1, kPath = 2, kScope = 3, kAuditNode = 4, kAuditId = 5;
 }
-Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox.endpoint", {}};
+Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox_internal.endpoint", {}};
 }  // namespace
 
 MIROX_FUNCTION(endpoint_guard) {

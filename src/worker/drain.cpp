@@ -49,23 +49,23 @@ constexpr int kPacked = 64;
 // ---- statements ------------------------------------------------------------------------------------------------------
 
 Query select_position = {
-    "SELECT COALESCE(pg_catalog.max(\"position\"), 0) FROM mirox.drain_position "
+    "SELECT COALESCE(pg_catalog.max(\"position\"), 0) FROM mirox_internal.drain_position "
     "WHERE ring_id = ANY ($1) AND database = $2",
     {Type::int8_array, Type::oid}};
 
 Query put_position = {
-    "INSERT INTO mirox.drain_position (node, ring_id, database, \"position\", at) "
+    "INSERT INTO mirox_internal.drain_position (node, ring_id, database, \"position\", at) "
     "VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp()) ON CONFLICT (node, ring_id, database) "
     "DO UPDATE SET \"position\" = excluded.\"position\", at = excluded.at",
     {Type::int4, Type::int8, Type::oid, Type::int8}};
 
 Query select_agents = {
     "SELECT g.n, a.agent_id FROM pg_catalog.unnest($1) WITH ORDINALITY g (agent, n) CROSS JOIN LATERAL "
-    "(SELECT a.agent_id FROM mirox.agent a WHERE a.agent = g.agent COLLATE \"C\" OFFSET 0) a",
+    "(SELECT a.agent_id FROM mirox_internal.agent a WHERE a.agent = g.agent COLLATE \"C\" OFFSET 0) a",
     {Type::text_array}};
 
 Query insert_agents = {
-    "INSERT INTO mirox.agent (agent, key, browser, os, resolved) "
+    "INSERT INTO mirox_internal.agent (agent, key, browser, os, resolved) "
     "SELECT g.agent, g.key, NULLIF(g.browser, ''), NULLIF(g.os, ''), g.resolved "
     "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "
     "pg_catalog.unnest($4), "
@@ -87,26 +87,28 @@ Query insert_agents = {
 
 Query select_callers = {
     "SELECT g.n, c.caller_id FROM " CALLER_ARRAYS " WITH ORDINALITY g (" CALLER_COLUMNS
-    ", n) CROSS JOIN LATERAL (SELECT c.caller_id FROM mirox.caller c "
+    ", n) CROSS JOIN LATERAL (SELECT c.caller_id FROM mirox_internal.caller c "
     "WHERE c.token_id = g.token_id AND c.generation = g.generation "
     "AND c.session_id = g.session_id AND c.account_id = g.account_id AND c.agent_id = g.agent_id "
     "AND c.ip = g.ip AND c.status = g.status AND c.reason = g.reason COLLATE \"C\" "
     "AND c.scope = g.scope COLLATE \"C\" AND c.location = g.location COLLATE \"C\" OFFSET 0) c",
     CALLER_TYPES};
 
-Query insert_callers = {"INSERT INTO mirox.caller (" CALLER_COLUMNS ") SELECT * FROM " CALLER_ARRAYS
+Query insert_callers = {"INSERT INTO mirox_internal.caller (" CALLER_COLUMNS ") SELECT * FROM " CALLER_ARRAYS
                         " g ON CONFLICT DO NOTHING",
                         CALLER_TYPES};
 
 Query put_open = {
-    "INSERT INTO mirox.usage_open (minute, first_token, last_token, callers, tokens, requests, first_at, "
+    "INSERT INTO mirox_internal.usage_open (minute, first_token, last_token, callers, tokens, requests, "
+    "first_at, "
     "last_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     {Type::timestamptz, Type::int8, Type::int8, Type::int8_array, Type::int8_array, Type::int4_array,
      Type::timestamptz_array, Type::timestamptz_array}};
 
 Query put_strangers = {
-    "INSERT INTO mirox.stranger AS s (node, ring_id, serial, minute, network, location, status, reason, "
+    "INSERT INTO mirox_internal.stranger AS s (node, ring_id, serial, minute, network, location, status, "
+    "reason, "
     "requests, "
     "first_at, last_at) "
     "SELECT $1, g.ring, g.serial, g.minute, NULLIF(g.network, '0.0.0.0/0')::pg_catalog.cidr, "
@@ -497,7 +499,7 @@ std::uint64_t stored_position(Region& region) {
 
 void write_batch(void* state) {
     Step& step = *static_cast<Step*>(state);
-    if (!pg::catalog_present()) {
+    if (!pg::extension_present()) {
         step.absent = true;
         discard_absent();
         return;
@@ -629,7 +631,7 @@ struct StrangerStep {
 
 void write_strangers(void* state) {
     const StrangerStep& step = *static_cast<StrangerStep*>(state);
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     constexpr Oid kTypes[10] = {INT8OID, INT8OID, TIMESTAMPTZOID, INETOID,        TEXTOID,

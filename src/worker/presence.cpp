@@ -77,7 +77,7 @@ void discard_absent() {
     if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return;
     // Whoever held the lock has committed meanwhile, perhaps.
     AcceptInvalidationMessages();
-    if (!pg::catalog_present()) close_lane();
+    if (!pg::extension_present()) close_lane();
 }
 
 void watch_presence() {

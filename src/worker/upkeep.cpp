@@ -43,24 +43,25 @@ constexpr int kRowsAtOnce = 20000;
            "pg_catalog.min(first_at) AS first_at, pg_catalog.max(last_at) AS last_at " \
            "FROM minutes GROUP BY 1, 2 ORDER BY 2, 1), "
 #define ADD_TO(TABLE, COLUMN)                                                                                \
-    COLUMN "_had AS (UPDATE mirox." TABLE                                                                    \
+    COLUMN "_had AS (UPDATE mirox_internal." TABLE                                                           \
            " u SET requests = u.requests + g.requests, "                                                     \
            "first_at = LEAST(u.first_at, g.first_at), last_at = GREATEST(u.last_at, g.last_at) "             \
            "FROM (SELECT n.*, h.at FROM " COLUMN                                                             \
-           "s n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM mirox." TABLE                                   \
+           "s n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM mirox_internal." TABLE                          \
            " h WHERE (h.caller_id, h." COLUMN ") >= (n.caller_id, n." COLUMN ") AND (h.caller_id, h." COLUMN \
            ") <= (n.caller_id, n." COLUMN                                                                    \
            ")"                                                                                               \
            " OFFSET 0) h) g "                                                                                \
-           "WHERE u.ctid = g.at), " COLUMN "_new AS (INSERT INTO mirox." TABLE " (" COLUMN                   \
+           "WHERE u.ctid = g.at), " COLUMN "_new AS (INSERT INTO mirox_internal." TABLE " (" COLUMN          \
            ", caller_id, requests, first_at, last_at) SELECT " COLUMN                                        \
            ", caller_id, requests, first_at, last_at FROM " COLUMN "s ON CONFLICT (caller_id, " COLUMN       \
            ") DO NOTHING), "
 #define NEWER "WHEN u.last_used_at IS NULL OR g.last_used_at >= u.last_used_at THEN g."
 Query close_minutes = {
-    "WITH gone AS (DELETE FROM mirox.usage_open WHERE minute < $1), "
-    "minutes AS MATERIALIZED (SELECT * FROM mirox.open_minute WHERE minute < $1), "
-    "kept AS (INSERT INTO mirox.usage_minute (minute, caller_id, requests, first_at, last_at, token_id) "
+    "WITH gone AS (DELETE FROM mirox_internal.usage_open WHERE minute < $1), "
+    "minutes AS MATERIALIZED (SELECT * FROM mirox_internal.open_minute WHERE minute < $1), "
+    "kept AS (INSERT INTO mirox_internal.usage_minute (minute, caller_id, requests, first_at, last_at, "
+    "token_id) "
     "SELECT minute, caller_id, requests, first_at, last_at, token_id FROM minutes ORDER BY first_at), "
     // clang-format off
     BY("hour", "pg_catalog.date_trunc('hour', minute, 'UTC')") ADD_TO("usage_hour", "hour")
@@ -73,14 +74,16 @@ Query close_minutes = {
     "pg_catalog.max(m.last_at) FILTER (WHERE c.status >= 400) AS last_refused_at, "
     "(pg_catalog.array_agg(m.caller_id ORDER BY m.last_at DESC) FILTER (WHERE c.status < 400))[1] AS "
     "last_caller "
-    "FROM minutes m CROSS JOIN LATERAL (SELECT c.token_id, c.generation, c.status FROM mirox.caller c "
+    "FROM minutes m CROSS JOIN LATERAL (SELECT c.token_id, c.generation, c.status FROM mirox_internal.caller "
+    "c "
     "WHERE c.caller_id = m.caller_id OFFSET 0) c WHERE m.token_id > 0 GROUP BY 1, 2), "
     "tokens AS MATERIALIZED (SELECT s.*, NULLIF(c.ip, '0.0.0.0/0') AS last_ip, "
     "NULLIF(c.location, '') AS last_location, c.browser AS last_browser, c.os AS last_os "
-    "FROM sums s LEFT JOIN LATERAL (SELECT c.ip, c.location, a.browser, a.os FROM mirox.caller c "
-    "LEFT JOIN LATERAL (SELECT a.browser, a.os FROM mirox.agent a WHERE a.agent_id = c.agent_id OFFSET 0) a "
+    "FROM sums s LEFT JOIN LATERAL (SELECT c.ip, c.location, a.browser, a.os FROM mirox_internal.caller c "
+    "LEFT JOIN LATERAL (SELECT a.browser, a.os FROM mirox_internal.agent a WHERE a.agent_id = c.agent_id "
+    "OFFSET 0) a "
     "ON true WHERE c.caller_id = s.last_caller OFFSET 0) c ON true ORDER BY s.token_id, s.generation), "
-    "token_had AS (UPDATE mirox.token_usage u SET uses = u.uses + g.uses, refusals = u.refusals + "
+    "token_had AS (UPDATE mirox_internal.token_usage u SET uses = u.uses + g.uses, refusals = u.refusals + "
     "g.refusals, "
     "last_used_at = GREATEST(u.last_used_at, g.last_used_at), "
     "last_refused_at = GREATEST(u.last_refused_at, g.last_refused_at), "
@@ -92,11 +95,13 @@ Query close_minutes = {
     "last_browser ELSE u.last_browser END, "
     "last_os = CASE " NEWER
     "last_os ELSE u.last_os END "
-    "FROM (SELECT n.*, h.at FROM tokens n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM mirox.token_usage h "
+    "FROM (SELECT n.*, h.at FROM tokens n CROSS JOIN LATERAL (SELECT h.ctid AS at FROM "
+    "mirox_internal.token_usage h "
     "WHERE (h.token_id, h.generation) >= (n.token_id, n.generation) AND (h.token_id, h.generation) <= "
     "(n.token_id, n.generation) "
     "OFFSET 0) h) g WHERE u.ctid = g.at) "
-    "INSERT INTO mirox.token_usage (token_id, generation, uses, refusals, last_used_at, last_refused_at, "
+    "INSERT INTO mirox_internal.token_usage (token_id, generation, uses, refusals, last_used_at, "
+    "last_refused_at, "
     "last_ip, last_location, last_browser, last_os) "
     "SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, last_ip, last_location, "
     "last_browser, last_os FROM tokens ON CONFLICT (token_id, generation) DO NOTHING",
@@ -106,35 +111,37 @@ Query close_minutes = {
 Query select_notices = {
     "WITH due AS (SELECT t.token_id, t.account_id, t.name, t.expires_at, d.days "
     // Found by the current secret, which expires with its token and has the index.
-    "FROM mirox.token_secret c JOIN mirox.token t ON t.token_id = c.token_id AND t.generation = c.generation "
+    "FROM mirox_internal.token_secret c JOIN mirox_internal.token t ON t.token_id = c.token_id AND "
+    "t.generation = c.generation "
     "JOIN pg_catalog.unnest($2) d (days) ON t.expires_at <= $1 + pg_catalog.make_interval(days => d.days) "
     "WHERE t.revoked_at IS NULL AND t.expires_at > $1 AND t.expires_at <= $3 "
     "AND c.expires_at > $1 AND c.expires_at <= $3), "
-    "sent AS (INSERT INTO mirox.notice (token_id, expires_at, days, sent_at) "
+    "sent AS (INSERT INTO mirox_internal.notice (token_id, expires_at, days, sent_at) "
     "SELECT token_id, expires_at, days, $1 FROM due ON CONFLICT DO NOTHING RETURNING token_id, days) "
     "SELECT pg_catalog.pg_notify('mirox_tokens', pg_catalog.json_build_object('event', 'token_expiring', "
     "'token_id', d.token_id, 'user_id', a.user_id, 'name', d.name, 'expires_at', "
     "pg_catalog.to_char(pg_catalog.timezone('UTC', d.expires_at), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
-    "'days_left', mirox.days_until(d.expires_at, $1), 'threshold_days', s.days)::pg_catalog.text) "
+    "'days_left', mirox_internal.days_until(d.expires_at, $1), 'threshold_days', s.days)::pg_catalog.text) "
     "FROM (SELECT token_id, pg_catalog.min(days) AS days FROM sent GROUP BY token_id) s "
     "JOIN due d ON d.token_id = s.token_id AND d.days = s.days "
-    "JOIN mirox.account a ON a.account_id = d.account_id ORDER BY d.expires_at",
+    "JOIN mirox_internal.account a ON a.account_id = d.account_id ORDER BY d.expires_at",
     {Type::timestamptz, Type::int4_array, Type::timestamptz}};
-Query delete_notices = {"DELETE FROM mirox.notice WHERE expires_at < $1", {Type::timestamptz}};
+Query delete_notices = {"DELETE FROM mirox_internal.notice WHERE expires_at < $1", {Type::timestamptz}};
 
 Query select_ended = {
-    "SELECT DISTINCT account_id FROM (SELECT account_id FROM mirox.session "
+    "SELECT DISTINCT account_id FROM (SELECT account_id FROM mirox_internal.session "
     "WHERE COALESCE(closed_at, expires_at) < $1 AND expires_at < 'infinity' LIMIT 1000) s",
     {Type::timestamptz}};
-Query hold_account = {"SELECT 1 FROM mirox.account WHERE account_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
-                      {Type::int8}};
-Query delete_ended = {"DELETE FROM mirox.session WHERE account_id = $1 AND LEAST(closed_at, expires_at) < $2",
-                      {Type::int8, Type::timestamptz}};
+Query hold_account = {
+    "SELECT 1 FROM mirox_internal.account WHERE account_id = $1 FOR NO KEY UPDATE SKIP LOCKED", {Type::int8}};
+Query delete_ended = {
+    "DELETE FROM mirox_internal.session WHERE account_id = $1 AND LEAST(closed_at, expires_at) < $2",
+    {Type::int8, Type::timestamptz}};
 
 // Retention, oldest first.
-#define OLD_ROWS(TABLE, COLUMN)                                                                          \
-    "DELETE FROM mirox." TABLE " WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox." TABLE " WHERE " COLUMN \
-    " < $1 LIMIT $2))"
+#define OLD_ROWS(TABLE, COLUMN)                                                                           \
+    "DELETE FROM mirox_internal." TABLE " WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal." TABLE \
+    " WHERE " COLUMN " < $1 LIMIT $2))"
 Query delete_minutes = {OLD_ROWS("usage_minute", "first_at"), {Type::timestamptz, Type::int4}};
 Query delete_hours = {OLD_ROWS("usage_hour", "hour"), {Type::timestamptz, Type::int4}};
 Query delete_days = {OLD_ROWS("usage_day", "day"), {Type::timestamptz, Type::int4}};
@@ -143,35 +150,38 @@ Query delete_audit = {OLD_ROWS("audit_log", "at"), {Type::timestamptz, Type::int
 
 // Usage of generations and tokens that are gone. What is of the current generation stays, however old.
 Query delete_usage = {
-    "DELETE FROM mirox.token_usage u WHERE GREATEST(u.last_used_at, u.last_refused_at) < $1 "
-    "AND NOT EXISTS (SELECT FROM mirox.token t WHERE t.token_id = u.token_id AND t.generation = "
+    "DELETE FROM mirox_internal.token_usage u WHERE GREATEST(u.last_used_at, u.last_refused_at) < $1 "
+    "AND NOT EXISTS (SELECT FROM mirox_internal.token t WHERE t.token_id = u.token_id AND t.generation = "
     "u.generation)",
     {Type::timestamptz}};
 Query delete_callers = {
-    "DELETE FROM mirox.caller c WHERE c.caller_id = ANY (ARRAY(SELECT o.caller_id FROM mirox.caller o "
-    "WHERE o.caller_id NOT IN (SELECT u.caller_id FROM mirox.open_use u) "
-    "AND NOT EXISTS (SELECT FROM mirox.usage_minute u WHERE u.caller_id = o.caller_id) "
-    "AND NOT EXISTS (SELECT FROM mirox.usage_hour u WHERE u.caller_id = o.caller_id) "
-    "AND NOT EXISTS (SELECT FROM mirox.usage_day u WHERE u.caller_id = o.caller_id) LIMIT $1))",
+    "DELETE FROM mirox_internal.caller c WHERE c.caller_id = ANY (ARRAY(SELECT o.caller_id FROM "
+    "mirox_internal.caller o "
+    "WHERE o.caller_id NOT IN (SELECT u.caller_id FROM mirox_internal.open_use u) "
+    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_minute u WHERE u.caller_id = o.caller_id) "
+    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_hour u WHERE u.caller_id = o.caller_id) "
+    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_day u WHERE u.caller_id = o.caller_id) LIMIT $1))",
     {Type::int4}};
 
 // Strangers: beyond the first networks of a minute, and of minutes older than a day by the hour, one row each.
-#define FOLD(UNIT, RANGE)                                                                                \
-    "WITH ranked AS (SELECT s.ctid AS at, pg_catalog.row_number() OVER (PARTITION BY "                   \
-    "pg_catalog.date_trunc(" UNIT                                                                        \
-    ", s.minute, 'UTC') ORDER BY s.network IS NULL, s.requests DESC) AS n FROM mirox.stranger s "        \
-    "WHERE " RANGE                                                                                       \
-    "), "                                                                                                \
-    "gone AS (DELETE FROM mirox.stranger s USING ranked r WHERE s.ctid = r.at AND r.n > $3 "             \
-    "RETURNING pg_catalog.date_trunc(" UNIT                                                              \
-    ", s.minute, 'UTC') AS minute, s.status, s.reason, s.requests, "                                     \
-    "s.first_at, s.last_at) "                                                                            \
-    "INSERT INTO mirox.stranger (node, ring_id, serial, minute, status, reason, requests, first_at, "    \
-    "last_at) "                                                                                          \
-    "SELECT $4, 0, pg_catalog.nextval('mirox.stranger_serial_seq'), g.* FROM (SELECT minute, status, "   \
-    "reason, "                                                                                           \
-    "pg_catalog.sum(requests)::pg_catalog.int8, pg_catalog.min(first_at), pg_catalog.max(last_at) FROM " \
-    "gone GROUP BY "                                                                                     \
+#define FOLD(UNIT, RANGE)                                                                                  \
+    "WITH ranked AS (SELECT s.ctid AS at, pg_catalog.row_number() OVER (PARTITION BY "                     \
+    "pg_catalog.date_trunc(" UNIT                                                                          \
+    ", s.minute, 'UTC') ORDER BY s.network IS NULL, s.requests DESC) AS n FROM mirox_internal.stranger s " \
+    "WHERE " RANGE                                                                                         \
+    "), "                                                                                                  \
+    "gone AS (DELETE FROM mirox_internal.stranger s USING ranked r WHERE s.ctid = r.at AND r.n > $3 "      \
+    "RETURNING pg_catalog.date_trunc(" UNIT                                                                \
+    ", s.minute, 'UTC') AS minute, s.status, s.reason, s.requests, "                                       \
+    "s.first_at, s.last_at) "                                                                              \
+    "INSERT INTO mirox_internal.stranger (node, ring_id, serial, minute, status, reason, requests, "       \
+    "first_at, "                                                                                           \
+    "last_at) "                                                                                            \
+    "SELECT $4, 0, pg_catalog.nextval('mirox_internal.stranger_serial_seq'), g.* FROM (SELECT minute, "    \
+    "status, "                                                                                             \
+    "reason, "                                                                                             \
+    "pg_catalog.sum(requests)::pg_catalog.int8, pg_catalog.min(first_at), pg_catalog.max(last_at) FROM "   \
+    "gone GROUP BY "                                                                                       \
     "minute, status, reason) g"
 Query fold_minutes = {FOLD("'minute'", "s.minute >= $2 AND s.minute < $1"),
                       {Type::timestamptz, Type::timestamptz, Type::int4, Type::int4}};
@@ -179,13 +189,15 @@ Query fold_hours = {FOLD("'hour'", "s.minute < $1 AND s.minute >= $2"),
                     {Type::timestamptz, Type::timestamptz, Type::int4, Type::int4}};
 
 Query delete_positions = {
-    "DELETE FROM mirox.drain_position WHERE NOT (ring_id = ANY ($1)) AND at < pg_catalog.now() - "
+    "DELETE FROM mirox_internal.drain_position WHERE NOT (ring_id = ANY ($1)) AND at < pg_catalog.now() - "
     "INTERVAL '1 day' OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.oid = database)",
     {Type::int8_array}};
 
-Query select_unresolved = {"SELECT agent_id, agent FROM mirox.agent WHERE NOT resolved LIMIT 1000", {}};
+Query select_unresolved = {"SELECT agent_id, agent FROM mirox_internal.agent WHERE NOT resolved LIMIT 1000",
+                           {}};
 Query resolve = {
-    "UPDATE mirox.agent SET browser = NULLIF($2, ''), os = NULLIF($3, ''), resolved = true WHERE agent_id = "
+    "UPDATE mirox_internal.agent SET browser = NULLIF($2, ''), os = NULLIF($3, ''), resolved = true WHERE "
+    "agent_id = "
     "$1",
     {Type::int8, Type::text, Type::text}};
 
@@ -195,7 +207,7 @@ TimestampTz days_before(TimestampTz now, const Interval& span) {
 }
 
 void close_step(void* state) {
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     plan_by_keys();
@@ -206,7 +218,7 @@ void close_step(void* state) {
 }
 
 void notices_step(void*) {
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     const TimestampTz now = GetCurrentTimestamp();
@@ -229,7 +241,7 @@ void notices_step(void*) {
 }
 
 void sessions_step(void*) {
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     actor.maintenance = true;
@@ -257,7 +269,7 @@ struct Retention {
 
 void retention_step(void* state) {
     Retention& retention = *static_cast<Retention*>(state);
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     actor.maintenance = true;
@@ -289,7 +301,7 @@ TimestampTz oldest_slot(TimestampTz before) {
 
 void house_step(void* state) {
     auto* seat = static_cast<shmem::Seat*>(state);
-    if (!pg::catalog_present()) return;
+    if (!pg::extension_present()) return;
     store::Actor actor;
     store::enter(actor);
     const TimestampTz now = GetCurrentTimestamp();

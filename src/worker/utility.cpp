@@ -117,14 +117,14 @@ bool owns_us() {
     return OidIsValid(extension) && pg::owns_extension(extension, GetUserId());
 }
 
-// Whether it can take us away: it names us or what we need, or goes on to whatever depends on what it names.
+// Whether it can take us away: it names us, or goes on to whatever depends on what it names.
 bool drops_us(const DropStmt* drop) {
     if (drop->removeType != OBJECT_EXTENSION && drop->removeType != OBJECT_SCHEMA) return false;
     if (drop->behavior == DROP_CASCADE) return true;
     ListCell* cell;
     foreach (cell, drop->objects) {
         const char* name = strVal(lfirst(cell));
-        for (const char* ours : {"mirox_tokens", "mirox", "pgcrypto"})
+        for (const char* ours : {"mirox_tokens", "mirox", "mirox_internal"})
             if (strcmp(name, ours) == 0) return true;
     }
     return false;

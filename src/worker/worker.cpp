@@ -7,6 +7,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/query.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
 #include "shmem/events.hpp"
@@ -230,6 +231,7 @@ MIROX_WORKER(worker_main) {
     before_shmem_exit(mirox::pg::guarded<leave>, 0);
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     settle_session();
+    mirox::pg::restrict_process();
     pgstat_report_appname("mirox_tokens worker");
     serve();
 }

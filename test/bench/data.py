@@ -65,19 +65,19 @@ def main(tokens, accounts):
     def end():
         out.write("\\.\n")
 
-    copy("mirox.account", "account_id, user_id, permissions, rate_limit, burst, audit_node, audit_id")
+    copy("mirox_internal.account", "account_id, user_id, permissions, rate_limit, burst, audit_node, audit_id")
     for a in range(1, accounts + 1):
         out.write(f"{a}\tuser{a}\t{PERMISSIONS}\t{LIMIT}\t{BURST}\t0\t{a}\n")
     end()
-    copy("mirox.session", "digest, session_id, account_id, expires_at, audit_node, audit_id")
+    copy("mirox_internal.session", "digest, session_id, account_id, expires_at, audit_node, audit_id")
     for a in range(1, accounts + 1):
         out.write(f"{hashlib.sha256(session(a).encode()).hexdigest()}\t{a}\t{a}\t2099-01-01\t0\t{a}\n")
     end()
-    copy("mirox.token", "token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id")
+    copy("mirox_internal.token", "token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id")
     for n in range(1, tokens + 1):
         out.write(f"{n}\t{(n - 1) // each + 1}\t{(n - 1) % each + 1}\tscript {n}\t{groups[n % 5]}\t{token(n)[:10]}…\t1 year\t2099-01-01\t0\t{n}\n")
     end()
-    copy("mirox.token_secret", "digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked, "
+    copy("mirox_internal.token_secret", "digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked, "
          "user_id, permissions, audit_node, audit_id")
     for n in range(1, tokens + 1):
         a = (n - 1) // each + 1

@@ -138,7 +138,7 @@ class Bench:
     def load(self, database, tokens, peers):
         say(f"== loading {tokens:,} tokens over {self.options.accounts:,} accounts into {database}")
         subprocess.run(["createdb", "-h", self.server.socket, "-U", "postgres", database], check=True)
-        self.server.script(database, "SET client_min_messages = warning; CREATE EXTENSION mirox_tokens CASCADE;\n"
+        self.server.script(database, "SET client_min_messages = warning; CREATE EXTENSION mirox_tokens;\n"
                            + (HERE / "before.sql").read_text())
         source = subprocess.Popen([sys.executable, str(HERE / "data.py"), str(tokens), str(self.options.accounts)],
                                   stdout=subprocess.PIPE)
@@ -420,7 +420,7 @@ class Bench:
         # when it has closed; so a minute of each.
         self.pgbench(contender, 8, "prepared", 1 if self.options.quick else 62, self.small)
         self.server.script(self.small, text)
-        uses = "SELECT COALESCE(sum(requests), 0)::bigint FROM mirox.minute_use"
+        uses = "SELECT COALESCE(sum(requests), 0)::bigint FROM mirox_internal.minute_use"
         counted, before, busy = int(self.server.value(self.small, uses)), self.lsn(), self.worker_time()
         sample = self.pgbench(contender, 8, "prepared", seconds, self.small)
         self.server.script(self.small, text)
@@ -651,7 +651,7 @@ PEER_LOOPS = {
           "LATERAL bench.check_f(secret)"),
 }
 EVERYTHING = "checks,simple,peers,manage,loops,worker,protected"
-PEER_TABLES = {"mirox.token_secret": "verify", "mirox.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
+PEER_TABLES = {"mirox_internal.token_secret": "verify", "mirox_internal.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
                "bench.api_log": "c", "bench.api_key_d": "d"}
 
 

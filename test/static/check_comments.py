@@ -10,7 +10,7 @@ from tree import behind, created, internal, report, schema
 commented = collections.Counter()
 for statement in schema():
     match = re.match(r"COMMENT\s+ON\s+(FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN|VIEW|TABLE|OPERATOR(?:\s+CLASS|\s+FAMILY)?)\s+"
-                     r"(?:mirox\s*\.\s*)?([^\s(]+)", statement.bare, re.I)
+                     r"(?:mirox(?:_internal)?\s*\.\s*)?([^\s(]+)", statement.bare, re.I)
     if match and not re.search(r"\bIS\s+NULL\s*$", statement.bare, re.I):
         kind = re.sub(r"\s+", " ", match.group(1)).upper().replace("PROCEDURE", "FUNCTION").replace("DOMAIN", "TYPE")
         commented[kind, match.group(2)] += 1

@@ -13,10 +13,10 @@ if parts:
     text = parts[0].read_text()
     begins = [] if re.search(r"^\\echo .*\\quit\s*$", text, re.M) else ["no \\echo … \\quit guard in the first part"]
     bare = [s.bare for s in statements]
-    makes = [i for i, s in enumerate(bare) if re.match(r"CREATE\s+SCHEMA\s+mirox\s*(AUTHORIZATION\s+\S+\s*)?$", s, re.I)]
+    makes = [i for i, s in enumerate(bare) if re.match(r"CREATE\s+SCHEMA\s+mirox(_internal)?\s*(AUTHORIZATION\s+\S+\s*)?$", s, re.I)]
     path_set = [i for i, s in enumerate(bare) if re.match(r"SET\s+LOCAL\s+search_path\s*(=|TO)\s*pg_catalog\s*,\s*pg_temp$", s, re.I)]
     begins += [] if makes else ["no plain CREATE SCHEMA mirox"]
-    first = next((i for i, s in enumerate(bare) if re.match("CREATE", s, re.I) and i not in makes[:1]), len(bare))
+    first = next((i for i, s in enumerate(bare) if re.match("CREATE", s, re.I) and i not in makes), len(bare))
     begins += [] if path_set and path_set[0] < first else ["no SET LOCAL search_path = pg_catalog, pg_temp before the first object"]
     report("schema: the script owns its schema and fixes its search path", begins)
 else:
@@ -49,14 +49,14 @@ bad = []
 for kind, name, s in created("FUNCTION", "AGGREGATE", "TABLE", "VIEW"):
     there = revoked[part_of(s)]
     everything = r"ALL\s+(FUNCTIONS|ROUTINES)\s+IN" if kind in ("FUNCTION", "AGGREGATE") else r"ALL\s+TABLES\s+IN"
-    if re.search(everything + r"\s+SCHEMA\s+mirox", there, re.I) or re.search(rf"\bmirox\s*\.\s*{re.escape(name)}\b", there):
+    if re.search(everything + r"\s+SCHEMA\s+mirox", there, re.I) or re.search(rf"\bmirox(_internal)?\s*\.\s*{re.escape(name)}\b", there):
         continue
     if kind in ("FUNCTION", "AGGREGATE") and (name in open_names or re.search(r"\bPUBLIC\b", s.above)):
         continue
     bad.append(f"{s.where}: {kind.lower()} {name}: no REVOKE … FROM PUBLIC in the same part")
 report("schema: what a part makes, it revokes from PUBLIC", bad)
 
-dumped = [re.findall(r"pg_extension_config_dump\s*\(\s*'(?:mirox\.)?(\w+)'", s.text, re.I) for s in statements]
+dumped = [re.findall(r"pg_extension_config_dump\s*\(\s*'(?:mirox(?:_internal)?\.)?(\w+)'", s.text, re.I) for s in statements]
 names = {name for found in dumped for name in found}
 report("schema: every table and sequence is dumped, or says `not dumped` and why",
        [f"{s.where}: {kind.lower()} {name}" for kind, name, s in created("TABLE", "SEQUENCE")

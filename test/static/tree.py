@@ -119,7 +119,7 @@ def schema():
 CREATED = re.compile(
     r"^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+|TEMP\w*\s+|CONSTRAINT\s+|UNIQUE\s+|MATERIALIZED\s+|RECURSIVE\s+)*"
     r"(FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN|VIEW|TABLE|SEQUENCE|OPERATOR(?:\s+CLASS|\s+FAMILY)?|CAST|TRIGGER)\s+"
-    r"(?:IF\s+NOT\s+EXISTS\s+)?(?:mirox\s*\.\s*)?([^\s(]+)", re.I)
+    r"(?:IF\s+NOT\s+EXISTS\s+)?(?:mirox(?:_internal)?\s*\.\s*)?([^\s(]+)", re.I)
 
 
 def created(*kinds):
@@ -143,7 +143,7 @@ def behind():
     names = set()
     for statement in schema():
         if re.match(r"CREATE\s+(OPERATOR|TYPE|CAST|AGGREGATE|(CONSTRAINT\s+|EVENT\s+)*TRIGGER)\b", statement.bare, re.I):
-            names.update(re.findall(r"\bmirox\s*\.\s*(\w+)", statement.bare[10:]))
+            names.update(re.findall(r"\bmirox(?:_internal)?\s*\.\s*(\w+)", statement.bare[10:]))
     for _, name, statement in created("FUNCTION"):
         if re.search(r"\bRETURNS\s+(pg_catalog\.)?(event_)?trigger\b", statement.bare, re.I):
             names.add(name)

@@ -6,12 +6,11 @@ use Test::More;
 
 # ---- not preloaded ------------------------------------------------------------------------------------------------
 my $node = new_node('plain', bare => 1);
-$node->safe_psql('postgres', 'CREATE EXTENSION pgcrypto');
 my $wire = wire($node);
 my $refused = $wire->run('CREATE EXTENSION mirox_tokens');
 is($refused->{state}, '55000', 'CREATE EXTENSION without preload: 55000');
 like($refused->{hint}, qr/shared_preload_libraries = 'mirox_tokens'$/, 'with the exact line');
-is($wire->value("SELECT count(*) FROM pg_namespace WHERE nspname = 'mirox'"), 0, 'and nothing stays behind');
+is($wire->value("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^mirox'"), 0, 'and nothing stays behind');
 is($wire->state('CREATE EXTENSION mirox_tokens'), '55000', 'the same when tried again in the same session');
 
 # The line keeps what is there, each name as it must be written.
@@ -43,7 +42,7 @@ $wire = wire($node);
 is_deeply([ $wire->rows('SELECT * FROM kept') ], [ [ 'ab' x 32, '{parks:read,reports}' ] ],
 	'types load in a server that is not preloaded');
 is($wire->value("SELECT s OPERATOR(mirox.\@>) 'parks.berlin:read'::text FROM kept"), 't', 'with their operators');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM mirox.token_secret'), 1, 'tables can be read, and so dumped');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM mirox_internal.token_secret'), 1, 'tables can be read, and so dumped');
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $node->basedir . '/plain.sql' ], 'and pg_dump works');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'mirox_tokens'");
 $node->restart;
@@ -56,17 +55,17 @@ $node->stop;
 # ---- a schema that somebody else made --------------------------------------------------------------------------------
 $node = new_node('anew', extension => 0);
 $node->safe_psql('postgres', 'CREATE ROLE mallory; CREATE DATABASE prepared; CREATE DATABASE unprepared');
-$node->safe_psql('prepared', 'CREATE EXTENSION pgcrypto; CREATE SCHEMA mirox AUTHORIZATION mallory');
+$node->safe_psql('prepared', 'CREATE SCHEMA mirox AUTHORIZATION mallory');
 $wire = wire($node, dbname => 'prepared');
 is($wire->state('CREATE EXTENSION mirox_tokens'), '42P06', 'a schema that is there already is not adopted');
-is($wire->state('CREATE EXTENSION mirox_tokens SCHEMA mirox'), '42P06', 'nor when it is named');
+is($wire->state('CREATE EXTENSION mirox_tokens SCHEMA mirox'), '0A000', 'nor when it is named');
 is($wire->value("SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'mirox'"), 'mallory', 'and is left as it was');
 $wire->close;
 
 # ---- no extension, then one, then another, in sessions that go on ------------------------------------------------------
 $wire = wire($node);
 my $other = wire($node);
-$wire->rows('CREATE EXTENSION mirox_tokens CASCADE');
+$wire->rows('CREATE EXTENSION mirox_tokens');
 my %was;
 for my $round (1 .. 4)
 {

@@ -18,7 +18,7 @@ my $main = wire($node);
 put_account($main, 'crowd', ['*']);
 my $session = open_session($main, 'crowd');
 my @crowd = map { wire($node, name => "crowd$_") } 1 .. 64;
-my $held_sql = "SELECT count(*) FROM mirox.token t JOIN mirox.account a USING (account_id)"
+my $held_sql = "SELECT count(*) FROM mirox_internal.token t JOIN mirox_internal.account a USING (account_id)"
   . " WHERE a.user_id = 'crowd' AND t.revoked_at IS NULL";
 my $issue = 'SELECT * FROM mirox.issue_token($1, $2, $3)';
 
@@ -36,7 +36,7 @@ for my $round (1 .. $rounds)
 	# Each has its snapshot before anybody issues.
 	my %step;
 	$_->run("BEGIN ISOLATION LEVEL $level") for @crowd;
-	Mirox::Wire::all(sub { ['SELECT count(*) FROM mirox.token'] }, @crowd) if $level ne 'READ COMMITTED';
+	Mirox::Wire::all(sub { ['SELECT count(*) FROM mirox_internal.token'] }, @crowd) if $level ne 'READ COMMITTED';
 	my $done = 0;
 	Mirox::Wire::drive(
 		sub {
@@ -93,7 +93,7 @@ for my $round (1 .. 30)
 		},
 		@pair);
 }
-is($main->value("SELECT count(*) FROM mirox.account WHERE user_id LIKE 'new%'"), 30, 'each user was registered once');
+is($main->value("SELECT count(*) FROM mirox_internal.account WHERE user_id LIKE 'new%'"), 30, 'each user was registered once');
 is(join(' ', grep { $_ ne 'ok' } map { keys %$_ } @registered{ @levels[ 0, 1 ] }), '', 'and nobody saw an error');
 is(join(' ', grep { !/^(ok|40001)$/ } keys %{ $registered{SERIALIZABLE} }), '', 'nor, at SERIALIZABLE, any but 40001');
 
@@ -153,7 +153,7 @@ for my $round (1 .. 20)
 is(join(' ', grep { !/^(ok|28000)$/ } map { keys %$_ } @deleted{ @levels[ 0, 1 ] }), '',
 	'an account that goes away: issued before it, or no session after it');
 is(join(' ', grep { !/^(ok|28000|40001)$/ } keys %{ $deleted{SERIALIZABLE} }), '', 'likewise at SERIALIZABLE');
-is($main->value("SELECT count(*) FROM mirox.token t LEFT JOIN mirox.account a USING (account_id) WHERE a.account_id IS NULL"),
+is($main->value("SELECT count(*) FROM mirox_internal.token t LEFT JOIN mirox_internal.account a USING (account_id) WHERE a.account_id IS NULL"),
 	0, 'and no token is left without an owner');
 is(broken($main), '', 'the tables agree');
 $_->close for @pair;
@@ -167,8 +167,8 @@ my %failing = (
 	'SELECT mirox.rename_token($1, $2, $3)' => [ $careful, $token->{token_id}, "\x01" ],
 	'SELECT mirox.revoke_token($1, $2)'     => [ $careful, -1 ],
 	'SELECT * FROM mirox.rotate_token($1, $2, $3)' => [ $careful, $token->{token_id}, '8 days' ],
-	'UPDATE mirox.token SET generation = 9 WHERE token_id = $1' => [ $token->{token_id} ],
-	'UPDATE mirox.token SET name = $2 WHERE token_id = $1' => [ $token->{token_id}, '' ],
+	'UPDATE mirox_internal.token SET generation = 9 WHERE token_id = $1' => [ $token->{token_id} ],
+	'UPDATE mirox_internal.token SET name = $2 WHERE token_id = $1' => [ $token->{token_id}, '' ],
 	'SELECT * FROM mirox.issue_token($1, $2, $3)' => [ $careful, 'x', 'none' ]);
 $main->rows('BEGIN');
 for my $round (1 .. 200)
@@ -179,13 +179,13 @@ for my $round (1 .. 200)
 	$main->state($statement, @{ $failing{$statement} }) =~ /^(22023|P0002)$/ or fail("$statement: " . $main->{sql});
 	$main->rows('ROLLBACK TO s' . (1 + int rand $depth));
 	call($main, 'rename_token', $careful, $token->{token_id}, "round $round");
-	$main->rows("UPDATE mirox.token SET metadata = jsonb_build_object('round', $round) WHERE token_id = \$1", $token->{token_id});
+	$main->rows("UPDATE mirox_internal.token SET metadata = jsonb_build_object('round', $round) WHERE token_id = \$1", $token->{token_id});
 	$main->rows('RELEASE s1');
 }
 $main->rows('COMMIT');
 is_deeply(
 	[ map { @$_ } $main->rows(
-			q{SELECT event, (detail ? 'direct')::text, count(*) FROM mirox.audit_log WHERE token_id = $1 AND event <> 'token_issued'
+			q{SELECT event, (detail ? 'direct')::text, count(*) FROM mirox_internal.audit_log WHERE token_id = $1 AND event <> 'token_issued'
 			  GROUP BY 1, 2 ORDER BY 1, 2}, $token->{token_id}) ],
 	[ 'token_changed', 'true', 200, 'token_renamed', 'false', 200 ],
 	'200 failures under savepoints: each act after one is its own, each direct change is one');
@@ -223,11 +223,11 @@ my %acts = (
 	any    => [ 2, sub { [ 'SELECT mirox.revoke_any_token($1)', $some_token->() ] } ]);
 # By a superuser past the functions; in transactions of READ COMMITTED, since the server itself answers 40001 else.
 my %direct = (
-	token   => [ 3, sub { [ 'UPDATE mirox.token SET metadata = $2 WHERE token_id = $1 AND revoked_at IS NULL', $some_token->(), '{"a": 1}' ] } ],
-	tokens  => [ 1, sub { ["UPDATE mirox.token t SET group_id = 1 + (random() * 2)::int FROM mirox.account a WHERE a.user_id = 'busy' AND t.account_id = a.account_id AND t.revoked_at IS NULL"] } ],
-	revoke  => [ 1, sub { [ 'UPDATE mirox.token SET revoked_at = now() WHERE token_id = $1 AND revoked_at IS NULL', $some_token->() ] } ],
-	account => [ 2, sub { [ "UPDATE mirox.account SET permissions = \$1::text[]::mirox.scopes, burst = 1 + (random() * 9)::int WHERE user_id = 'busy'", $pick->(@scopes) ] } ],
-	session => [ 1, sub { ['DELETE FROM mirox.session WHERE closed_at IS NOT NULL'] } ]);
+	token   => [ 3, sub { [ 'UPDATE mirox_internal.token SET metadata = $2 WHERE token_id = $1 AND revoked_at IS NULL', $some_token->(), '{"a": 1}' ] } ],
+	tokens  => [ 1, sub { ["UPDATE mirox_internal.token t SET group_id = 1 + (random() * 2)::int FROM mirox_internal.account a WHERE a.user_id = 'busy' AND t.account_id = a.account_id AND t.revoked_at IS NULL"] } ],
+	revoke  => [ 1, sub { [ 'UPDATE mirox_internal.token SET revoked_at = now() WHERE token_id = $1 AND revoked_at IS NULL', $some_token->() ] } ],
+	account => [ 2, sub { [ "UPDATE mirox_internal.account SET permissions = \$1::text[]::mirox.scopes, burst = 1 + (random() * 9)::int WHERE user_id = 'busy'", $pick->(@scopes) ] } ],
+	session => [ 1, sub { ['DELETE FROM mirox_internal.session WHERE closed_at IS NOT NULL'] } ]);
 sub choose
 {
 	my %of = @_;
@@ -276,7 +276,7 @@ while (time < $end)
 				$at->{level} = 'READ COMMITTED' if $at->{direct};
 				return ["BEGIN ISOLATION LEVEL $at->{level}"];
 			}
-			if ($step eq 'begin') { $at->{step} = 'snapshot'; return ['SELECT count(*) FROM mirox.account']; }
+			if ($step eq 'begin') { $at->{step} = 'snapshot'; return ['SELECT count(*) FROM mirox_internal.account']; }
 			if ($step eq 'snapshot')
 			{
 				$at->{step} = 'act';

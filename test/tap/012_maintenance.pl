@@ -15,7 +15,7 @@ my $node = new_node('maintenance', conf => "max_prepared_transactions = 5\nautov
 my $main = wire($node);
 put_account($main, 'anna', ['*']);
 my $session = open_session($main, 'anna');
-$main->rows("INSERT INTO mirox.permission_group (name, permissions) VALUES ('own', '{parks}')");
+$main->rows("INSERT INTO mirox_internal.permission_group (name, permissions) VALUES ('own', '{parks}')");
 my @steady = map { issue($main, $session, "steady $_", group => (qw(own full_access))[ $_ % 2 ]) } 1 .. 10;
 my $revoked = issue($main, $session, 'revoked');
 call($main, 'revoke_token', $session, $revoked->{token_id});
@@ -24,14 +24,14 @@ my $spinning = issue($main, $session, 'spinning');
 # ---- maintenance under load ----------------------------------------------------------------------------------------------
 my @tables  = qw(account session token token_secret permission_group audit_log token_usage caller usage_open usage_hour);
 my @indexes = map { $_->[0] } $main->rows(
-	"SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ANY (\$1::regclass[]) ORDER BY 1", [ map { "mirox.$_" } @tables ]);
+	"SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ANY (\$1::regclass[]) ORDER BY 1", [ map { "mirox_internal.$_" } @tables ]);
 # Those that take a table whole deadlock with any transaction of several statements that comes back for it, so in the second
 # half, where they run, each statement is a transaction.
 my @gentle = (
 	(map { "REINDEX INDEX CONCURRENTLY $_" } @indexes, @indexes),
-	(map { ("VACUUM mirox.$_", "ANALYZE mirox.$_", "ALTER TABLE mirox.$_ SET (fillfactor = 80)") } @tables),
+	(map { ("VACUUM mirox_internal.$_", "ANALYZE mirox_internal.$_", "ALTER TABLE mirox_internal.$_ SET (fillfactor = 80)") } @tables),
 	'CHECKPOINT', 'DISCARD PLANS', 'SELECT pg_reload_conf()');
-my @strong = map { ("REINDEX TABLE mirox.$_", "VACUUM FULL mirox.$_", $_ eq 'usage_open' ? () : "CLUSTER mirox.$_ USING ${_}_pkey") } @tables;
+my @strong = map { ("REINDEX TABLE mirox_internal.$_", "VACUUM FULL mirox_internal.$_", $_ eq 'usage_open' ? () : "CLUSTER mirox_internal.$_ USING ${_}_pkey") } @tables;
 my $keeper  = wire($node, name => 'keeper');
 my @loaders = map { wire($node, name => "load$_") } 1 .. 6;
 my @levels  = ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
@@ -130,7 +130,7 @@ is(reason($main, $pending->{secret}), 'unknown', 'what was prepared still waits'
 is($main->state("COMMIT PREPARED 'one'"), 'ok', 'and is committed');
 is(reason($main, $pending->{secret}), 'ok', 'then it is there');
 is(reason($main, $steady[0]{secret}), 'revoked', 'or gone');
-is($main->value("SELECT permissions FROM mirox.account WHERE user_id = 'carl'"), '{parks}', 'with the account that it registered');
+is($main->value("SELECT permissions FROM mirox_internal.account WHERE user_id = 'carl'"), '{parks}', 'with the account that it registered');
 my $next = issue($main, $dora, 'next');
 cmp_ok($next->{token_id}, '>', $after->{token_id}, 'ids go on');
 is(broken($main), '', 'the tables agree');

@@ -36,7 +36,7 @@ sub are
 	return;
 }
 
-my $lookups = q{SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelid = 'mirox.token_secret_lookup'::regclass};
+my $lookups = q{SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelid = 'mirox_internal.token_secret_lookup'::regclass};
 
 # Look-ups in the index so far, of all connections that are at rest and this one.
 sub lookups
@@ -47,7 +47,7 @@ sub lookups
 }
 
 # Within a transaction: this connection's, since it last reported them.
-sub lookups_here { my $wire = shift; return $wire->value(q{SELECT pg_stat_get_xact_numscans('mirox.token_secret_lookup'::regclass)}); }
+sub lookups_here { my $wire = shift; return $wire->value(q{SELECT pg_stat_get_xact_numscans('mirox_internal.token_secret_lookup'::regclass)}); }
 
 # Checks until the hints are there.
 sub warm
@@ -80,7 +80,7 @@ sub make { my ($wire, $owner, $count) = @_; return map { my $t = issue($wire, $o
 
 # As a DBA who goes past the triggers.
 sub bare { my ($wire, @statement) = @_; $wire->rows('SET session_replication_role = replica'); my @rows = $wire->rows(@statement); $wire->rows('RESET session_replication_role'); return @rows; }
-sub place { my ($wire, $token) = @_; return $wire->value("SELECT ctid FROM mirox.token_secret WHERE token_id = \$1 AND state = 'c'", $token->{token_id}); }
+sub place { my ($wire, $token) = @_; return $wire->value("SELECT ctid FROM mirox_internal.token_secret WHERE token_id = \$1 AND state = 'c'", $token->{token_id}); }
 sub page { my ($page) = $_[0] =~ /\((\d+),/; return $page; }
 
 my $anna = make_owner($main, 'anna', 'parks', 'reports');
@@ -99,10 +99,10 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	answers($other, @tokens);
 	is(lookups($other) - $before, 0, 'nor does another connection');
 	$other->close;
-	my $read = $main->value(q{SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'mirox.token_secret'::regclass});
+	my $read = $main->value(q{SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'mirox_internal.token_secret'::regclass});
 	answers($main, @tokens);
 	lookups($main);
-	is($main->value(q{SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'mirox.token_secret'::regclass}) - $read,
+	is($main->value(q{SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'mirox_internal.token_secret'::regclass}) - $read,
 		60, 'the rows are counted as read all the same');
 	is($main->value('SELECT count(*) FROM generate_series(1, 3) i, LATERAL mirox.verify_token($1, NULL, left(i::text, 0)) WHERE token_id = $2',
 			$tokens[3]{secret}, $tokens[3]{token_id}), 3, 'several in a statement');
@@ -114,7 +114,7 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	$main->rows('CREATE EXTENSION pg_buffercache');
 	my $page = page(place($main, $tokens[0]));
 	my $usage = sub {
-		return $main->value(q{SELECT usagecount FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('mirox.token_secret')
+		return $main->value(q{SELECT usagecount FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('mirox_internal.token_secret')
 			AND reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND relforknumber = 0 AND relblocknumber = $1}, $page);
 	};
@@ -197,7 +197,7 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 		$main->rows('BEGIN');
 		for (1 .. 500)
 		{
-			bare($main, 'UPDATE mirox.token_secret SET locked = locked WHERE token_id = $1', $token->{token_id});
+			bare($main, 'UPDATE mirox_internal.token_secret SET locked = locked WHERE token_id = $1', $token->{token_id});
 			last if page(place($main, $token)) != page($before);
 		}
 		isnt(page(place($main, $token)), page($before), 'a row has moved to another page');
@@ -207,15 +207,15 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	are($main, good(@tokens), 'so is each', @tokens);
 	warm($main, @tokens);
 	# Versions on the page, pruned: the hint's item leads on to the newest.
-	bare($main, 'UPDATE mirox.token_secret SET locked = locked') for 1 .. 3;
+	bare($main, 'UPDATE mirox_internal.token_secret SET locked = locked') for 1 .. 3;
 	are($main, good(@tokens), 'every row has newer versions', @tokens);
 	warm($main, @tokens);
-	$main->rows('VACUUM mirox.token_secret');
+	$main->rows('VACUUM mirox_internal.token_secret');
 	are($main, good(@tokens), 'and the older ones are gone', @tokens);
-	for my $chore ('VACUUM FULL mirox.token_secret', 'CLUSTER mirox.token_secret USING token_secret_token', 'REINDEX INDEX mirox.token_secret_lookup',
-		'REINDEX INDEX CONCURRENTLY mirox.token_secret_lookup', 'REINDEX TABLE mirox.token_secret', 'VACUUM FREEZE mirox.token_secret',
-		'ALTER TABLE mirox.token_secret SET (fillfactor = 50)', 'VACUUM FULL mirox.token_secret', 'ALTER TABLE mirox.token_secret SET (fillfactor = 90)',
-		'ALTER TABLE mirox.token_secret SET UNLOGGED', 'ALTER TABLE mirox.token_secret SET LOGGED')
+	for my $chore ('VACUUM FULL mirox_internal.token_secret', 'CLUSTER mirox_internal.token_secret USING token_secret_token', 'REINDEX INDEX mirox_internal.token_secret_lookup',
+		'REINDEX INDEX CONCURRENTLY mirox_internal.token_secret_lookup', 'REINDEX TABLE mirox_internal.token_secret', 'VACUUM FREEZE mirox_internal.token_secret',
+		'ALTER TABLE mirox_internal.token_secret SET (fillfactor = 50)', 'VACUUM FULL mirox_internal.token_secret', 'ALTER TABLE mirox_internal.token_secret SET (fillfactor = 90)',
+		'ALTER TABLE mirox_internal.token_secret SET UNLOGGED', 'ALTER TABLE mirox_internal.token_secret SET LOGGED')
 	{
 		my $other = wire($node, name => 'other');
 		warm($other, @tokens);
@@ -226,7 +226,7 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	warm($main, @tokens);
 	$main->rows('BEGIN');
 	answers($main, @tokens);
-	$main->rows('ALTER TABLE mirox.token_secret ADD COLUMN more text DEFAULT random()::text');
+	$main->rows('ALTER TABLE mirox_internal.token_secret ADD COLUMN more text DEFAULT random()::text');
 	are($main, good(@tokens), 'a table that this transaction has written anew', @tokens);
 	$main->rows('ROLLBACK');
 	are($main, good(@tokens), 'and has not after all', @tokens);
@@ -237,16 +237,16 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	my $other = wire($node, name => 'other');
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/token_secret';
 	warm($other, @tokens);
-	$main->rows("COPY (SELECT * FROM mirox.token_secret ORDER BY random()) TO '$file'");
-	bare($main, 'TRUNCATE mirox.token_secret');
+	$main->rows("COPY (SELECT * FROM mirox_internal.token_secret ORDER BY random()) TO '$file'");
+	bare($main, 'TRUNCATE mirox_internal.token_secret');
 	are($_, unknown(@tokens), 'an emptied table', @tokens) for $other, $main;
-	bare($main, "COPY mirox.token_secret FROM '$file'");
+	bare($main, "COPY mirox_internal.token_secret FROM '$file'");
 	are($_, good(@tokens), 'and filled again, in another order', @tokens) for $other, $main;
 	warm($other, @tokens);
 	$main->rows('BEGIN');
-	bare($main, 'TRUNCATE mirox.token_secret');
+	bare($main, 'TRUNCATE mirox_internal.token_secret');
 	are($main, unknown(@tokens), 'emptied in this transaction', @tokens);
-	bare($main, "COPY mirox.token_secret FROM '$file'");
+	bare($main, "COPY mirox_internal.token_secret FROM '$file'");
 	are($main, good(@tokens), 'and filled', @tokens);
 	$main->rows('ROLLBACK');
 	are($_, good(@tokens), 'rolled back', @tokens) for $other, $main;
@@ -260,19 +260,19 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	my $old = wire($node, name => 'old');
 	warm($old, $revoked, $moved);
 	$old->rows("BEGIN ISOLATION LEVEL $level");
-	$old->rows('SELECT count(*) FROM mirox.token_secret');
+	$old->rows('SELECT count(*) FROM mirox_internal.token_secret');
 	are($old, good($revoked, $moved), "$level", $revoked, $moved);
 	my $before = lookups_here($old);
 	answers($old, $revoked, $moved);
 	is(lookups_here($old) - $before, 0, "$level: by the hints");
 	call($main, 'revoke_token', $bert->{session}, $revoked->{token_id});
 	are($old, told('revoked', $revoked), "$level: revoked since", $revoked);
-	bare($main, 'UPDATE mirox.token_secret SET locked = locked');
+	bare($main, 'UPDATE mirox_internal.token_secret SET locked = locked');
 	are($old, good($moved), "$level: a row with a newer version", $moved);
 	my $new = rotate($main, $bert->{session}, $moved->{token_id});
 	$new->{owner} = 'bert';
 	are($old, told('rotated', $moved) . "\n" . good($new), "$level: rotated since", $moved, $new);
-	is($old->value('SELECT count(*) FROM mirox.token WHERE token_id = $1 AND revoked_at IS NULL', $revoked->{token_id}), $level eq 'READ COMMITTED' ? 0 : 1,
+	is($old->value('SELECT count(*) FROM mirox_internal.token WHERE token_id = $1 AND revoked_at IS NULL', $revoked->{token_id}), $level eq 'READ COMMITTED' ? 0 : 1,
 		"$level: the transaction's own snapshot is what it was");
 	is($old->state('COMMIT'), 'ok', "$level: it ends well");
 	$old->close;
@@ -303,7 +303,7 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 		$main->rows('SAVEPOINT a');
 		call($other, 'put_group', 'locked', [ $round % 2 ? 'reports' : 'parks' ]);
 		$other->rows('BEGIN');
-		$other->rows('LOCK TABLE mirox.permission_group');
+		$other->rows('LOCK TABLE mirox_internal.permission_group');
 		is($main->state('SELECT * FROM mirox.verify_token($1)', $one->{secret}), '55P03', 'an error amid a check');
 		$main->rows('ROLLBACK TO a');
 		is($main->state('SELECT * FROM mirox.verify_token($1)', $two->{secret}), '55P03', 'and another') if $round == 2;
@@ -359,10 +359,10 @@ is(broken($main), '', 'the tables agree');
 sub make_crowd
 {
 	my ($wire, $from, $to) = @_;
-	bare($wire, q{INSERT INTO mirox.token (token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id)
+	bare($wire, q{INSERT INTO mirox_internal.token (token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id)
 		SELECT 100000 + i, 100000 + i, 1, 'token', 1, 'mirox_', '1 year', now() + interval '1 year', 0, 1 FROM generate_series($1::int, $2::int) i
 		ON CONFLICT DO NOTHING}, $from, $to);
-	bare($wire, q{INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked,
+	bare($wire, q{INSERT INTO mirox_internal.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked,
 			user_id, permissions, audit_node, audit_id)
 		SELECT encode(sha256(int8send(i)), 'hex')::mirox.digest, 100000 + i, 100000 + i, now() + interval '1 year', 1, 1, -1, -1,
 			false, 'user ' || i, '{parks}', 0, 1 FROM generate_series($1::int, $2::int) i}, $from, $to);
@@ -395,41 +395,41 @@ sub warm_crowd
 
 $main->rows('CREATE DATABASE crowd');
 my $crowd = wire($node, dbname => 'crowd');
-$crowd->rows('CREATE EXTENSION mirox_tokens CASCADE');
+$crowd->rows('CREATE EXTENSION mirox_tokens');
 make_crowd($crowd, 1, 3000);
 my $watch = wire($node, dbname => 'crowd', name => 'watch');
 my $all = sub { return sprintf '%d good, %d revoked, %d unknown, 0 wrong', @_ };
 warm_crowd($watch, 1, 3000);
 is(crowd($watch, 1, 3000), $all->(3000, 0, 0), 'three thousand, each its own');
-$crowd->rows('CREATE TABLE places AS SELECT ctid AS place, token_id FROM mirox.token_secret');
-bare($crowd, 'DELETE FROM mirox.token_secret WHERE token_id % 3 = 0');
+$crowd->rows('CREATE TABLE places AS SELECT ctid AS place, token_id FROM mirox_internal.token_secret');
+bare($crowd, 'DELETE FROM mirox_internal.token_secret WHERE token_id % 3 = 0');
 is(crowd($_, 1, 3000), $all->(2000, 0, 1000), 'those that are deleted are unknown') for $watch, $watch;
-$crowd->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox.token_secret');
+$crowd->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox_internal.token_secret');
 is(crowd($_, 1, 3000), $all->(2000, 0, 1000), 'after VACUUM too') for $watch, $watch;
 # Hints of those that are gone cannot have been put anew: they still name what now is another's.
 make_crowd($crowd, 10001, 11000);
-cmp_ok($crowd->value('SELECT count(*) FROM mirox.token_secret s JOIN places p ON p.place = s.ctid AND p.token_id <> s.token_id'),
+cmp_ok($crowd->value('SELECT count(*) FROM mirox_internal.token_secret s JOIN places p ON p.place = s.ctid AND p.token_id <> s.token_id'),
 	'>', 900, 'rows of others have taken their items');
 is(crowd($_, 1, 3000), $all->(2000, 0, 1000), 'they are unknown, and nobody else') for $watch, $watch, $crowd;
 is(crowd($_, 10001, 11000), $all->(1000, 0, 0), 'the others are themselves') for $watch, $watch, $crowd;
 # The other way round, all at once: every row's item is now another's.
 warm_crowd($watch, 10001, 11000);
 $crowd->rows('DROP TABLE places');
-bare($crowd, 'DELETE FROM mirox.token_secret');
-$crowd->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox.token_secret');
+bare($crowd, 'DELETE FROM mirox_internal.token_secret');
+$crowd->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox_internal.token_secret');
 make_crowd($crowd, 20001, 24000);
 is(crowd($_, 20001, 24000), $all->(4000, 0, 0), 'four thousand others in their place') for $watch, $watch;
 is(crowd($_, 1, 3000), $all->(0, 0, 3000), 'and none of the first is anybody') for $watch, $watch;
 is(crowd($_, 10001, 11000), $all->(0, 0, 1000), 'nor of the second') for $watch, $watch;
 warm_crowd($watch, 20001, 24000);
 # A row that is deleted and comes back elsewhere; a table that shrinks below the hint's page.
-bare($crowd, q{CREATE TABLE aside AS SELECT * FROM mirox.token_secret WHERE token_id > 122000});
-bare($crowd, q{DELETE FROM mirox.token_secret WHERE token_id > 122000});
-$crowd->rows('VACUUM (INDEX_CLEANUP ON) mirox.token_secret');
+bare($crowd, q{CREATE TABLE aside AS SELECT * FROM mirox_internal.token_secret WHERE token_id > 122000});
+bare($crowd, q{DELETE FROM mirox_internal.token_secret WHERE token_id > 122000});
+$crowd->rows('VACUUM (INDEX_CLEANUP ON) mirox_internal.token_secret');
 is(crowd($_, 20001, 24000), $all->(2000, 0, 2000), 'a table that has shrunk') for $watch, $watch;
-bare($crowd, 'INSERT INTO mirox.token_secret SELECT * FROM aside ORDER BY random()');
+bare($crowd, 'INSERT INTO mirox_internal.token_secret SELECT * FROM aside ORDER BY random()');
 is(crowd($_, 20001, 24000), $all->(4000, 0, 0), 'and grown again') for $watch, $watch;
-bare($crowd, q{UPDATE mirox.token_secret SET state = 'v' WHERE token_id % 4 = 0});
+bare($crowd, q{UPDATE mirox_internal.token_secret SET state = 'v' WHERE token_id % 4 = 0});
 is(crowd($_, 20001, 24000), $all->(3000, 1000, 0), 'every fourth revoked') for $watch, $watch;
 $_->close for $watch, $crowd;
 
@@ -501,7 +501,7 @@ $_->close for $watch, $crowd;
 	ok($node->poll_query_until('postgres', 'SELECT backend_xmin IS NULL FROM pg_stat_replication'), 'and no longer');
 	push @tokens, $new;
 	warm($there, @tokens);
-	for my $chore ('VACUUM FULL mirox.token_secret', 'REINDEX TABLE mirox.token_secret', 'VACUUM mirox.token_secret')
+	for my $chore ('VACUUM FULL mirox_internal.token_secret', 'REINDEX TABLE mirox_internal.token_secret', 'VACUUM mirox_internal.token_secret')
 	{
 		$main->rows($chore);
 		$replayed->();
@@ -511,8 +511,8 @@ $_->close for $watch, $crowd;
 	my $far = wire($standby, dbname => 'crowd');
 	my $near = wire($node, dbname => 'crowd');
 	is(crowd($_, 20001, 24000), $all->(3000, 1000, 0), 'the crowd on the standby') for $far, $far;
-	bare($near, 'DELETE FROM mirox.token_secret WHERE token_id % 2 = 1');
-	$near->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox.token_secret');
+	bare($near, 'DELETE FROM mirox_internal.token_secret WHERE token_id % 2 = 1');
+	$near->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox_internal.token_secret');
 	make_crowd($near, 30001, 32000);
 	$replayed->();
 	is(crowd($_, 20001, 24000), $all->(1000, 1000, 2000), 'what others have taken the place of is unknown there') for $far, $far;
@@ -548,7 +548,7 @@ $_->close for $watch, $crowd;
 		warm($main, $revoked, @tokens);
 		$main->rows('CHECKPOINT');
 		call($main, 'revoke_token', $bert->{session}, $revoked->{token_id});
-		bare($main, 'UPDATE mirox.token_secret SET locked = locked');
+		bare($main, 'UPDATE mirox_internal.token_secret SET locked = locked');
 		answers($main, @tokens);
 		my $open = wire($node, name => 'open');
 		$open->rows('BEGIN');
@@ -603,17 +603,17 @@ $_->close for $watch, $crowd;
 			$churn->(1);
 		}
 		is($wrong, 0, "$part: $asked checks amid others' reads");
-		bare($wire, q{UPDATE mirox.token_secret SET state = 'v' WHERE token_id % 10 = 0});
+		bare($wire, q{UPDATE mirox_internal.token_secret SET state = 'v' WHERE token_id % 10 = 0});
 		is(crowd($wire, 1, 4000), $all->(3600, 400, 0), "$part: every tenth revoked") for 1 .. 2;
-		bare($wire, q{DELETE FROM mirox.token_secret WHERE token_id % 10 = 0});
-		$wire->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox.token_secret');
+		bare($wire, q{DELETE FROM mirox_internal.token_secret WHERE token_id % 10 = 0});
+		$wire->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox_internal.token_secret');
 		$churn->(3);
 		make_crowd($wire, $_, $_) for 9001, 9002;
 		make_crowd($wire, 9003, 9400);
 		is(crowd($wire, 1, 4000), $all->(3600, 0, 400), "$part: every tenth's place taken") for 1 .. 2;
 		is(crowd($wire, 9001, 9400), $all->(400, 0, 0), "$part: by others") for 1 .. 2;
-		bare($wire, q{DELETE FROM mirox.token_secret WHERE token_id > 109000});
-		$wire->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox.token_secret');
+		bare($wire, q{DELETE FROM mirox_internal.token_secret WHERE token_id > 109000});
+		$wire->rows('VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) mirox_internal.token_secret');
 		make_crowd($wire, 10 * $_, 10 * $_) for 1 .. 400;
 		is(crowd($wire, 1, 4000), $all->(4000, 0, 0), "$part: back again") for 1 .. 2;
 		is(crowd($wire, 9001, 9400), $all->(0, 0, 400), "$part: the others gone") for 1 .. 2;

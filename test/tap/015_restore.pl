@@ -12,10 +12,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE lived');
 
 # ---- a database with something of everything -----------------------------------------------------------------------------
 my $wire = wire($node, dbname => 'lived');
-$wire->rows('CREATE EXTENSION mirox_tokens CASCADE');
+$wire->rows('CREATE EXTENSION mirox_tokens');
 $wire->rows('SELECT mirox.grant_access($1::regrole, $2)', @$_)
   for [ app => 'application' ], [ app => 'login' ], [ gate => 'gateway' ], [ boss => 'admin' ];
-$wire->rows("INSERT INTO mirox.permission_group (name, permissions, description) VALUES ('own', '{parks:read}', 'added by a DBA')");
+$wire->rows("INSERT INTO mirox_internal.permission_group (name, permissions, description) VALUES ('own', '{parks:read}', 'added by a DBA')");
 call($wire, 'put_endpoint', 'GET', '/parks/*', 'parks:read');
 call($wire, 'put_endpoint', '*', '/reports/**', 'reports');
 $wire->rows('CREATE TABLE users (id text PRIMARY KEY)');
@@ -49,16 +49,16 @@ call($wire, 'delete_account', 'gone');
 $expected{ $gone->{secret} } = 'unknown';
 call($wire, 'close_session', $session{'Ünal "x" \\ tab'});
 call($wire, 'rename_token', $session{anna}, $tokens[40]{token_id}, 'renamed');
-$wire->rows("UPDATE mirox.token SET metadata = '{\"a\": [1, null]}' WHERE token_id = \$1", $tokens[41]{token_id});
-$wire->rows("INSERT INTO mirox.token_usage (token_id, generation, uses) VALUES (\$1, 1, 5)", $tokens[41]{token_id});
+$wire->rows("UPDATE mirox_internal.token SET metadata = '{\"a\": [1, null]}' WHERE token_id = \$1", $tokens[41]{token_id});
+$wire->rows("INSERT INTO mirox_internal.token_usage (token_id, generation, uses) VALUES (\$1, 1, 5)", $tokens[41]{token_id});
 $wire->rows('SELECT pg_sleep(1.1)');
 $expected{ $short->{secret} } = 'expired';
 is(broken($wire), '', 'before: the tables agree');
 
 my $acls = q{SELECT string_agg(kind || ' ' || object || ' ' || acl, E'\n' ORDER BY kind, object COLLATE "C") FROM (
-	SELECT 'function', p.oid::regprocedure::text, p.proacl::text FROM pg_proc p WHERE p.pronamespace = 'mirox'::regnamespace
-	UNION ALL SELECT 'relation', c.oid::regclass::text, c.relacl::text FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace
-	UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'mirox') a (kind, object, acl)};
+	SELECT 'function', p.oid::regprocedure::text, p.proacl::text FROM pg_proc p WHERE p.pronamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace)
+	UNION ALL SELECT 'relation', c.oid::regclass::text, c.relacl::text FROM pg_class c WHERE c.relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace)
+	UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname IN ('mirox', 'mirox_internal')) a (kind, object, acl)};
 my @requests = map { my $path = $_; map { [ "Bearer $_", 'GET', $path ] } $tokens[32]{secret}, $tokens[33]{secret}, $session{carl} }
   '/parks/1', '/reports/a/b', '/nowhere';
 my $answers = sub { my $wire = shift; return join ' ', map { call($wire, 'check_request', @$_)->[1] } @requests };
@@ -85,16 +85,16 @@ sub check
 	is($wire->value($acls), $acls_before, "$name: every grant is there, and none more") if $options{acls} // 1;
 
 	# Life goes on: new ids are new, the cap and its triggers hold, audit goes on.
-	my $audit = $wire->value('SELECT count(*) FROM mirox.audit_log');
+	my $audit = $wire->value('SELECT count(*) FROM mirox_internal.audit_log');
 	my $new = issue($wire, $session{anna}, 'after', group => 'own');
 	is(reason($wire, $new->{secret}), 'ok', "$name: a token is issued by a session of before");
-	is($wire->value('SELECT count(*) FROM mirox.audit_log'), $audit + 1, "$name: with one row in the audit log");
+	is($wire->value('SELECT count(*) FROM mirox_internal.audit_log'), $audit + 1, "$name: with one row in the audit log");
 	is(scalar(grep { $_->{token_id} == $new->{token_id} } @tokens), 0, "$name: under a new id");
 	put_account($wire, 'new', ['*']);
 	my $session = open_session($wire, 'new');
 	issue($wire, $session, "full $_") for 1 .. 64;
 	is($wire->state('SELECT * FROM mirox.issue_token($1, $2, $3)', $session, 'over', 'full_access'), '54000', "$name: the cap holds");
-	is($wire->state('UPDATE mirox.audit_log SET at = now()'), '42501', "$name: the audit log is append-only");
+	is($wire->state('UPDATE mirox_internal.audit_log SET at = now()'), '42501', "$name: the audit log is append-only");
 	call($wire, 'put_account', 'anna', ['exports']);
 	is(verify($wire, $tokens[50]{secret})->{permissions}, '{exports}', "$name: the owner's loss reaches the tokens");
 	# The trigger of bind_accounts was dumped with the users table; it went with the extension when that was dropped.

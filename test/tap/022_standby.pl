@@ -9,7 +9,7 @@ my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1, extra => [ '--encoding=UTF8', '--no-locale' ]);
 $primary->append_conf('postgresql.conf', "shared_preload_libraries = 'mirox_tokens'\n");
 $primary->start;
-$primary->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens CASCADE');
+$primary->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens');
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);

@@ -26,7 +26,7 @@ is_deeply([ map { @$_ } $s->rows('SELECT name, status, permission_group FROM mir
 # A long transaction there, its snapshot taken before all that follows.
 my $old = wire($standby);
 $old->rows('BEGIN ISOLATION LEVEL REPEATABLE READ');
-is($old->value('SELECT count(*) FROM mirox.token'), 1, 'a transaction with an old snapshot');
+is($old->value('SELECT count(*) FROM mirox_internal.token'), 1, 'a transaction with an old snapshot');
 is(reason($old, $token->{secret}), 'ok', 'checks in it');
 
 my $replayed = sub { $primary->wait_for_catchup($standby) };
@@ -40,11 +40,11 @@ is(reason($_, $next->{secret}), 'ok', 'and the new secret verifies') for $s, $ol
 call($p, 'put_account', 'anna', ['parks']);
 $replayed->();
 is(verify($_, $next->{secret})->{permissions}, '{parks}', 'so is a permission that the owner has lost') for $s, $old;
-$p->rows("INSERT INTO mirox.permission_group (name, permissions) VALUES ('own', '{parks:read}')");
+$p->rows("INSERT INTO mirox_internal.permission_group (name, permissions) VALUES ('own', '{parks:read}')");
 my $grouped = issue($p, $session, 'grouped', group => 'own');
 $replayed->();
 is(verify($_, $grouped->{secret})->{permissions}, '{parks:read}', 'a group added since') for $s, $old;
-$p->rows("UPDATE mirox.permission_group SET permissions = '{parks:write}' WHERE name = 'own'");
+$p->rows("UPDATE mirox_internal.permission_group SET permissions = '{parks:write}' WHERE name = 'own'");
 $replayed->();
 is(verify($_, $grouped->{secret}, undef, undef, 'parks:read')->{reason}, 'insufficient_scope', 'a change of a group that is cached')
   for $s, $old;
@@ -102,7 +102,7 @@ for my $wire ($s, $p)
 # ---- the extension dropped and made anew on the primary -------------------------------------------------------------------
 $p->rows('CREATE DATABASE other');
 my $p2 = wire($primary, dbname => 'other');
-$p2->rows('CREATE EXTENSION mirox_tokens CASCADE');
+$p2->rows('CREATE EXTENSION mirox_tokens');
 put_account($p2, 'carl', ['*']);
 my $first = issue($p2, open_session($p2, 'carl'), 'first');
 $replayed->();
@@ -118,7 +118,7 @@ is(reason($s2, $second->{secret}), 'ok', 'and what it holds is found, in the sam
 
 # ---- promotion -----------------------------------------------------------------------------------------------------------
 $old->rows('COMMIT');
-my $last_id = $p->value('SELECT max(token_id) FROM mirox.token');
+my $last_id = $p->value('SELECT max(token_id) FROM mirox_internal.token');
 $_->close for $p, $p2;
 clean_log($primary);
 $primary->stop;

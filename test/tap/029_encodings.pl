@@ -19,7 +19,7 @@ for my $name (sort keys %encodings)
 {
 	$node->safe_psql('postgres',
 		"CREATE DATABASE $name TEMPLATE template0 ENCODING '$encodings{$name}' LC_COLLATE 'C' LC_CTYPE 'C'");
-	$node->safe_psql($name, 'CREATE EXTENSION mirox_tokens CASCADE');
+	$node->safe_psql($name, 'CREATE EXTENSION mirox_tokens');
 }
 
 # begin_life($dbname, $client_encoding): a connection and an open session.
@@ -68,10 +68,10 @@ for my $dbname ('utf8', 'bytes')
 		my $agent = $wire->run('SELECT mirox.open_session($1, user_agent => $2)', 'anna', "agent $invalid{$what} \x01");
 		next if $dbname eq 'utf8';
 		is($agent->{state}, undef, "a user agent with $what is taken");
-		my $stored = $wire->value('SELECT user_agent FROM mirox.session ORDER BY session_id DESC LIMIT 1');
+		my $stored = $wire->value('SELECT user_agent FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1');
 		ok(utf8::decode(my $copy = $stored), 'and kept as valid UTF-8') or diag $stored;
 		unlike($stored, qr/[\x00-\x1f]/, 'without control characters');
-		is(scalar $wire->value('SELECT user_agent FROM mirox.audit_log ORDER BY audit_id DESC LIMIT 1'), $stored,
+		is(scalar $wire->value('SELECT user_agent FROM mirox_internal.audit_log ORDER BY audit_id DESC LIMIT 1'), $stored,
 			'in the audit log too');
 		my $check = $wire->run('SELECT status, reason FROM mirox.verify_token($1, NULL, $2)', 'not a secret', $invalid{$what});
 		is_deeply($check->{rows}, [ [ 401, 'malformed' ] ], 'and a check with it answers');
@@ -80,7 +80,7 @@ for my $dbname ('utf8', 'bytes')
 	for my $filler ('a', "\xc3\xa9", "\xe6\xbc\xa2", "\xf0\x9f\x8c\x8d")
 	{
 		$wire->value('SELECT mirox.open_session($1, user_agent => $2)', 'anna', 'x' . $filler x 3000);
-		my $stored = $wire->value('SELECT user_agent FROM mirox.session ORDER BY session_id DESC LIMIT 1');
+		my $stored = $wire->value('SELECT user_agent FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1');
 		my $fits = int(511 / length $filler);
 		is($stored, 'x' . $filler x $fits, "$dbname: an over-long user agent is cut between characters of @{[ length $filler ]} bytes");
 	}
@@ -109,16 +109,16 @@ for my $dbname ('latin1', 'win1252')
 	# Every byte that a header may hold, those without counterpart in Unicode among them.
 	my $all = join '', map { chr } 1 .. 255;
 	is($wire->state('SELECT mirox.open_session($1, user_agent => $2)', "\xdcnal", $all), 'ok', 'a user agent of all bytes is taken');
-	my $stored = $wire->value('SELECT user_agent FROM mirox.session ORDER BY session_id DESC LIMIT 1');
+	my $stored = $wire->value('SELECT user_agent FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1');
 	unlike($stored, qr/[\x00-\x1f\x7f]/, 'and kept without control characters');
 	like($stored, qr/abc.*\xe9/s, 'with all that means something');
 	is($wire->state('SELECT * FROM mirox.verify_token($1, NULL, $2)', $token->{secret}, $all), 'ok', 'and taken by a check');
 	is($wire->state('SELECT * FROM mirox.verify_token($1, NULL, $2, $3)', $all, $all, $all), 'ok', 'as anything is, in any place');
 	$wire->value('SELECT mirox.open_session($1, user_agent => $2)', "\xdcnal", "\xe9" x 3000);
-	cmp_ok(length($wire->value('SELECT user_agent FROM mirox.session ORDER BY session_id DESC LIMIT 1')), '<=', 512,
+	cmp_ok(length($wire->value('SELECT user_agent FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1')), '<=', 512,
 		'an over-long one is cut');
 	call($wire, 'revoke_token', $session, $token->{token_id}, "verl\xf6ren");
-	is($utf8->value('SELECT revoke_reason FROM mirox.token WHERE token_id = $1', $token->{token_id}), "verl\xc3\xb6ren", 'a reason is kept');
+	is($utf8->value('SELECT revoke_reason FROM mirox_internal.token WHERE token_id = $1', $token->{token_id}), "verl\xc3\xb6ren", 'a reason is kept');
 	is(broken($wire), '', "$dbname: the tables agree");
 	$_->close for $wire, $utf8;
 }
@@ -130,9 +130,9 @@ for my $dbname ('latin1', 'win1252')
 	is(issue($wire, $session, $kanji x 100)->{name}, $kanji x 100, 'EUC_JP: 100 characters are kept');
 	is($wire->state('SELECT * FROM mirox.issue_token($1, $2, $3)', $session, $kanji x 101, 'reporting'), '22023', '101 are not');
 	is($wire->state('SELECT mirox.open_session($1, user_agent => $2)', 'anna', $kanji x 3000), 'ok', 'a long user agent is taken');
-	my $stored = $wire->value('SELECT user_agent FROM mirox.session ORDER BY session_id DESC LIMIT 1');
+	my $stored = $wire->value('SELECT user_agent FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1');
 	like($stored, qr/^(?:$kanji){100,256}$/, 'and cut between characters');
-	is($wire->value("SELECT octet_length(user_agent) <= 512 FROM mirox.session ORDER BY session_id DESC LIMIT 1"), 't', 'at 512 bytes');
+	is($wire->value("SELECT octet_length(user_agent) <= 512 FROM mirox_internal.session ORDER BY session_id DESC LIMIT 1"), 't', 'at 512 bytes');
 	my $refused = $wire->run('SELECT * FROM mirox.issue_token($1, $2, $3, permissions => $4)', $session, 'x', 'full_access', ['not a scope!']);
 	is($refused->{state}, '22023', 'a message of ours arrives');
 	is(reason($wire, issue($wire, $session, 'x')->{secret}), 'ok', 'and a token verifies');

@@ -14,13 +14,13 @@ my $session = open_session($main, 'owner');
 my $token = issue($main, $session, 'mine', group => 'crowd');
 
 # A million others, past the triggers: what is measured is the change of the group.
-my ($group_id) = map { $_->[0] } $main->rows("SELECT group_id FROM mirox.permission_group WHERE name = 'crowd'");
+my ($group_id) = map { $_->[0] } $main->rows("SELECT group_id FROM mirox_internal.permission_group WHERE name = 'crowd'");
 $main->script(<<SQL);
 SET session_replication_role = replica;
-INSERT INTO mirox.token (token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id)
+INSERT INTO mirox_internal.token (token_id, account_id, place, name, group_id, hint, lifetime, expires_at, audit_node, audit_id)
 SELECT 1000 + i, 1000 + i, 1, 'token', $group_id, 'mirox_', '1 year', now() + interval '1 year', 0, 1
 FROM generate_series(1, 1000000) i;
-INSERT INTO mirox.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked,
+INSERT INTO mirox_internal.token_secret (digest, token_id, account_id, expires_at, generation, group_id, rate_limit, burst, locked,
     user_id, permissions, audit_node, audit_id)
 SELECT encode(sha256(int8send(i)), 'hex')::mirox.digest, 1000 + i, 1000 + i, now() + interval '1 year', 1, $group_id, -1, -1,
     false, 'user', '{parks}', 0, 1
@@ -28,7 +28,7 @@ FROM generate_series(1, 1000000) i;
 RESET session_replication_role;
 SQL
 is($main->wait->{message}, undef, 'a million tokens are in the group');
-is($main->value("SELECT count(*) FROM mirox.token WHERE group_id = $group_id"), 1000001, 'all of them');
+is($main->value("SELECT count(*) FROM mirox_internal.token WHERE group_id = $group_id"), 1000001, 'all of them');
 
 # A transaction that began before, and one that holds an owner's row and has just issued into the group.
 my $old = wire($node, name => 'old');
@@ -41,7 +41,7 @@ $busy->run('BEGIN');
 my $busy_token = issue($busy, $busy_session, 'busy', group => 'crowd');
 
 my $admin = wire($node, name => 'admin');
-$admin->rows("SELECT count(*) FROM mirox.permission_group");    # catalogs warm
+$admin->rows("SELECT count(*) FROM mirox_internal.permission_group");    # catalogs warm
 my @times;
 for my $round (1 .. 5)
 {
@@ -64,7 +64,7 @@ $counter->run('BEGIN');
 call($counter, 'put_group', 'crowd', ['parks']);
 my @written = $counter->rows(<<'SQL');
 SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_xact_all_tables
-WHERE schemaname = 'mirox' AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY relname
+WHERE schemaname = 'mirox_internal' AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY relname
 SQL
 is(join('; ', map { join ' ', @$_ } @written), 'audit_log 1 0 0; permission_group 0 1 0', 'a change writes the group and the log, no token');
 # While it is open: a revocation goes through, and a check reads what is committed.

@@ -126,7 +126,7 @@ $node->command_fails_like([ 'pg_dump', '-U', 'keeper', '-d', $node->connstr('pos
 
 # ---- the server's log --------------------------------------------------------------------------------------------------
 my $revoked = $postgres->(qq{SELECT secret FROM mirox.issue_token(mirox.open_session('ann'), 'gone', 'full_access')});
-$postgres->("UPDATE mirox.token SET revoked_at = now() WHERE name = 'gone'");
+$postgres->("UPDATE mirox_internal.token SET revoked_at = now() WHERE name = 'gone'");
 my $start = -s $node->logfile;
 for my $statement (
 	"SELECT mirox.authenticate('Bearer $revoked')",

@@ -91,7 +91,7 @@ sub prepare
 	my ($page) = @_;
 	$node->safe_psql('postgres', "CREATE DATABASE manual_$page");
 	return if $page =~ /^(dba|readme)$/;
-	$node->safe_psql("manual_$page", 'CREATE EXTENSION mirox_tokens CASCADE');
+	$node->safe_psql("manual_$page", 'CREATE EXTENSION mirox_tokens');
 	my %levels = (login_service => 'login', profile_page => 'application', gateway => 'gateway',
 		reports => 'reporting', token_admin => 'admin');
 	$node->safe_psql("manual_$page", "SELECT mirox.grant_access('$_', '$levels{$_}')") foreach sort keys %levels;
@@ -163,11 +163,11 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	foreach my $line ($node_sql->(q{
 		SELECT p.proname || '|' || coalesce(array_to_string(p.proargnames[1:p.pronargs], ' '), '') || '|' || p.pronargdefaults
 			|| '|' || CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'everybody' ELSE coalesce((
-				SELECT string_agg(level, ', ' ORDER BY level) FROM mirox.access_rule
+				SELECT string_agg(level, ', ' ORDER BY level) FROM mirox_internal.access_rule
 				WHERE kind = 'function' AND to_regprocedure(object) = p.oid), '') END
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_description d ON d.objoid = p.oid
 			AND d.classoid = 'pg_proc'::regclass
-		WHERE n.nspname = 'mirox' AND d.description IS NOT NULL AND d.description NOT LIKE 'Internal%'
+		WHERE n.nspname ~ '^mirox' AND d.description IS NOT NULL AND d.description NOT LIKE 'Internal%'
 			AND NOT EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid)
 			AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid) ORDER BY 1}))
 	{

@@ -13,7 +13,7 @@ my $node = PostgreSQL::Test::Cluster->new('pooled');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'mirox_tokens'\nlog_statement = none\n");
 $node->start;
-$node->safe_psql('postgres', q{CREATE EXTENSION mirox_tokens CASCADE; CREATE ROLE gateway LOGIN;
+$node->safe_psql('postgres', q{CREATE EXTENSION mirox_tokens; CREATE ROLE gateway LOGIN;
 	SELECT mirox.grant_access('gateway', 'gateway')});
 my $user = $node->safe_psql('postgres', 'SELECT current_user');
 

@@ -48,7 +48,7 @@ is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'),
 
 # A worker that cannot write (its table is locked) tries again and says so once; nothing is lost.
 $wire->rows('BEGIN');
-$wire->rows('LOCK TABLE mirox.usage_open IN ACCESS EXCLUSIVE MODE');
+$wire->rows('LOCK TABLE mirox_internal.usage_open IN ACCESS EXCLUSIVE MODE');
 my $other = wire($node);
 $other->rows('SELECT * FROM mirox.verify_token($1)', $secret) for 1 .. 10;
 ok($node->poll_query_until('postgres', 'SELECT flush_failures > 2 FROM mirox.stat'), 'a lock fails the drain');

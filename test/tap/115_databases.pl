@@ -16,7 +16,7 @@ sub make
 	my $name = shift;
 	$main->rows("CREATE DATABASE $name");
 	my $wire = wire($node, dbname => $name);
-	$wire->rows('CREATE EXTENSION mirox_tokens CASCADE');
+	$wire->rows('CREATE EXTENSION mirox_tokens');
 	put_account($wire, 'anna', ['*']);
 	my $secret = issue($wire, open_session($wire, 'anna'), 'token')->{secret};
 	return ($wire, $secret);

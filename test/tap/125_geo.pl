@@ -84,7 +84,7 @@ is((use_it('81.2.69.160', $chrome))[0], undef, 'and no location');
 set('agent_rules', "$folder/none.yaml");
 is_deeply([ (use_it('10.0.0.1', 'curl/8.5.0'))[ 1, 2 ] ], [ undef, undef ], 'without rules: no browser');
 is(stat_of('agent_rules'), 'unreadable', 'stat says so');
-is($wire->value("SELECT resolved FROM mirox.agent WHERE agent = 'curl/8.5.0'"), 'f', 'it is to be tried again');
+is($wire->value("SELECT resolved FROM mirox_internal.agent WHERE agent = 'curl/8.5.0'"), 'f', 'it is to be tried again');
 my $log = slurp_file($node->logfile);
 my $warned = () = $log =~ /WARNING.*cannot read the file of locations/g;
 cmp_ok($warned, '>=', 2, 'the log warned');

@@ -34,34 +34,34 @@ rotate($wire, $session, $day->{token_id});
 is(told(heard()), 'day 0 1', 'rotated, it expires anew');
 $node->append_conf('postgresql.conf', "mirox_tokens.expiry_notice = '90 days'");
 $node->reload;
-ok($node->poll_query_until('postgres', 'SELECT n.count > 0 FROM mirox.flush(), LATERAL (SELECT count(*) FROM mirox.notice'
+ok($node->poll_query_until('postgres', 'SELECT n.count > 0 FROM mirox.flush(), LATERAL (SELECT count(*) FROM mirox_internal.notice'
 		. ' WHERE days = 90 AND token_id = ' . $far->{token_id} . ') n'), 'a wider notice tells of more');
 
 # ---- closed minutes ----------------------------------------------------------------------------------------------------------
 call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
 call($wire, 'flush');
-is($wire->value('SELECT count(*) FROM mirox.usage_open'), 1, 'the minute is open');
-$wire->rows("UPDATE mirox.usage_open SET minute = minute - interval '1 hour', first_at = ARRAY[first_at[1] - interval '1 hour'], last_at = ARRAY[last_at[1] - interval '1 hour']");
-sub sealed { return $node->poll_query_until('postgres', 'SELECT count(*) = ' . shift() . ' FROM mirox.usage_minute'); }
+is($wire->value('SELECT count(*) FROM mirox_internal.usage_open'), 1, 'the minute is open');
+$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - interval '1 hour', first_at = ARRAY[first_at[1] - interval '1 hour'], last_at = ARRAY[last_at[1] - interval '1 hour']");
+sub sealed { return $node->poll_query_until('postgres', 'SELECT count(*) = ' . shift() . ' FROM mirox_internal.usage_minute'); }
 # The worker closes what is over when the next minute begins, or when it comes anew.
 $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"), 'the worker leaves when it is asked to');
 call($wire, 'flush');
 ok(sealed(1), 'and the next one closes the minute');
-is($wire->state('UPDATE mirox.usage_minute SET requests = 0'), '42501', 'which nobody changes');
-is($wire->state('DELETE FROM mirox.usage_minute'), '42501', 'or deletes');
-is($wire->state('TRUNCATE mirox.usage_minute'), '42501', 'or empties');
+is($wire->state('UPDATE mirox_internal.usage_minute SET requests = 0'), '42501', 'which nobody changes');
+is($wire->state('DELETE FROM mirox_internal.usage_minute'), '42501', 'or deletes');
+is($wire->state('TRUNCATE mirox_internal.usage_minute'), '42501', 'or empties');
 is($wire->value('SELECT sum(requests) FROM mirox.usage_hourly'), 1, 'the hours have it once');
 
 # ---- retention ---------------------------------------------------------------------------------------------------------------
 $wire->rows('SET session_replication_role = replica');
-$wire->rows("UPDATE mirox.usage_minute SET minute = minute - interval '40 days', first_at = first_at - interval '40 days', last_at = last_at - interval '40 days'");
-$wire->rows("UPDATE mirox.usage_hour SET hour = hour - interval '40 days'");
-$wire->rows("UPDATE mirox.usage_day SET day = day - 40");
-$wire->rows("UPDATE mirox.audit_log SET at = at - interval '40 days' WHERE event = 'account_registered'");
+$wire->rows("UPDATE mirox_internal.usage_minute SET minute = minute - interval '40 days', first_at = first_at - interval '40 days', last_at = last_at - interval '40 days'");
+$wire->rows("UPDATE mirox_internal.usage_hour SET hour = hour - interval '40 days'");
+$wire->rows("UPDATE mirox_internal.usage_day SET day = day - 40");
+$wire->rows("UPDATE mirox_internal.audit_log SET at = at - interval '40 days' WHERE event = 'account_registered'");
 my $old = open_session($wire, 'anna');
 call($wire, 'close_session', $old);
-$wire->rows("UPDATE mirox.session SET closed_at = closed_at - interval '40 days', expires_at = expires_at - interval '40 days', opened_at = opened_at - interval '41 days' WHERE closed_at IS NOT NULL");
+$wire->rows("UPDATE mirox_internal.session SET closed_at = closed_at - interval '40 days', expires_at = expires_at - interval '40 days', opened_at = opened_at - interval '41 days' WHERE closed_at IS NOT NULL");
 $wire->rows('SET session_replication_role = origin');
 $node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'");
 $node->reload;
@@ -69,22 +69,22 @@ sub anew { $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_ac
 # An account that somebody holds is left for the next time, and holds up nothing.
 my $holder = wire($node);
 $holder->rows('BEGIN');
-$holder->rows("SELECT FROM mirox.account WHERE user_id = 'anna' FOR UPDATE");
+$holder->rows("SELECT FROM mirox_internal.account WHERE user_id = 'anna' FOR UPDATE");
 anew();
-ok($node->poll_query_until('postgres', 'SELECT (SELECT count(*) FROM mirox.usage_minute) + (SELECT count(*) FROM mirox.usage_hour) + (SELECT count(*) FROM mirox.usage_day) + (SELECT count(*) FROM mirox.caller) = 0'), 'old usage is taken away');
-is($wire->value("SELECT count(*) FROM mirox.audit_log WHERE event = 'account_registered'"), 0, 'and the old audit log');
-cmp_ok($wire->value('SELECT count(*) FROM mirox.audit_log'), '>', 5, 'what is newer stays');
-is($wire->value('SELECT count(*) FROM mirox.session WHERE closed_at IS NOT NULL'), 1, 'the session of an account that is held stays for now');
+ok($node->poll_query_until('postgres', 'SELECT (SELECT count(*) FROM mirox_internal.usage_minute) + (SELECT count(*) FROM mirox_internal.usage_hour) + (SELECT count(*) FROM mirox_internal.usage_day) + (SELECT count(*) FROM mirox_internal.caller) = 0'), 'old usage is taken away');
+is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE event = 'account_registered'"), 0, 'and the old audit log');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.audit_log'), '>', 5, 'what is newer stays');
+is($wire->value('SELECT count(*) FROM mirox_internal.session WHERE closed_at IS NOT NULL'), 1, 'the session of an account that is held stays for now');
 $holder->rows('ROLLBACK');
 anew();
-ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox.session WHERE closed_at IS NOT NULL'), 'and goes the next time');
-is($wire->value('SELECT count(*) FROM mirox.session'), 1, 'the open one stays');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.session WHERE closed_at IS NOT NULL'), 'and goes the next time');
+is($wire->value('SELECT count(*) FROM mirox_internal.session'), 1, 'the open one stays');
 is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 1, 'what the profile page shows stays');
 
 # ---- a user's transaction that holds the token's row, or a table, for long -------------------------------------------------------
 $holder->rows('BEGIN');
-$holder->rows('SELECT FROM mirox.token FOR UPDATE');
-$holder->rows('SELECT FROM mirox.account FOR UPDATE');
+$holder->rows('SELECT FROM mirox_internal.token FOR UPDATE');
+$holder->rows('SELECT FROM mirox_internal.account FOR UPDATE');
 call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
 call($wire, 'flush');
 is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 2, 'locked rows of tokens and accounts hold up no drain');

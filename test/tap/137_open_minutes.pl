@@ -19,7 +19,7 @@ call($wire, 'revoke_token', $session{anna}, $dead->{token_id});
 sub use_token { my ($token, $ip, $agent, $scope) = @_; return call($wire, 'verify_token', $token->{secret}, $ip, $agent, $scope); }
 
 my @lists = (
-	(map { "SELECT * FROM mirox.$_" } qw(usage_hourly usage_daily token_report account_report audit_trail refusals minute_use)),
+	(map { "SELECT * FROM $_" } qw(mirox.usage_hourly mirox.usage_daily mirox.token_report mirox.account_report mirox.audit_trail mirox.refusals mirox_internal.minute_use)),
 	"SELECT * FROM mirox.list_tokens('$session{anna}')",
 	(map { "SELECT * FROM mirox.token_history('$session{anna}', $_->{token_id})" } $one, $two));
 sub shown
@@ -33,13 +33,13 @@ sub close_minutes
 	$wire->value("SELECT count(pg_terminate_backend(pid)) $worker");
 	$node->poll_query_until('postgres', "SELECT count(*) = 0 $worker") or die 'the worker stays';
 	call($wire, 'flush');
-	return $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox.usage_open');
+	return $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.usage_open');
 }
 # As if it had been so long ago, that is, in minutes that are over.
 sub shift_back
 {
 	my $span = shift;
-	$wire->rows("UPDATE mirox.usage_open SET minute = minute - \$1::interval,
+	$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - \$1::interval,
 		first_at = ARRAY(SELECT x - \$1::interval FROM unnest(first_at) WITH ORDINALITY u (x, n) ORDER BY n),
 		last_at = ARRAY(SELECT x - \$1::interval FROM unnest(last_at) WITH ORDINALITY u (x, n) ORDER BY n)", $span);
 	return;
@@ -64,8 +64,8 @@ sub some_use
 	return;
 }
 some_use();
-cmp_ok($wire->value('SELECT count(*) FROM mirox.usage_open'), '>=', 3, 'each drain brought its own');
-is($wire->value('SELECT count(*) FROM mirox.usage_minute') + $wire->value('SELECT count(*) FROM mirox.usage_hour') + $wire->value('SELECT count(*) FROM mirox.token_usage'), 0, 'and wrote nothing else');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.usage_open'), '>=', 3, 'each drain brought its own');
+is($wire->value('SELECT count(*) FROM mirox_internal.usage_minute') + $wire->value('SELECT count(*) FROM mirox_internal.usage_hour') + $wire->value('SELECT count(*) FROM mirox_internal.token_usage'), 0, 'and wrote nothing else');
 is(in_report($one), '6 0 203.0.113.2 Wget 1.21.3', 'the report has what is open: the newest use');
 is(in_report($two), '2 0 203.0.113.8 Wget 1.21.3', 'of the third drain');
 is(in_report($dead), '0 1 - -', 'a refusal');
@@ -77,8 +77,8 @@ shift_back('1 hour');
 my $before = shown();
 ok(close_minutes(), 'the minutes close');
 is(shown(), $before, 'and all is shown as before');
-is($wire->value("SELECT sum(requests) FROM mirox.usage_hour"), 12, 'the hours have all of it');
-is($wire->value("SELECT string_agg(uses || '/' || refusals, ' ' ORDER BY token_id) FROM mirox.token_usage"), '6/0 2/0 0/1 1/1', 'and the tokens');
+is($wire->value("SELECT sum(requests) FROM mirox_internal.usage_hour"), 12, 'the hours have all of it');
+is($wire->value("SELECT string_agg(uses || '/' || refusals, ' ' ORDER BY token_id) FROM mirox_internal.token_usage"), '6/0 2/0 0/1 1/1', 'and the tokens');
 
 # ---- once more into the same hour, day and tokens -----------------------------------------------------------------------------
 some_use();
@@ -87,8 +87,8 @@ is(in_report($one), '12 0 203.0.113.2 Wget 1.21.3', 'what is open is added to wh
 $before = shown();
 ok(close_minutes(), 'they close again');
 is(shown(), $before, 'and all is shown as before');
-is($wire->value('SELECT sum(requests) FROM mirox.usage_hour') . ' ' . $wire->value('SELECT sum(requests) FROM mirox.usage_day'), '24 24', 'rows that were there have grown');
-is($wire->value("SELECT string_agg(uses || '/' || refusals, ' ' ORDER BY token_id) FROM mirox.token_usage"), '12/0 4/0 0/2 2/2', 'of tokens too');
+is($wire->value('SELECT sum(requests) FROM mirox_internal.usage_hour') . ' ' . $wire->value('SELECT sum(requests) FROM mirox_internal.usage_day'), '24 24', 'rows that were there have grown');
+is($wire->value("SELECT string_agg(uses || '/' || refusals, ' ' ORDER BY token_id) FROM mirox_internal.token_usage"), '12/0 4/0 0/2 2/2', 'of tokens too');
 
 # ---- a late use, and a rotation ------------------------------------------------------------------------------------------------
 use_token($one, '203.0.113.77', 'Late/1', 'parks');
@@ -109,12 +109,12 @@ shift_back('1 hour');
 $before = shown();
 ok(close_minutes(), 'both generations close');
 is(shown(), $before, 'and all is shown as before');
-is($wire->value('SELECT string_agg(uses::text, $2 ORDER BY generation) FROM mirox.token_usage WHERE token_id = $1', $one->{token_id}, ' '), '14 1', 'each for itself');
+is($wire->value('SELECT string_agg(uses::text, $2 ORDER BY generation) FROM mirox_internal.token_usage WHERE token_id = $1', $one->{token_id}, ' '), '14 1', 'each for itself');
 
 # ---- how much may be open, by a worker that has seen nothing ---------------------------------------------------------------------
 # Its plans are made while the tables are empty, and known to be; they must serve when these are large.
 $node->safe_psql('postgres', 'CREATE DATABASE crowd');
-$node->safe_psql('crowd', 'CREATE EXTENSION mirox_tokens CASCADE; VACUUM (ANALYZE)');
+$node->safe_psql('crowd', 'CREATE EXTENSION mirox_tokens; VACUUM (ANALYZE)');
 my $crowd = wire($node, dbname => 'crowd');
 put_account($crowd, 'anna', ['*']);
 my $busy = issue($crowd, open_session($crowd, 'anna'), 'busy');
@@ -128,7 +128,7 @@ for (1 .. 3)
 		$many, 'more callers than may be open');
 	$sum += $many;
 	call($crowd, 'flush');
-	is($crowd->value('SELECT count(*) FROM mirox.usage_open'), 0, 'are moved on before their minute is over');
+	is($crowd->value('SELECT count(*) FROM mirox_internal.usage_open'), 0, 'are moved on before their minute is over');
 	is($crowd->value('SELECT uses FROM mirox.token_report'), $sum, 'and counted once');
 	is($crowd->value('SELECT sum(requests) FROM mirox.usage_hourly'), $sum, 'in the hours too');
 }

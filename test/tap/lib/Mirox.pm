@@ -26,7 +26,7 @@ sub new_node
 	  unless $options{bare};
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens CASCADE') if $options{extension} // !$options{bare};
+	$node->safe_psql('postgres', 'CREATE EXTENSION mirox_tokens') if $options{extension} // !$options{bare};
 	return $node;
 }
 
@@ -96,7 +96,7 @@ sub verify
 # nobody holds more than 64.
 my $broken = <<'SQL';
 SELECT 'secret repeats something else', s.token_id, s.state::text
-FROM mirox.token_secret s LEFT JOIN mirox.token t USING (token_id) LEFT JOIN mirox.account a ON a.account_id = t.account_id
+FROM mirox_internal.token_secret s LEFT JOIN mirox_internal.token t USING (token_id) LEFT JOIN mirox_internal.account a ON a.account_id = t.account_id
 WHERE t.token_id IS NULL OR a.account_id IS NULL OR s.account_id <> t.account_id
    OR (t.revoked_at IS NULL AND s.state IN ('c', 'o') AND (
         s.user_id <> a.user_id OR s.locked <> (a.locked_at IS NOT NULL) OR s.rate_limit <> coalesce(a.rate_limit, -1)
@@ -105,25 +105,25 @@ WHERE t.token_id IS NULL OR a.account_id IS NULL OR s.account_id <> t.account_id
    OR (s.state = 'c' AND (s.expires_at <> t.expires_at OR s.generation <> t.generation))
 UNION ALL
 SELECT 'a permission that the owner has lost', s.token_id, s.permissions::text
-FROM mirox.token_secret s JOIN mirox.account a USING (account_id)
+FROM mirox_internal.token_secret s JOIN mirox_internal.account a USING (account_id)
 WHERE s.state IN ('c', 'o') AND NOT a.permissions OPERATOR(mirox.@>) s.permissions
 UNION ALL
 SELECT 'secrets in force', t.token_id, format('%s current, %s overlapping', count(s.*) FILTER (WHERE s.state = 'c'),
        count(s.*) FILTER (WHERE s.state = 'o'))
-FROM mirox.token t LEFT JOIN mirox.token_secret s USING (token_id)
+FROM mirox_internal.token t LEFT JOIN mirox_internal.token_secret s USING (token_id)
 GROUP BY t.token_id, t.revoked_at
 HAVING count(s.*) FILTER (WHERE s.state = 'c') <> CASE WHEN t.revoked_at IS NULL THEN 1 ELSE 0 END
     OR count(s.*) FILTER (WHERE s.state = 'o') > CASE WHEN t.revoked_at IS NULL THEN 1 ELSE 0 END
 UNION ALL
 SELECT 'tokens of an account', account_id, count(*)::text
-FROM mirox.token WHERE revoked_at IS NULL GROUP BY account_id HAVING count(*) > 64
+FROM mirox_internal.token WHERE revoked_at IS NULL GROUP BY account_id HAVING count(*) > 64
 UNION ALL
 SELECT 'a row without its audit row', key, kind
-FROM (SELECT 'account', account_id, audit_node, audit_id FROM mirox.account
-      UNION ALL SELECT 'token', token_id, audit_node, audit_id FROM mirox.token
-      UNION ALL SELECT 'session', session_id, audit_node, audit_id FROM mirox.session
-      UNION ALL SELECT 'secret', token_id, audit_node, audit_id FROM mirox.token_secret) r (kind, key, node, id)
-WHERE NOT EXISTS (SELECT FROM mirox.audit_log l WHERE l.node = r.node AND l.audit_id = r.id)
+FROM (SELECT 'account', account_id, audit_node, audit_id FROM mirox_internal.account
+      UNION ALL SELECT 'token', token_id, audit_node, audit_id FROM mirox_internal.token
+      UNION ALL SELECT 'session', session_id, audit_node, audit_id FROM mirox_internal.session
+      UNION ALL SELECT 'secret', token_id, audit_node, audit_id FROM mirox_internal.token_secret) r (kind, key, node, id)
+WHERE NOT EXISTS (SELECT FROM mirox_internal.audit_log l WHERE l.node = r.node AND l.audit_id = r.id)
 SQL
 
 sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
@@ -138,26 +138,26 @@ sub contents
 	my ($node, $dbname) = @_;
 	$node->safe_psql($dbname, 'SELECT mirox.flush()') if $node->safe_psql($dbname, 'SELECT pg_is_in_recovery()') eq 'f';
 	my $tables = $node->safe_psql($dbname, <<'SQL');
-SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind IN ('r', 'p')
+SELECT c.relname FROM pg_class c WHERE c.relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
   AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'stranger')
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
-		"SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM mirox.$_ t"
+		"SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM mirox_internal.$_ t"
 	} split /\n/, $tables);
 	$text .= "\n" . $node->safe_psql($dbname, <<'SQL');
 SELECT 'use', count(*), sum(requests), md5(string_agg(concat_ws(' ', minute, caller_id, requests), E'\n' ORDER BY minute, caller_id))
 FROM (SELECT minute, caller_id, sum(requests) AS requests
-      FROM mirox.minute_use GROUP BY minute, caller_id) u
+      FROM mirox_internal.minute_use GROUP BY minute, caller_id) u
 UNION ALL SELECT 'hours', count(*), sum(requests), md5(string_agg(h::text, E'\n' ORDER BY h::text COLLATE "C")) FROM mirox.usage_hourly h
 UNION ALL SELECT 'days', count(*), sum(requests), md5(string_agg(d::text, E'\n' ORDER BY d::text COLLATE "C")) FROM mirox.usage_daily d
 UNION ALL SELECT 'tokens', count(*), sum(uses + refusals), md5(string_agg(concat_ws(' ', token_id, uses, refusals, last_used_at, last_ip,
     last_location, last_browser, last_os), E'\n' ORDER BY token_id)) FROM mirox.token_report
-UNION ALL SELECT 'strangers', count(DISTINCT reason), sum(requests), NULL FROM mirox.stranger
+UNION ALL SELECT 'strangers', count(DISTINCT reason), sum(requests), NULL FROM mirox_internal.stranger
 SQL
 	my $sequences = $node->safe_psql($dbname,
-		"SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'mirox' ORDER BY 1");
+		"SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'mirox_internal' ORDER BY 1");
 	return "$text\n$sequences";
 }
 

@@ -1,0 +1,45 @@
+// revoke_default_privileges: what the install script and the scripts between versions end with.
+//
+// Locks: what REVOKE takes on each object.
+#include "pg/entry.hpp"
+#include "pg/members.hpp"
+#include "pg/query.hpp"
+
+extern "C" {
+#include "commands/extension.h"
+#include "utils/acl.h"
+}
+
+using namespace mirox;
+
+namespace {
+
+// What became a member before this transaction has rights that somebody gave knowingly.
+void add_revokes(void* state, const pg::Member& member) {
+    if (!member.fresh) return;
+    struct varlena* acl;
+    const Oid owner = pg::owner_of_member(member, &acl);
+    const auto* list = reinterpret_cast<const Acl*>(acl);
+    for (int i = 0; list != nullptr && i < ACL_NUM(list); i++) {
+        const Oid grantee = ACL_DAT(list)[i].ai_grantee;
+        if (grantee == owner || grantee == ACL_ID_PUBLIC) continue;
+        auto** statements = static_cast<List**>(state);
+        *statements =
+            lappend(*statements, psprintf("REVOKE ALL ON %s FROM %s CASCADE", pg::name_of_member(member),
+                                          quote_identifier(GetUserNameFromId(grantee, false))));
+    }
+}
+
+}  // namespace
+
+MIROX_FUNCTION(revoke_default_privileges) {
+    List* statements = NIL;
+    pg::for_each_member(get_extension_oid("mirox_tokens", false), add_revokes, &statements);
+    pg::spi_open();
+    ListCell* cell;
+    foreach (cell, statements)
+        if (SPI_execute(static_cast<const char*>(lfirst(cell)), false, 0) != SPI_OK_UTILITY)
+            elog(ERROR, "could not revoke default privileges");
+    pg::spi_close();
+    PG_RETURN_VOID();
+}

@@ -1,0 +1,159 @@
+// The members of the extension (see members.hpp, also for the locks).
+#include "pg/members.hpp"
+
+#include "pg/catalog.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace mirox::pg {
+namespace {
+
+constexpr OwnedCatalog kOwned[] = {
+    {RelationRelationId, RELOID, Anum_pg_class_relowner, Anum_pg_class_relacl},
+    {ProcedureRelationId, PROCOID, Anum_pg_proc_proowner, Anum_pg_proc_proacl},
+    {TypeRelationId, TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl},
+    {NamespaceRelationId, NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl},
+};
+
+using CacheId = decltype(RELOID);
+
+CacheId cache_of(const OwnedCatalog& catalog) {
+    return static_cast<CacheId>(catalog.cache);
+}
+
+// Which changes of catalog rows are of ours: a bit for each hash value of a member's row. Some rows of others share one, and then
+// we merely look again.
+constexpr std::uint32_t kBits = 1 << 14;
+std::uint64_t bits[kBits / 64];
+bool own = false;
+Oid own_of = InvalidOid;  // the owner for whom that holds
+std::uint64_t changes = 0;
+
+void hear_of_row(Datum, int, uint32 hash) {
+    if (hash != 0 && (bits[hash % kBits / 64] >> (hash % 64) & 1) == 0) return;
+    own = false;
+    changes++;
+}
+
+// Whoever may create in our schemas can put an overload beside a function that our SQL names.
+void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
+    for (int i = 0; list != nullptr && i < ACL_NUM(list); i++) {
+        const AclItem& item = ACL_DAT(list)[i];
+        if (item.ai_grantee == owner || (ACLITEM_GET_PRIVS(item) & ACL_CREATE) == 0) continue;
+        const char* grantee = item.ai_grantee == ACL_ID_PUBLIC
+                                  ? "PUBLIC"
+                                  : quote_identifier(GetUserNameFromId(item.ai_grantee, false));
+        MIROX_RAISE(
+            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            errmsg("%s may create objects in a schema of mirox_tokens", grantee),
+            errdetail("What stands there could take the place of what the extension's own SQL names."),
+            errhint("REVOKE CREATE ON %s FROM %s.", name_of_member(member), grantee));
+    }
+}
+
+void check_member(void* state, const Member& member) {
+    const Oid owner = *static_cast<Oid*>(state);
+    struct varlena* acl;
+    const Oid has = owner_of_member(member, &acl);
+    if (!OidIsValid(has)) return;  // dropped meanwhile
+    if (has != owner)
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("an object of mirox_tokens belongs to another role than the extension"),
+                    errdetail("Its owner could have code run with the rights of the extension's owner."),
+                    errhint("ALTER %s OWNER TO %s.", name_of_member(member),
+                            quote_identifier(GetUserNameFromId(owner, false))));
+    if (member.catalog->catalog == NamespaceRelationId)
+        refuse_others_create(member, reinterpret_cast<Acl*>(acl), owner);
+    const uint32 hash = GetSysCacheHashValue1(cache_of(*member.catalog), ObjectIdGetDatum(member.object));
+    bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
+}
+
+}  // namespace
+
+void for_each_member(Oid extension, void (*each)(void* state, const Member& member), void* state) {
+    Relation dependencies = table_open(DependRelationId, AccessShareLock);
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(ExtensionRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(extension));
+    SysScanDesc scan = systable_beginscan(dependencies, DependReferenceIndexId, true, nullptr, 2, keys);
+    HeapTuple tuple;
+    while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+        const auto* row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+        if (row->deptype != DEPENDENCY_EXTENSION) continue;
+        for (const OwnedCatalog& catalog : kOwned)
+            if (catalog.catalog == row->classid)
+                each(state, {&catalog, row->objid,
+                             TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))});
+    }
+    systable_endscan(scan);
+    table_close(dependencies, AccessShareLock);
+}
+
+const char* name_of_member(const Member& member) {
+    switch (member.catalog->catalog) {
+        case RelationRelationId: {
+            const char kind = get_rel_relkind(member.object);
+            return psprintf("%s %s", kind == RELKIND_SEQUENCE ? "SEQUENCE" : "TABLE",
+                            quote_qualified_identifier(get_namespace_name(get_rel_namespace(member.object)),
+                                                       get_rel_name(member.object)));
+        }
+        case ProcedureRelationId:
+            return psprintf("FUNCTION %s", format_procedure_qualified(member.object));
+        case TypeRelationId:
+            return psprintf("TYPE %s", format_type_be_qualified(member.object));
+        default:
+            return psprintf("SCHEMA %s", quote_identifier(get_namespace_name(member.object)));
+    }
+}
+
+Oid owner_of_member(const Member& member, struct varlena** acl) {
+    const CacheId cache = cache_of(*member.catalog);
+    HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(member.object));
+    if (!HeapTupleIsValid(row)) return InvalidOid;
+    bool is_null;
+    const Oid owner = DatumGetObjectId(SysCacheGetAttr(cache, row, member.catalog->owner, &is_null));
+    const Datum list = SysCacheGetAttr(cache, row, member.catalog->acl, &is_null);
+    *acl = is_null ? nullptr : reinterpret_cast<struct varlena*>(DatumGetAclPCopy(list));
+    ReleaseSysCache(row);
+    return owner;
+}
+
+void require_own_members() {
+    const Catalog& ours = catalog();
+    if (own && own_of == ours.owner) return;
+    const std::uint64_t before = changes;
+    memset(bits, 0, sizeof(bits));
+    Oid owner = ours.owner;
+    for_each_member(ours.extension, check_member, &owner);
+    own = changes == before;
+    own_of = owner;
+}
+
+void watch_members() {
+    for (const OwnedCatalog& catalog : kOwned)
+        CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
+}
+
+}  // namespace mirox::pg
