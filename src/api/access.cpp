@@ -2,6 +2,7 @@
 #include "pg/entry.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
+#include "store/acts.hpp"
 #include "store/audit.hpp"
 
 extern "C" {
@@ -90,9 +91,9 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
 
 }  // namespace
 
-MIROX_FUNCTION(grant_access) {
+MIROX_ACT(grant_access) {
     return change_access(fcinfo, true);
 }
-MIROX_FUNCTION(revoke_access) {
+MIROX_ACT(revoke_access) {
     return change_access(fcinfo, false);
 }

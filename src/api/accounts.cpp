@@ -3,8 +3,8 @@
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/values.hpp"
+#include "store/acts.hpp"
 #include "store/audit.hpp"
-#include "store/identity.hpp"
 #include "store/manage.hpp"
 
 extern "C" {
@@ -30,7 +30,7 @@ std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name)
 
 }  // namespace
 
-MIROX_FUNCTION(put_account) {
+MIROX_ACT(put_account) {
     store::AccountRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
@@ -48,7 +48,7 @@ MIROX_FUNCTION(put_account) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(lock_account) {
+MIROX_ACT(lock_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     Actor actor;
@@ -58,7 +58,7 @@ MIROX_FUNCTION(lock_account) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(unlock_account) {
+MIROX_ACT(unlock_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
     Actor actor;
     store::enter(actor);
@@ -67,7 +67,7 @@ MIROX_FUNCTION(unlock_account) {
     return BoolGetDatum(unlocked);
 }
 
-MIROX_FUNCTION(delete_account) {
+MIROX_ACT(delete_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
     Actor actor;
     store::enter(actor);
@@ -77,7 +77,7 @@ MIROX_FUNCTION(delete_account) {
 }
 
 // As the caller, who must own the table: an administrator of tokens is no administrator of other people's tables.
-MIROX_FUNCTION(bind_accounts) {
+MIROX_ACT(bind_accounts) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("users and id_column must not be NULL"),
                     errhint("Name the platform's users table and its id column."));
@@ -132,7 +132,7 @@ MIROX_FUNCTION(bind_accounts) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(open_session) {
+MIROX_ACT(open_session) {
     store::SessionRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
@@ -144,8 +144,6 @@ MIROX_FUNCTION(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
-    // A session could issue what the token may not.
-    store::refuse_token_identity();
     store::NewSecret secret;
     Actor actor;
     store::enter(actor);
@@ -156,7 +154,7 @@ MIROX_FUNCTION(open_session) {
     return shown;
 }
 
-MIROX_FUNCTION(close_session) {
+MIROX_OWN_ACT(close_session) {
     const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
     if (!secret.given) return BoolGetDatum(false);
     Actor actor;

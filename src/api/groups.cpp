@@ -9,6 +9,7 @@
 #include "pg/query.hpp"
 #include "pg/values.hpp"
 #include "store/actor.hpp"
+#include "store/acts.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -58,7 +59,7 @@ void lock_name(std::string_view name) {
 
 }  // namespace
 
-MIROX_FUNCTION(put_group) {
+MIROX_ACT(put_group) {
     const std::string_view name = group_arg(fcinfo);
     if (PG_ARGISNULL(1))
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("permissions must not be NULL"),
@@ -78,7 +79,7 @@ MIROX_FUNCTION(put_group) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(drop_group) {
+MIROX_ACT(drop_group) {
     const std::string_view name = group_arg(fcinfo);
     Actor actor;
     store::enter(actor);

@@ -45,7 +45,7 @@ Answer authenticate(std::string_view authorization, const Check& check) {
     answer.challenge = core::challenge_for(answer.status, parsed.kind);
     answer.limited = checked.limited;
     if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit);
-    if (answer.status == 200) store::become(checked);
+    if (answer.status == 200) store::become(checked, check);
     store::end_check(checked);
     return answer;
 }

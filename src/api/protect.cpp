@@ -5,6 +5,7 @@
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/values.hpp"
+#include "store/acts.hpp"
 #include "store/audit.hpp"
 
 extern "C" {
@@ -315,7 +316,7 @@ Oid required_table(FunctionCallInfo fcinfo) {
 }  // namespace
 
 // As the caller, who must own the table: an administrator of tokens is no administrator of other people's tables.
-MIROX_FUNCTION(protect_table) {
+MIROX_ACT(protect_table) {
     const Oid oid = required_table(fcinfo);
     const std::string_view resource = required_resource(fcinfo);
     const char* owner_name = optional_name(fcinfo, 2);
@@ -373,7 +374,7 @@ MIROX_FUNCTION(protect_table) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(unprotect_table) {
+MIROX_ACT(unprotect_table) {
     List* family = lock_family(required_table(fcinfo));
     const Table table = describe(linitial_oid(family));
     pg::spi_open();

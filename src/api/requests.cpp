@@ -14,6 +14,7 @@
 #include "pg/query.hpp"
 #include "pg/values.hpp"
 #include "store/actor.hpp"
+#include "store/acts.hpp"
 #include "store/endpoints.hpp"
 #include "store/secrets.hpp"
 
@@ -158,7 +159,7 @@ MIROX_HOT_FUNCTION(check_request) {
     return http_verdict(fcinfo, checked, check, given.kind, false);
 }
 
-MIROX_FUNCTION(explain_check) {
+MIROX_ACT(explain_check) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     const pg::OptionalText scope = pg::text_arg(fcinfo, 5);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text,
@@ -190,7 +191,7 @@ MIROX_FUNCTION(client_ip) {
     return pg::inet_datum(client);
 }
 
-MIROX_FUNCTION(put_endpoint) {
+MIROX_ACT(put_endpoint) {
     const std::string_view scope = pg::text_arg(fcinfo, 2).text;
     core::EndpointText rule;
     store::normalise_rule(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text, scope, rule);
@@ -207,7 +208,7 @@ MIROX_FUNCTION(put_endpoint) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(drop_endpoint) {
+MIROX_ACT(drop_endpoint) {
     core::EndpointText rule;
     store::normalise_rule(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text, "*", rule);
     Actor actor;

@@ -5,6 +5,7 @@
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/acts.hpp"
 
 using namespace mirox;
 
@@ -25,6 +26,6 @@ MIROX_FUNCTION(secret_out) {
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 
-MIROX_FUNCTION(reveal) {
+MIROX_OWN_ACT(reveal) {
     return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0)));
 }

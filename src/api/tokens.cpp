@@ -5,6 +5,7 @@
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/acts.hpp"
 #include "store/check.hpp"
 #include "store/sessions.hpp"
 
@@ -102,7 +103,7 @@ pg::Query select_list = {
 
 }  // namespace
 
-MIROX_FUNCTION(issue_token) {
+MIROX_OWN_ACT(issue_token) {
     store::IssueRequest request = {};
     request.name = name_arg(fcinfo, 1);
     const pg::OptionalText group = pg::text_arg(fcinfo, 2);
@@ -128,7 +129,7 @@ MIROX_FUNCTION(issue_token) {
     return show(fcinfo, issued);
 }
 
-MIROX_FUNCTION(rotate_token) {
+MIROX_OWN_ACT(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
@@ -139,7 +140,7 @@ MIROX_FUNCTION(rotate_token) {
     return show(fcinfo, issued);
 }
 
-MIROX_FUNCTION(revoke_token) {
+MIROX_OWN_ACT(revoke_token) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
     Actor actor;
     enter_session(actor, fcinfo);
@@ -148,7 +149,7 @@ MIROX_FUNCTION(revoke_token) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(revoke_all_tokens) {
+MIROX_OWN_ACT(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     Actor actor;
     enter_session(actor, fcinfo);
@@ -157,7 +158,7 @@ MIROX_FUNCTION(revoke_all_tokens) {
     return Int32GetDatum(count);
 }
 
-MIROX_FUNCTION(revoke_expired_tokens) {
+MIROX_OWN_ACT(revoke_expired_tokens) {
     Actor actor;
     enter_session(actor, fcinfo);
     const int count = store::revoke_all(actor, "expired", true, true);
@@ -179,6 +180,7 @@ MIROX_FUNCTION(revoke_self) {
     const std::int64_t token_id = found.token_id;
     const std::int64_t account_id = found.account_id;
     store::end_check(found);
+    if (token_id != 0) store::require_own_token(token_id);
     if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
     store::begin_digest(digest, {}, found);
     const store::Reason now = found.reason;
@@ -190,7 +192,7 @@ MIROX_FUNCTION(revoke_self) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(revoke_any_token) {
+MIROX_ACT(revoke_any_token) {
     const std::int64_t token_id = token_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     Actor actor;
@@ -202,7 +204,7 @@ MIROX_FUNCTION(revoke_any_token) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(rename_token) {
+MIROX_OWN_ACT(rename_token) {
     const std::string_view given = name_arg(fcinfo, 2);
     store::Name name;
     Actor actor;
@@ -212,7 +214,7 @@ MIROX_FUNCTION(rename_token) {
     return pg::text_datum(name.view());
 }
 
-MIROX_FUNCTION(list_tokens) {
+MIROX_OWN_ACT(list_tokens) {
     InitMaterializedSRF(fcinfo, 0);
     const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
     Actor actor;

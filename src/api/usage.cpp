@@ -9,6 +9,7 @@
 #include "shmem/events.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/acts.hpp"
 #include "store/check.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
@@ -181,7 +182,7 @@ MIROX_FUNCTION(waiting_uses) {
     return (Datum)0;
 }
 
-MIROX_FUNCTION(flush) {
+MIROX_ACT(flush) {
     shmem::Region& region = require_region();
     if (RecoveryInProgress())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -239,7 +240,7 @@ pg::Query select_history = {
 
 }  // namespace
 
-MIROX_FUNCTION(token_history) {
+MIROX_OWN_ACT(token_history) {
     InitMaterializedSRF(fcinfo, 0);
     const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
     Actor actor;
@@ -296,8 +297,8 @@ MIROX_FUNCTION(stat_now) {
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "unexpected result type");
-    Datum values[31] = {};
-    bool nulls[31] = {};
+    Datum values[32] = {};
+    bool nulls[32] = {};
     static const shmem::Seat nothing = {};
     const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
     const shmem::Seat& seat = found == nullptr ? nothing : *found;
@@ -312,10 +313,14 @@ MIROX_FUNCTION(stat_now) {
     std::uint64_t all = 0;
     for (int i = 0; i < store::kReasons; i++) {
         const std::uint64_t count = checks_of(seat, i);
+        if (i == static_cast<int>(store::Reason::management_refused)) {
+            values[31] = count_datum(count);  // no check
+            continue;
+        }
         all += count;
         values[1 + i] = count_datum(count);
     }
-    static_assert(store::kReasons == 11);
+    static_assert(store::kReasons == 12);
     const std::int64_t last = seat.last_drain_at.load(std::memory_order_relaxed);
     const std::int64_t reset = seat.stats_reset_at.load(std::memory_order_relaxed);
     const double segments = region.ring().segments();
@@ -345,7 +350,7 @@ MIROX_FUNCTION(stat_now) {
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 
-MIROX_FUNCTION(stat_reset) {
+MIROX_ACT(stat_reset) {
     shmem::Region& region = require_region();
     shmem::Seat* seat = shmem::my_seat();
     if (seat == nullptr) PG_RETURN_VOID();

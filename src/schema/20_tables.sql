@@ -73,12 +73,19 @@ CREATE TABLE mirox_internal.audit_log (
     user_agent text,
     requests bigint,
     detail jsonb NOT NULL DEFAULT '{}',
+    acting_token_id bigint,
+    acting_session_id bigint,
+    login_role text COLLATE "C",
     PRIMARY KEY (node, audit_id)
 );
 REVOKE ALL ON TABLE mirox_internal.audit_log FROM PUBLIC;
 CREATE INDEX audit_log_token ON mirox_internal.audit_log (token_id, at) WHERE token_id IS NOT NULL;
 COMMENT ON TABLE mirox_internal.audit_log IS
     'Each act of management, written by triggers, never changed. Read it through the view audit_trail';
+COMMENT ON COLUMN mirox_internal.audit_log.db_role IS 'current_user at the call';
+COMMENT ON COLUMN mirox_internal.audit_log.acting_token_id IS 'The token that the transaction acted for; NULL: none';
+COMMENT ON COLUMN mirox_internal.audit_log.acting_session_id IS 'The web session that the transaction acted for; NULL: none';
+COMMENT ON COLUMN mirox_internal.audit_log.login_role IS 'session_user at the call';
 
 CREATE TABLE mirox_internal.account (
     account_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.account_id_seq') PRIMARY KEY,

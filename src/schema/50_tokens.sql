@@ -48,7 +48,8 @@ CREATE FUNCTION mirox.revoke_self(secret text, reason text DEFAULT NULL) RETURNS
     AS 'MODULE_PATHNAME', 'mirox_revoke_self' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_self(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_self(text, text) IS
-    'Revokes the token whose secret this is, and nothing else: for whoever finds a leaked one. P0002: no such secret in use';
+    'Revokes the token whose secret this is, and nothing else: for whoever finds a leaked one. P0002: no such secret in use; '
+    '42501: the transaction acts for another token';
 
 CREATE FUNCTION mirox.revoke_any_token(token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_revoke_any_token' LANGUAGE C VOLATILE;
@@ -85,8 +86,9 @@ CREATE FUNCTION mirox_internal.days_until(instant timestamptz, now timestamptz) 
 REVOKE ALL ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) IS 'Internal: whole days from now until the instant, 0 when past';
 
+-- Not immutable, nor for a parallel worker: the transaction's identity has a say.
 CREATE FUNCTION mirox.reveal(secret mirox.secret) RETURNS text
-    AS 'MODULE_PATHNAME', 'mirox_reveal' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'mirox_reveal' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 

@@ -8,7 +8,8 @@ REVOKE ALL ON FUNCTION mirox.authenticate(text, inet, text, boolean) FROM PUBLIC
 COMMENT ON FUNCTION mirox.authenticate(text, inet, text, boolean) IS
     'For the rest of the transaction the caller acts as the token or session of this Authorization field. 28000: no valid '
     'credentials (401); 53400: over the rate limit (429), with the wait in DETAIL; 25001: the transaction has an identity. '
-    'counted => false after a check_request of the same request: neither drawn nor recorded again';
+    'counted => false after a check_request of the same request: neither drawn nor recorded again. Who acts for a token '
+    'manages nothing, who acts for a session that session''s account alone (42501)';
 
 CREATE FUNCTION mirox.postgrest_pre_request() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_postgrest_pre_request' LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -221,12 +221,14 @@ CREATE VIEW mirox.audit_trail AS
                'status', c.status, 'reason', c.reason, 'scope', c.scope, 'location', c.location, 'browser', c.browser,
                'os', c.os, 'last_at',
                pg_catalog.to_char(pg_catalog.timezone('UTC', e.last_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))) AS detail,
-           e.node
+           e.node, e.acting_token_id, e.acting_session_id, e.login_role
     FROM (SELECT audit_id, at, event, user_id, token_id, session_id, db_role, ip, user_agent, requests, detail, node,
-                 NULL::timestamptz AS last_at, NULL::bigint AS caller_id FROM mirox_internal.audit_log
+                 NULL::timestamptz AS last_at, NULL::bigint AS caller_id, acting_token_id, acting_session_id, login_role
+          FROM mirox_internal.audit_log
           UNION ALL
           SELECT NULL::bigint, first_at, NULL::text COLLATE "C", NULL::text COLLATE "C", token_id, NULL::bigint,
-                 NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id
+                 NULL::text COLLATE "C", NULL::inet, NULL::text, requests, NULL::jsonb, NULL::integer, last_at, caller_id,
+                 NULL::bigint, NULL::bigint, NULL::text COLLATE "C"
           FROM mirox_internal.minute_use) e
     LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
@@ -285,7 +287,7 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
     OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
-    OUT geoip text, OUT stats_reset timestamptz)
+    OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -421,19 +423,22 @@ COMMENT ON COLUMN mirox.refusals.location IS 'Where that address was at the time
 COMMENT ON COLUMN mirox.refusals.user_agent IS 'The user agent; not kept of callers without a known token';
 COMMENT ON COLUMN mirox.refusals.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.refusals.session_id IS 'The web session whose request it was; NULL: a token''s, or nobody''s';
-COMMENT ON COLUMN mirox.refusals.scope IS 'What the request needed; NULL: nothing in particular';
+COMMENT ON COLUMN mirox.refusals.scope IS 'What the request needed, or the function that an act called (management_refused); NULL: nothing in particular';
 COMMENT ON COLUMN mirox.audit_trail.audit_id IS 'With node, the key of the row in the audit log; NULL: a use';
 COMMENT ON COLUMN mirox.audit_trail.at IS 'When it happened; of uses, when the first of the minute was';
 COMMENT ON COLUMN mirox.audit_trail.event IS 'What happened: token_issued, token_used, token_refused ...';
 COMMENT ON COLUMN mirox.audit_trail.user_id IS 'Whose account it is';
 COMMENT ON COLUMN mirox.audit_trail.token_id IS 'The token';
 COMMENT ON COLUMN mirox.audit_trail.session_id IS 'The web session that acted';
-COMMENT ON COLUMN mirox.audit_trail.db_role IS 'The database role that called';
+COMMENT ON COLUMN mirox.audit_trail.db_role IS 'The database role that called: current_user at the call';
 COMMENT ON COLUMN mirox.audit_trail.ip IS 'The address of the session or of the caller';
 COMMENT ON COLUMN mirox.audit_trail.user_agent IS 'The user agent of the session or of the caller';
 COMMENT ON COLUMN mirox.audit_trail.requests IS 'How many uses the row stands for; NULL: an act of management';
 COMMENT ON COLUMN mirox.audit_trail.detail IS 'What else there is to tell: changes, or the answer that a use got';
 COMMENT ON COLUMN mirox.audit_trail.node IS 'With audit_id, the key in the audit log';
+COMMENT ON COLUMN mirox.audit_trail.acting_token_id IS 'The token that the transaction acted for (authenticate); NULL: none';
+COMMENT ON COLUMN mirox.audit_trail.acting_session_id IS 'The web session that the transaction acted for; NULL: none';
+COMMENT ON COLUMN mirox.audit_trail.login_role IS 'The database role that logged in: session_user at the call';
 COMMENT ON COLUMN mirox.account_report.user_id IS 'The owner, as the platform names the user';
 COMMENT ON COLUMN mirox.account_report.locked IS 'Whether the account is locked';
 COMMENT ON COLUMN mirox.account_report.tokens IS 'Tokens that are not revoked';
@@ -476,3 +481,4 @@ COMMENT ON COLUMN mirox.stat.lost IS 'Events dropped for want of a place for the
 COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: ok, unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.geoip IS 'The file of locations: ok, none (not set), unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.stats_reset IS 'When the counts were last set to zero; NULL: not since the start';
+COMMENT ON COLUMN mirox.stat.acts_refused IS 'Acts of management refused: by who acted for a token, or without an open session of the account''s';

@@ -30,16 +30,11 @@ constinit std::size_t clean_agent_size = 0;
     if (given.empty()) return {};
     if (given.size() == raw_agent_size && memcmp(given.data(), raw_agent, raw_agent_size) == 0)
         return {clean_agent, clean_agent_size};
-    const std::string_view whole = given;
-    // Cut before anything else, so that a header of megabytes costs nothing; a character is four bytes at most.
-    if (given.size() > 4 * core::kMaxUserAgentBytes)
-        given = given.substr(
-            0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), 4 * core::kMaxUserAgentBytes));
-    clean_agent_size = core::clean_user_agent(pg::to_utf8_lossy(given), clean_agent);
+    clean_agent_size = core::clean_user_agent(pg::to_utf8_lossy(cut_agent(given)), clean_agent);
     raw_agent_size = 0;
-    if (whole.size() <= sizeof(raw_agent)) {
-        memcpy(raw_agent, whole.data(), whole.size());
-        raw_agent_size = whole.size();
+    if (given.size() <= sizeof(raw_agent)) {
+        memcpy(raw_agent, given.data(), given.size());
+        raw_agent_size = given.size();
     }
     return {clean_agent, clean_agent_size};
 }
@@ -53,6 +48,12 @@ constinit std::size_t clean_agent_size = 0;
 }
 
 }  // namespace
+
+[[gnu::hot]] std::string_view cut_agent(std::string_view given) {
+    constexpr int kMost = 4 * core::kMaxUserAgentBytes;
+    if (given.size() <= kMost) return given;
+    return given.substr(0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), kMost));
+}
 
 [[gnu::hot]] void expect_use(std::int64_t token_id, std::int32_t generation) {
     Region& shared = region();

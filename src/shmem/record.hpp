@@ -29,6 +29,9 @@ void expect_use(std::int64_t token_id, std::int32_t generation);
 // What it goes on with: to be called a little later.
 void expect_count(std::int64_t token_id, std::int32_t generation);
 
+// What of a user agent is looked at: a header of megabytes costs nothing. A character is four bytes at most.
+std::string_view cut_agent(std::string_view given);
+
 // Lock-free and without an ERROR; when the ring is full it waits 5 ms at most for the worker, then counts the event as dropped.
 void record_use(const Use& use);
 

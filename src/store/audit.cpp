@@ -4,6 +4,7 @@
 #include "pg/catalog.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/identity.hpp"
 #include "store/write.hpp"
 
 extern "C" {
@@ -23,7 +24,8 @@ namespace {
 
 namespace columns {
 constexpr int kNode = 1, kAuditId = 2, kAt = 3, kEvent = 4, kAccountId = 5, kUserId = 6, kTokenId = 7,
-              kSessionId = 8, kRole = 9, kIp = 10, kUserAgent = 11, kDetail = 13;
+              kSessionId = 8, kRole = 9, kIp = 10, kUserAgent = 11, kDetail = 13, kActingToken = 14,
+              kActingSession = 15, kLoginRole = 16;
 }
 
 // Columns that say nothing to a reader of the log, or must not be in it.
@@ -205,7 +207,11 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
     Assert(actor != nullptr);
     if (actor->direct) detail.add_bool("direct", true);
     const std::int64_t session = subject.session_id != 0 ? subject.session_id : actor->session_id;
+    const Identity* acting = current_identity();
+    const std::int64_t acting_token = acting == nullptr ? 0 : acting->token_id;
+    const std::int64_t acting_session = acting == nullptr ? 0 : acting->session_id;
     const char* role = GetUserNameFromId(actor->owner.caller, true);
+    const char* login_role = GetUserNameFromId(GetSessionUserId(), true);
     const AuditKey key = {pg::settings().node_id, next_value(pg::catalog().audit_id_seq)};
     using namespace columns;
     Columns row;
@@ -220,7 +226,11 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
         .add_or_null(kRole, role == nullptr ? 0 : pg::text_datum(role), role != nullptr)
         .add_or_null(kIp, actor->session_ip, actor->session_ip != 0)
         .add_or_null(kUserAgent, PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
-        .add(kDetail, detail.jsonb());
+        .add(kDetail, detail.jsonb())
+        .add_or_null(kActingToken, Int64GetDatum(acting_token), acting_token != 0)
+        .add_or_null(kActingSession, Int64GetDatum(acting_session), acting_session != 0)
+        .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role),
+                     login_role != nullptr);
     insert_row(pg::catalog().audit_log, row);
     // Whoever was told that a token is revoked can rely on it: no crash takes back an act that was committed, whatever
     // synchronous_commit says.

@@ -25,7 +25,7 @@ constexpr Outcome kOutcomes[kReasons] = {
     {"ok", 200},           {"malformed", 401},       {"unknown", 401},
     {"revoked", 401},      {"rotated", 401},         {"expired", 401},
     {"locked", 401},       {"ip_not_allowed", 401},  {"insufficient_scope", 403},
-    {"rate_limited", 429}, {"invalid_request", 400},
+    {"rate_limited", 429}, {"invalid_request", 400}, {"management_refused", 403},
 };
 
 [[gnu::hot]] void clear(Checked& out) {

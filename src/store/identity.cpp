@@ -3,6 +3,7 @@
 
 #include "pg/entry.hpp"
 #include "pg/values.hpp"
+#include "shmem/record.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -45,6 +46,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
         // What it points to goes with the savepoint's memory; who it was is remembered.
         state = State::removed;
         identity.user_id = 0;
+        identity.agent = {};
         identity.permissions = identity.group = core::ScopeSet();
     }
 }
@@ -84,7 +86,7 @@ void require_no_identity() {
                 errhint("End the transaction, then authenticate in a new one."));
 }
 
-void become(const Checked& checked) {
+void become(const Checked& checked, const Check& check) {
     Assert(checked.authenticated);
     require_no_identity();
     if (state == State::removed &&
@@ -104,17 +106,13 @@ void become(const Checked& checked) {
         checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
     // A token whose group is gone has nothing.
     if (!next.any_group && checked.group != nullptr) next.group = copy_of(checked.group->permissions);
+    next.generation = checked.generation;
+    next.client = check.client;
+    next.agent = pg::text_view(pg::text_datum(shmem::cut_agent(check.agent)));
     MemoryContextSwitchTo(before);
     identity = next;
     set_in = GetCurrentSubTransactionId();
     state = State::set;
-}
-
-void refuse_token_identity() {
-    if (state != State::set || identity.token_id == 0) return;
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens or sessions"),
-                errdetail("The transaction acts for a token, by mirox.authenticate."),
-                errhint("Do so in a transaction that does not act for a token."));
 }
 
 bool allows(const Identity& who, std::string_view text) {

@@ -6,6 +6,7 @@
 
 #include "pg/prelude.hpp"
 //
+#include "core/client_address.hpp"
 #include "core/scopes.hpp"
 #include "store/check.hpp"
 
@@ -20,6 +21,9 @@ struct Identity {
     core::ScopeSet permissions;  // the owner's, and the token's own
     core::ScopeSet group;        // the group's
     bool any_group;              // no group, or one that holds `*`: it takes nothing away
+    std::int32_t generation;     // of the token
+    core::Address client;        // who sent the request, as far as it was told
+    std::string_view agent;
 };
 
 // Null when there is none.
@@ -29,10 +33,7 @@ const Identity* current_identity();
 void require_no_identity();
 
 // Makes the holder of an authenticated check the transaction's identity. 25001 when it has one, or had another's.
-void become(const Checked& checked);
-
-// 42501 when the transaction acts for a token, which manages nothing and opens no session.
-void refuse_token_identity();
+void become(const Checked& checked, const Check& check);
 
 bool allows(const Identity& identity, std::string_view scope);
 

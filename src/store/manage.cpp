@@ -5,12 +5,12 @@
 #include "pg/catalog.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "shmem/record.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
-#include "mb/pg_wchar.h"
 #include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 }
@@ -131,11 +131,7 @@ void rename_account(Actor& actor, std::string_view before, std::string_view afte
 
 std::string_view stored_user_agent(std::string_view raw) {
     char clean[core::kMaxUserAgentBytes];
-    // The cut comes before the conversion, so that a header of megabytes costs nothing; a character is four bytes at most.
-    if (raw.size() > 4 * core::kMaxUserAgentBytes)
-        raw = raw.substr(
-            0, pg_mbcliplen(raw.data(), static_cast<int>(raw.size()), 4 * core::kMaxUserAgentBytes));
-    const std::size_t size = core::clean_user_agent(pg::to_utf8_lossy(raw), clean);
+    const std::size_t size = core::clean_user_agent(pg::to_utf8_lossy(shmem::cut_agent(raw)), clean);
     return pg::text_view(pg::text_datum(pg::from_utf8_lossy({clean, size})));
 }
 

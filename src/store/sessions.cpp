@@ -3,7 +3,8 @@
 
 #include "pg/catalog.hpp"
 #include "pg/values.hpp"
-#include "store/identity.hpp"
+#include "store/acts.hpp"
+#include "store/check.hpp"
 #include "store/rows.hpp"
 #include "store/secrets.hpp"
 
@@ -45,9 +46,30 @@ void read_whole(const RowScan& scan, Session& out) {
     if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
 }
 
-[[noreturn]] void refuse_session(const char* detail) {
+// `known`: that of the secret, when there is one.
+[[noreturn]] void refuse_session(const char* detail, const SessionState* known = nullptr) {
+    shmem::Use who = {};
+    if (known != nullptr) {
+        who.session_id = known->session_id;
+        who.account_id = known->account_id;
+    }
+    record_refused_act(who);
     MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
                 errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
+}
+
+[[noreturn]] void refuse_token(std::string_view secret) {
+    Checked token;
+    begin_secret(secret, Holders::token, {}, token);
+    shmem::Use who = {};
+    who.token_id = token.token_id;
+    who.generation = token.generation;
+    who.account_id = token.account_id;
+    end_check(token);
+    record_refused_act(who);
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
+                errdetail("The argument is a token's secret where a web session's is needed."),
+                errhint("Log in and pass the secret that mirox.open_session returned."));
 }
 
 }  // namespace
@@ -64,7 +86,10 @@ SessionFound find_session(const core::Digest& digest, bool lock, Session& out, A
     RowScan scan;
     if (lock) lock_tables();
     const bool found = open_session(scan, digest);
-    if (found) read_whole(scan, out);
+    if (found) {
+        read_whole(scan, out);
+        require_own_account(out.account_id);
+    }
     const bool account_there =
         found && (lock ? lock_account_row(out.account_id, owner) : find_account(out.account_id, owner));
     // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
@@ -86,22 +111,17 @@ void act_in(const Session& session, Actor& actor) {
 }
 
 void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
-    // Whatever secret it holds: who acts for a token acts for no session.
-    refuse_token_identity();
     const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
-    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret)))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
-                    errdetail("The argument is a token's secret where a web session's is needed."),
-                    errhint("Log in and pass the secret that mirox.open_session returned."));
+    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret))) refuse_token(secret);
     if (kind == core::SecretKind::malformed) refuse_session("The argument is not a session's secret.");
     const core::Digest digest = digest_of(secret);
     Session session;
     const SessionFound found = find_session(digest, lock, session, actor.account);
     if (found == SessionFound::unknown) refuse_session("The session is unknown.");
-    if (found == SessionFound::no_account) refuse_session("The session's account was deleted.");
-    if (session.closed) refuse_session("The session was closed.");
-    if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.");
-    if (actor.account.locked) refuse_session("The account is locked.");
+    if (found == SessionFound::no_account) refuse_session("The session's account was deleted.", &session);
+    if (session.closed) refuse_session("The session was closed.", &session);
+    if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.", &session);
+    if (actor.account.locked) refuse_session("The account is locked.", &session);
     act_in(session, actor);
 }
 

@@ -31,7 +31,7 @@ struct Session : SessionState {
 bool session_state(const core::Digest& digest, SessionState& out);
 
 // The session with this digest, open or not, and its account; with `lock`, the account locked and the session as it is under that
-// lock.
+// lock. 42501 when the transaction acts for a session of another account.
 enum class SessionFound { found, unknown, no_account };
 SessionFound find_session(const core::Digest& digest, bool lock, Session& out, Account& owner);
 

@@ -102,6 +102,9 @@ SAMPLES = [
     ("schema: what a part makes, it revokes from PUBLIC", PART, ("REVOKE ALL ON FUNCTION mirox.one() FROM PUBLIC;", ""), "function one"),
     ("schema: what a part makes, it revokes from PUBLIC", PART, ("REVOKE ALL ON mirox.thing FROM PUBLIC;", ""), "table thing"),
     ("schema: every table and sequence is dumped, or says `not dumped` and why", PART, "CREATE TABLE mirox.more (i int);\n", "table more"),
+    ("acts: what login, application or admin may call is made by MIROX_ACT, and that alone", PART, "INSERT INTO mirox.access_rule (object, kind, level) VALUES ('mirox.one()', 'function', 'admin');\n", "one: of level admin"),
+    ("acts: what login, application or admin may call is made by MIROX_ACT, and that alone", PART, "INSERT INTO mirox.access_rule VALUES ('mirox.safe()', 'function', 'login');\n", "safe: of level login"),
+    ("acts: what login, application or admin may call is made by MIROX_ACT, and that alone", ONE, "\nMIROX_ACT(one) {\n}\n", "mirox_one is of no such level"),
     ("scripts: parse, are executable, stop at errors", "scripts/run.sh", "if then\n", "syntax error"),
     ("scripts: parse, are executable, stop at errors", "scripts/b.sh", "#!/bin/bash\nset -euo pipefail\n", "not executable"),
 ]

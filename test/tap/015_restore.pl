@@ -51,6 +51,15 @@ call($wire, 'close_session', $session{'Ünal "x" \\ tab'});
 call($wire, 'rename_token', $session{anna}, $tokens[40]{token_id}, 'renamed');
 $wire->rows("UPDATE mirox_internal.token SET metadata = '{\"a\": [1, null]}' WHERE token_id = \$1", $tokens[41]{token_id});
 $wire->rows("INSERT INTO mirox_internal.token_usage (token_id, generation, uses) VALUES (\$1, 1, 5)", $tokens[41]{token_id});
+# A user who is deleted by an API that acts for a token: the log says which.
+$wire->rows("INSERT INTO users VALUES ('acted')");
+put_account($wire, 'acted', ['parks']);
+$wire->rows('BEGIN');
+$wire->rows('SELECT mirox.authenticate($1)', "Bearer $tokens[30]{secret}");
+$wire->rows("DELETE FROM users WHERE id = 'acted'");
+$wire->rows('COMMIT');
+is($wire->value("SELECT acting_token_id FROM mirox_internal.audit_log WHERE user_id = 'acted' AND event = 'account_deleted'"), $tokens[30]{token_id},
+	'an act of a token\'s transaction');
 $wire->rows('SELECT pg_sleep(1.1)');
 $expected{ $short->{secret} } = 'expired';
 is(broken($wire), '', 'before: the tables agree');

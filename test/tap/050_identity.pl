@@ -20,15 +20,14 @@ $postgres->(q{
 	CREATE ROLE app LOGIN;
 	CREATE ROLE keeper LOGIN;
 	SELECT mirox.grant_access('app', 'gateway');
+	SELECT mirox.grant_access('app', 'application');
 	SELECT mirox.grant_access('keeper', 'admin');
 	GRANT CREATE ON SCHEMA public TO keeper;
 	SELECT mirox.put_account('ann', '{parks.berlin:read,notes}', 1000000, 1000);
 	SELECT mirox.put_account('bob', '{*}', 1000000, 1000);
 });
-my %secret = map {
-	my $session = $postgres->("SELECT mirox.open_session('$_')");
-	($_ => $postgres->("SELECT secret FROM mirox.issue_token('$session', 'x', 'full_access')"))
-} qw(ann bob);
+my %session = map { ($_ => $postgres->("SELECT mirox.open_session('$_')")) } qw(ann bob);
+my %secret = map { ($_ => $postgres->("SELECT secret FROM mirox.issue_token('$session{$_}', 'x', 'full_access')")) } qw(ann bob);
 $node->safe_psql('postgres', q{
 	CREATE TABLE note (id int PRIMARY KEY, owner text, body text);
 	INSERT INTO note VALUES (1, 'ann', 'a'), (2, 'bob', 'b');
@@ -63,7 +62,7 @@ is($postgres->('SELECT count(*) FROM note'), '3', 'what was done under it is the
 SKIP:
 {
 	my ($pgbouncer) = grep { -x $_ } qw(/usr/sbin/pgbouncer /usr/bin/pgbouncer);
-	skip 'no pgbouncer', 6 unless defined $pgbouncer;
+	skip 'no pgbouncer', 8 unless defined $pgbouncer;
 	my $home = PostgreSQL::Test::Utils::tempdir_short();
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	append_to_file("$home/users", qq{"app" ""\n});
@@ -92,6 +91,10 @@ SKIP:
 		"\nann|2\n", 'for the length of a transaction');
 	is($pooled->("SELECT pg_backend_pid() = $backend, coalesce(mirox.current_user_id(), 'nobody'), (SELECT count(*) FROM note)"), 't|nobody|0',
 		'the next client has none');
+	my $list = "SELECT count(*) FROM mirox.list_tokens('$session{ann}')";
+	like($pooled->("BEGIN;\nSELECT mirox.authenticate('Bearer $secret{ann}');\n$list;\nROLLBACK;\n"), qr/acts for a token manages nothing/,
+		'who acts for a token manages nothing');
+	is($pooled->($list), '1', 'the next client, on the same connection, does');
 
 	# A client that goes away in the middle, while another one waits for the connection.
 	my ($in, $out, $err) = ("BEGIN;\nSELECT mirox.authenticate('Bearer $secret{bob}');\nSELECT 'is ' || mirox.current_user_id();\n", '', '');
@@ -133,17 +136,28 @@ for my $statement (
 	"SELECT mirox.authenticate('Bearer $revoked x')",
 	"BEGIN; SELECT mirox.authenticate('Bearer $secret{ann}'); SELECT mirox.authenticate('Bearer $secret{bob}')",
 	"BEGIN; SELECT set_config('request.headers', '{\"authorization\": \"Bearer $revoked\"}', true); SELECT mirox.postgrest_pre_request()",
-	"BEGIN; SELECT set_config('request.headers', '{\"authorization\": \"Bearer $revoked', true); SELECT mirox.postgrest_pre_request()")
+	"BEGIN; SELECT set_config('request.headers', '{\"authorization\": \"Bearer $revoked', true); SELECT mirox.postgrest_pre_request()",
+	"BEGIN; SELECT mirox.authenticate('Bearer $secret{ann}'); SELECT mirox.revoke_self('$secret{bob}')",
+	"BEGIN; SELECT mirox.authenticate('Bearer $secret{ann}'); SELECT mirox.issue_token('$session{ann}', 'x', 'reporting')",
+	"BEGIN; SELECT mirox.authenticate('Bearer $session{ann}'); SELECT mirox.issue_token('$session{bob}', 'x', 'reporting')",
+	"SELECT mirox.issue_token('$secret{ann}', 'x', 'reporting')")
 {
 	my ($rc, $out, $err) = $node->psql('postgres', $statement, extra_params => [ '-U', 'app' ]);
 	isnt($rc, 0, 'refused');
-	my @shown = ($err =~ /(mirox_\w{20,})/g);
+	my @shown = ($err =~ /(miroxs?_\w{20,})/g);
 	is("@shown", '', 'no secret in the message');
 }
 my $log = slurp_file($node->logfile, $start);
 like($log, qr/no valid credentials/, 'the log says that it was refused');
 like($log, qr/the transaction has an identity/, 'and that it may not be swapped');
-unlike($log, qr/mirox_[0-9A-Za-z]{20}/, 'and holds no secret');
+like($log, qr/acts for a token manages nothing/, 'and that who acts for a token manages nothing');
+unlike($log, qr/miroxs?_[0-9A-Za-z]{20}/, 'and holds no secret');
+# The transactions are gone, what they tried is not: it is kept over a stop, by token and by session.
+$node->restart('immediate');
+$postgres->('SELECT mirox.flush()');
+is($postgres->(q{SELECT token_id IS NULL, session_id IS NULL, user_id, scope, sum(requests) FROM mirox.refusals
+	WHERE reason = 'management_refused' AND scope <> 'mirox.list_tokens' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4}),
+	"f|t|ann|mirox.issue_token|2\nf|t|ann|mirox.revoke_self|1\nt|f|ann|mirox.issue_token|1", 'refused acts are recorded');
 
 $node->stop;
 done_testing();

@@ -1,0 +1,83 @@
+// The gate before every act of management (see acts.hpp).
+#include "store/acts.hpp"
+
+#include "store/check.hpp"
+#include "store/identity.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace mirox::store {
+namespace {
+
+// The act begun last. No caller's code runs between an act's beginning and the last of its refusals, so it is the one refused.
+constinit const char* begun = "";
+
+[[noreturn]] void refuse(const Identity& who) {
+    record_refused_act();
+    if (who.token_id != 0)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    errmsg("a transaction that acts for a token manages nothing"),
+                    errdetail("mirox.%s is an act of management.", begun),
+                    errhint("Call it in a transaction that does not act for a token."));
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                errmsg("a transaction that acts for a web session manages that session's account alone"),
+                errdetail("mirox.%s does more than the owner of an account may.", begun),
+                errhint("Call it in a transaction that does not act for a session."));
+}
+
+}  // namespace
+
+void begin_act(const char* function) {
+    begun = function;
+    if (const Identity* who = current_identity(); who != nullptr) refuse(*who);
+}
+
+void begin_own_act(const char* function) {
+    begun = function;
+    if (const Identity* who = current_identity(); who != nullptr && who->token_id != 0) refuse(*who);
+}
+
+void require_own_account(std::int64_t account_id) {
+    const Identity* who = current_identity();
+    if (who == nullptr || who->account_id == account_id) return;
+    record_refused_act();
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                errmsg("the session belongs to another account than the one that the transaction acts for"),
+                errhint("Pass a session of that account, or call it in a transaction that acts for nobody."));
+}
+
+void require_own_token(std::int64_t token_id) {
+    const Identity* who = current_identity();
+    if (who == nullptr || who->token_id == 0 || who->token_id == token_id) return;
+    begun = "revoke_self";
+    record_refused_act();
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                errmsg("a transaction that acts for a token ends no other token"),
+                errhint("Call it in a transaction that does not act for a token."));
+}
+
+void record_refused_act(const shmem::Use& given) {
+    shmem::Use who = given;
+    if (const Identity* identity = current_identity(); identity != nullptr) {
+        who.token_id = identity->token_id;
+        who.generation = identity->generation;
+        who.session_id = identity->session_id;
+        who.account_id = identity->account_id;
+        who.client = identity->client;
+        who.agent = identity->agent;
+    }
+    char function[sizeof("mirox.") + NAMEDATALEN];
+    const int size = snprintf(function, sizeof(function), "mirox.%s", begun);
+    who.kind = who.token_id != 0     ? shmem::UseKind::token
+               : who.session_id != 0 ? shmem::UseKind::session
+                                     : shmem::UseKind::stranger;
+    who.reason = static_cast<std::uint8_t>(Reason::management_refused);
+    who.status = static_cast<std::int16_t>(outcome_of(Reason::management_refused).status);
+    who.at = GetCurrentTimestamp();
+    who.scope = {function, static_cast<std::size_t>(size)};
+    shmem::record_use(who);
+}
+
+}  // namespace mirox::store
