@@ -118,7 +118,7 @@ MIROX_FUNCTION(bind_accounts) {
     const int guc_level = pg::pin_search_path();
     pg::spi_open();
     for (const char* statement : statements)
-        if (SPI_execute(statement, false, 0) < 0) elog(ERROR, "could not create a trigger on %s", full_name);
+        if (SPI_execute(statement, false, 0) < 0) MIROX_DEFECT("could not create a trigger on %s", full_name);
     pg::spi_close();
     AtEOXact_GUC(false, guc_level);
 
@@ -132,7 +132,7 @@ MIROX_FUNCTION(bind_accounts) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(open_session) {
+MIROX_SECRET_FUNCTION(open_session) {
     store::SessionRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
@@ -146,18 +146,17 @@ MIROX_FUNCTION(open_session) {
     request.has_user_agent = agent.given;
     // A session could issue what the token may not.
     store::refuse_token_identity();
-    store::NewSecret secret;
     Actor actor;
     store::enter(actor);
-    store::open_session(actor, request, secret);
+    store::NewSecret& secret = store::open_session(actor, request);
     store::leave(actor);
-    const Datum shown = pg::text_datum(secret.view());
-    secret.wipe();
+    const Datum shown = pg::secret_text_datum(secret.view());
+    store::forget(secret);
     return shown;
 }
 
-MIROX_FUNCTION(close_session) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+MIROX_SECRET_FUNCTION(close_session) {
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     if (!secret.given) return BoolGetDatum(false);
     Actor actor;
     store::enter(actor);

@@ -1,5 +1,5 @@
-// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a secret is on this stack
-// and in the result alone.
+// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a new secret is where
+// store/secrets.hpp has it, and in the result, whose memory is wiped.
 #include "store/tokens.hpp"
 #include "api/verdict.hpp"
 #include "pg/entry.hpp"
@@ -21,7 +21,7 @@ namespace {
 
 // Enters, with the session of the first argument and its account locked.
 void enter_session(Actor& actor, FunctionCallInfo fcinfo) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, true);
 }
@@ -39,16 +39,18 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     constexpr int kCount = 7;
     const store::Group* group = store::group_by_id(issued.group_id);
-    if (group == nullptr) elog(ERROR, "permission group %d is gone", issued.group_id);
+    if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
     Datum values[kCount + api::kLaterColumns] = {
-        Int64GetDatum(issued.token_id),        pg::text_datum(issued.secret.view()),
+        Int64GetDatum(issued.token_id),        pg::secret_text_datum(issued.secret->view()),
         pg::text_datum(issued.name.view()),    group->name_text,
         Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
         TimestampTzGetDatum(issued.created_at)};
     bool nulls[kCount + api::kLaterColumns] = {};
     memset(nulls + kCount, true, api::kLaterColumns);
-    issued.secret.wipe();
-    return HeapTupleGetDatum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
+    const Datum row =
+        pg::secret_row_datum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
+    store::forget(*issued.secret);
+    return row;
 }
 
 // As in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.
@@ -102,7 +104,7 @@ pg::Query select_list = {
 
 }  // namespace
 
-MIROX_FUNCTION(issue_token) {
+MIROX_SECRET_FUNCTION(issue_token) {
     store::IssueRequest request = {};
     request.name = name_arg(fcinfo, 1);
     const pg::OptionalText group = pg::text_arg(fcinfo, 2);
@@ -128,7 +130,7 @@ MIROX_FUNCTION(issue_token) {
     return show(fcinfo, issued);
 }
 
-MIROX_FUNCTION(rotate_token) {
+MIROX_SECRET_FUNCTION(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
@@ -139,7 +141,7 @@ MIROX_FUNCTION(rotate_token) {
     return show(fcinfo, issued);
 }
 
-MIROX_FUNCTION(revoke_token) {
+MIROX_SECRET_FUNCTION(revoke_token) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
     Actor actor;
     enter_session(actor, fcinfo);
@@ -148,7 +150,7 @@ MIROX_FUNCTION(revoke_token) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(revoke_all_tokens) {
+MIROX_SECRET_FUNCTION(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     Actor actor;
     enter_session(actor, fcinfo);
@@ -157,7 +159,7 @@ MIROX_FUNCTION(revoke_all_tokens) {
     return Int32GetDatum(count);
 }
 
-MIROX_FUNCTION(revoke_expired_tokens) {
+MIROX_SECRET_FUNCTION(revoke_expired_tokens) {
     Actor actor;
     enter_session(actor, fcinfo);
     const int count = store::revoke_all(actor, "expired", true, true);
@@ -167,8 +169,8 @@ MIROX_FUNCTION(revoke_expired_tokens) {
 
 // Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
 // let its finder end the new one.
-MIROX_FUNCTION(revoke_self) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+MIROX_SECRET_FUNCTION(revoke_self) {
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     if (!secret.given || !store::looks_like_token(secret.text)) store::no_such_token();
     const core::Digest digest = store::digest_of(secret.text);
@@ -202,7 +204,7 @@ MIROX_FUNCTION(revoke_any_token) {
     return TimestampTzGetDatum(at);
 }
 
-MIROX_FUNCTION(rename_token) {
+MIROX_SECRET_FUNCTION(rename_token) {
     const std::string_view given = name_arg(fcinfo, 2);
     store::Name name;
     Actor actor;
@@ -212,9 +214,9 @@ MIROX_FUNCTION(rename_token) {
     return pg::text_datum(name.view());
 }
 
-MIROX_FUNCTION(list_tokens) {
+MIROX_SECRET_FUNCTION(list_tokens) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     Actor actor;
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, false);

@@ -239,9 +239,9 @@ pg::Query select_history = {
 
 }  // namespace
 
-MIROX_FUNCTION(token_history) {
+MIROX_SECRET_FUNCTION(token_history) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     Actor actor;
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, false);
@@ -295,7 +295,7 @@ MIROX_FUNCTION(stat_now) {
     shmem::Region& region = require_region();
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "unexpected result type");
+        MIROX_DEFECT("unexpected result type");
     Datum values[31] = {};
     bool nulls[31] = {};
     static const shmem::Seat nothing = {};
