@@ -79,7 +79,7 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
         if (lists[i] == nullptr) continue;
         const char* statement = psprintf("%s %s %s %s %s", grant ? "GRANT" : "REVOKE", kRights[i], lists[i],
                                          grant ? "TO" : "FROM", quote_identifier(role_name));
-        if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY) elog(ERROR, "could not change access");
+        if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY) MIROX_DEFECT("could not change access");
     }
     store::Detail detail;
     detail.add_text("role", role_name);

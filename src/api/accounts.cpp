@@ -118,7 +118,7 @@ MIROX_ACT(bind_accounts) {
     const int guc_level = pg::pin_search_path();
     pg::spi_open();
     for (const char* statement : statements)
-        if (SPI_execute(statement, false, 0) < 0) elog(ERROR, "could not create a trigger on %s", full_name);
+        if (SPI_execute(statement, false, 0) < 0) MIROX_DEFECT("could not create a trigger on %s", full_name);
     pg::spi_close();
     AtEOXact_GUC(false, guc_level);
 
@@ -132,7 +132,7 @@ MIROX_ACT(bind_accounts) {
     PG_RETURN_VOID();
 }
 
-MIROX_ACT(open_session) {
+MIROX_SECRET_ACT(open_session) {
     store::SessionRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
@@ -144,18 +144,17 @@ MIROX_ACT(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
-    store::NewSecret secret;
     Actor actor;
     store::enter(actor);
-    store::open_session(actor, request, secret);
+    store::NewSecret& secret = store::open_session(actor, request);
     store::leave(actor);
-    const Datum shown = pg::text_datum(secret.view());
-    secret.wipe();
+    const Datum shown = pg::secret_text_datum(secret.view());
+    store::forget(secret);
     return shown;
 }
 
 MIROX_OWN_ACT(close_session) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     if (!secret.given) return BoolGetDatum(false);
     Actor actor;
     store::enter(actor);

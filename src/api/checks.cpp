@@ -66,9 +66,9 @@ constinit ReasonText reason_texts[store::kReasons] = {};
     TupleDesc columns;
     if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE ||
         columns->natts > known_columns + kLaterColumns)
-        elog(ERROR, "unexpected result type");
+        MIROX_DEFECT("unexpected result type");
     TypeCacheEntry* const entry = lookup_type_cache(type, TYPECACHE_TUPDESC);
-    if (entry->tupDesc == nullptr) elog(ERROR, "unexpected result type");
+    if (entry->tupDesc == nullptr) MIROX_DEFECT("unexpected result type");
     row_types[next_row_type++ % lengthof(row_types)] = {function, epoch, entry};
     return *entry;
 }
@@ -167,17 +167,17 @@ constinit Refusal refusals[store::kReasons] = {};
 
 }  // namespace
 
-MIROX_HOT_FUNCTION(verify_token) {
+MIROX_CHECK_FUNCTION(verify_token) {
     MIROX_STAGES_BEGIN();
     const Check check = read_check(fcinfo);
     Checked checked;
     // A session's secret is no token: it is not looked up.
-    store::begin_secret(pg::text_arg(fcinfo, 0).text, Holders::token, check.client, checked);
+    store::begin_secret(pg::secret_arg(fcinfo, 0).text, Holders::token, check.client, checked);
     store::conclude(checked, check);
     return verdict(fcinfo, checked);
 }
 
-MIROX_HOT_FUNCTION(verify_digest) {
+MIROX_CHECK_FUNCTION(verify_digest) {
     const Check check = read_check(fcinfo);
     const std::string_view bytes = pg::text_arg(fcinfo, 0).text;
     Checked checked;

@@ -41,7 +41,7 @@ int hex_value(char c) {
 
 }  // namespace
 
-MIROX_FUNCTION(digest_in) {
+MIROX_SECRET_FUNCTION(digest_in) {
     const char* text = PG_GETARG_CSTRING(0);
     if (strlen(text) != 2 * kDigestBytes) malformed();
     auto* out = static_cast<std::uint8_t*>(palloc(kDigestBytes));
@@ -64,7 +64,7 @@ MIROX_FUNCTION(digest_out) {
     return CStringGetDatum(out);
 }
 
-MIROX_FUNCTION(digest_recv) {
+MIROX_SECRET_FUNCTION(digest_recv) {
     auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     auto* out = static_cast<std::uint8_t*>(palloc(kDigestBytes));
     pq_copymsgbytes(message, reinterpret_cast<char*>(out), kDigestBytes);

@@ -11,6 +11,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/wiped.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -153,7 +154,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
             variable->varlevelsup != 0 || bms_is_member(variable->varattno, seen))
             continue;
         if (variable->varattno <= 0)
-            elog(ERROR, "unexpected column %d of a function's row", variable->varattno);
+            MIROX_DEFECT("unexpected column %d of a function's row", variable->varattno);
         seen = bms_add_member(seen, variable->varattno);
         auto* copy = static_cast<Expr*>(copyObjectImpl(variable));
         scan->custom_scan_tlist =
@@ -183,13 +184,17 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
 [[gnu::hot]] void ask(FunctionScan* node, ExprContext* context) {
     bool is_null;
     const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
-    if (node->row != nullptr) pfree(node->row);
+    if (node->row != nullptr) pg::wiped_free(node->row);
     node->row = nullptr;
     if (!is_null) {
         const HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
         const Size size = HeapTupleHeaderGetDatumLength(row);
+        const MemoryContext query = node->base.ss.ps.state->es_query_cxt;
+        // A new secret is wiped when the query ends.
         node->row =
-            static_cast<HeapTupleHeader>(MemoryContextAlloc(node->base.ss.ps.state->es_query_cxt, size));
+            static_cast<HeapTupleHeader>(HeapTupleHeaderGetTypeId(row) == pg::catalog_known().issued_type
+                                             ? pg::wiped_alloc(query, size)
+                                             : MemoryContextAlloc(query, size));
         memcpy(node->row, row, size);
         node->form = lookup_type_cache(HeapTupleHeaderGetTypeId(row), TYPECACHE_TUPDESC)->tupDesc_identifier;
     }
@@ -261,19 +266,48 @@ void rescan(CustomScanState* base) {
     node->position = 0;
 }
 
+// Puts $n in the place of whatever the function is given, in a copy: a constant, which a bind parameter is too in a plan of its
+// own, or what another node has found. NULL tells nothing, and stays. `last`: the last number in use.
+Node* without_values(Node* node, void* last) {
+    if (node == nullptr) return nullptr;
+    const bool constant = IsA(node, Const) && !castNode(Const, node)->constisnull;
+    if (constant || (IsA(node, Param) && castNode(Param, node)->paramkind != PARAM_EXTERN)) {
+        auto* instead = makeNode(Param);
+        instead->paramkind = PARAM_EXTERN;
+        instead->paramid = ++*static_cast<int*>(last);
+        instead->paramtype = exprType(node);
+        instead->paramtypmod = exprTypmod(node);
+        instead->paramcollid = exprCollation(node);
+        instead->location = -1;
+        return reinterpret_cast<Node*>(instead);
+    }
+    return pg::change_expression(node, pg::guarded<without_values>, last);
+}
+
+bool find_last_number(Node* node, void* last) {
+    if (node == nullptr) return false;
+    auto* const number = static_cast<int*>(last);
+    if (IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_EXTERN)
+        *number = Max(*number, castNode(Param, node)->paramid);
+    return pg::walk_expression(node, pg::guarded<find_last_number>, last);
+}
+
 void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
     const auto* scan = castNode(CustomScan, base->ss.ps.plan);
     auto* call = static_cast<Node*>(linitial(scan->custom_exprs));
     if (!out->verbose) {
-        // By name alone, as the server does: what it is given may be a secret.
+        // By name alone, as the server does.
         const char* function = get_func_name(castNode(FuncExpr, call)->funcid);
         if (function != nullptr)  // or it was dropped since
             ExplainPropertyText("Function", quote_qualified_identifier("mirox", function), out);
         return;
     }
     List* context = set_deparse_context_plan(out->deparse_cxt, base->ss.ps.plan, ancestors);
-    ExplainPropertyText("Function Call",
-                        deparse_expression(call, context, list_length(out->rtable) > 1, false), out);
+    int last = 0;
+    (void)find_last_number(call, &last);
+    ExplainPropertyText(
+        "Function Call",
+        deparse_expression(without_values(call, &last), context, list_length(out->rtable) > 1, false), out);
 }
 
 }  // namespace

@@ -138,14 +138,14 @@ core::Address forwarded_client(std::string_view forwarded) {
 
 }  // namespace
 
-MIROX_FUNCTION(authenticate) {
+MIROX_SECRET_FUNCTION(authenticate) {
     const bool counted = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
     const Check check = {pg::address_arg(fcinfo, 1),
                          pg::text_arg(fcinfo, 2).text,
                          {},
                          store::Need::nothing,
                          counted ? Counting::full : Counting::none};
-    const Answer answer = authenticate(pg::text_arg(fcinfo, 0).text, check);
+    const Answer answer = authenticate(pg::secret_arg(fcinfo, 0).text, check);
     if (answer.status == 429)
         MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
                     errdetail("Retry after %d s.", answer.fields.retry_after),
@@ -156,7 +156,7 @@ MIROX_FUNCTION(authenticate) {
     PG_RETURN_VOID();
 }
 
-MIROX_FUNCTION(postgrest_pre_request) {
+MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
     // in another field, which the proxy before PostgREST moves it to.
     enum { kMoved, kAuthorization, kForwarded, kAgent };
@@ -168,7 +168,10 @@ MIROX_FUNCTION(postgrest_pre_request) {
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
     // Two fields are as one that holds both: no credential.
     const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
-    const std::string_view credential = headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value;
+    const std::string_view credential = pg::text_view(
+        pg::secret_text_datum(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value));
+    pg::wipe_json_value(headers[kMoved]);
+    pg::wipe_json_value(headers[kAuthorization]);
     const Check check = {readable ? forwarded_client(headers[kForwarded].value) : core::Address{},
                          readable ? headers[kAgent].value : std::string_view{},
                          {},

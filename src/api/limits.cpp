@@ -28,7 +28,7 @@ MIROX_FUNCTION(rate_limit_status) {
     };
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "unexpected result type");
+        MIROX_DEFECT("unexpected result type");
     Datum values[] = {Int32GetDatum(limit), Int32GetDatum(burst),
                       Int32GetDatum(static_cast<std::int32_t>(now.remaining)),
                       milliseconds(now.retry_after_us), milliseconds(now.reset_us)};

@@ -145,7 +145,7 @@ Node* simpler(const PlannerInfo* root, const FuncExpr* call) {
 }  // namespace
 
 Datum one_column(FunctionCallInfo fcinfo, int number, const Datum* values, const bool* nulls, int count) {
-    if (number == kUnasked) elog(ERROR, "unexpected column of a function's row");
+    if (number == kUnasked) MIROX_DEFECT("unexpected column of a function's row");
     if (number > count || nulls[number - 1]) PG_RETURN_NULL();
     const Datum value = values[number - 1];
     const auto* call = castNode(FuncExpr, fcinfo->flinfo->fn_expr);

@@ -39,7 +39,7 @@ MIROX_FUNCTION(revoke_default_privileges) {
     ListCell* cell;
     foreach (cell, statements)
         if (SPI_execute(static_cast<const char*>(lfirst(cell)), false, 0) != SPI_OK_UTILITY)
-            elog(ERROR, "could not revoke default privileges");
+            MIROX_DEFECT("could not revoke default privileges");
     pg::spi_close();
     PG_RETURN_VOID();
 }

@@ -148,7 +148,7 @@ bool has_policy(Oid table, const char* name) {
 }
 
 void execute(const char* statement) {
-    if (SPI_execute(statement, false, 0) < 0) elog(ERROR, "could not change row security");
+    if (SPI_execute(statement, false, 0) < 0) MIROX_DEFECT("could not change row security");
     CommandCounterIncrement();
 }
 
@@ -340,9 +340,9 @@ MIROX_ACT(protect_table) {
         if (other == nullptr) continue;
         // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
         if (member.oid == oid && has_policy(oid, kCommands[0].policy)) {
-            ereport(WARNING,
-                    errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
-                    errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
+            MIROX_LOG(WARNING,
+                      errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+                      errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
             continue;
         }
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -147,10 +147,10 @@ void lock_rule(const core::EndpointText& rule) {
 
 }  // namespace
 
-MIROX_HOT_FUNCTION(check_request) {
+MIROX_CHECK_FUNCTION(check_request) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
-    const core::Authorization given = core::parse_authorization(pg::text_arg(fcinfo, 0).text);
+    const core::Authorization given = core::parse_authorization(pg::secret_arg(fcinfo, 0).text);
     Checked checked;
     begin_authorization(given, check.client, checked);
     // Of whom we do not know nothing more is asked, but that the log says what was tried.
@@ -159,12 +159,12 @@ MIROX_HOT_FUNCTION(check_request) {
     return http_verdict(fcinfo, checked, check, given.kind, false);
 }
 
-MIROX_ACT(explain_check) {
+MIROX_SECRET_ACT(explain_check) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     const pg::OptionalText scope = pg::text_arg(fcinfo, 5);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text,
                    scope.given ? Need::scope : Need::nothing, Counting::look};
-    const std::string_view credential = pg::text_arg(fcinfo, 0).text;
+    const std::string_view credential = pg::secret_arg(fcinfo, 0).text;
     // A secret alone does for the header that would carry it.
     core::Authorization given = {AuthorizationKind::bearer, credential};
     if (store::kind_of(credential) == core::SecretKind::malformed && !core::looks_like_jwt(credential))

@@ -9,7 +9,7 @@
 
 using namespace mirox;
 
-MIROX_FUNCTION(secret_in) {
+MIROX_SECRET_FUNCTION(secret_in) {
     char* text = PG_GETARG_CSTRING(0);
     const std::size_t size = strlen(text);
     if (core::classify_secret({text, size}, pg::settings().prefixes) == core::SecretKind::malformed)
@@ -19,13 +19,13 @@ MIROX_FUNCTION(secret_in) {
     return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size)));
 }
 
-MIROX_FUNCTION(secret_out) {
+MIROX_SECRET_FUNCTION(secret_out) {
     char hint[core::kMaxHintBytes];
-    const std::size_t size = core::redact_secret(pg::text_view(PG_GETARG_DATUM(0)), hint);
+    const std::size_t size = core::redact_secret(pg::secret_view(PG_GETARG_DATUM(0)), hint);
     const std::string_view shown = pg::from_utf8_lossy({hint, size});
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 
 MIROX_OWN_ACT(reveal) {
-    return pg::text_datum(pg::text_view(PG_GETARG_DATUM(0)));
+    return pg::secret_text_datum(pg::secret_view(PG_GETARG_DATUM(0)));
 }

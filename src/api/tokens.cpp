@@ -1,5 +1,5 @@
-// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a secret is on this stack
-// and in the result alone.
+// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a new secret is where
+// store/secrets.hpp has it, and in the result, whose memory is wiped.
 #include "store/tokens.hpp"
 #include "api/verdict.hpp"
 #include "pg/entry.hpp"
@@ -22,7 +22,7 @@ namespace {
 
 // Enters, with the session of the first argument and its account locked.
 void enter_session(Actor& actor, FunctionCallInfo fcinfo) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, true);
 }
@@ -40,16 +40,18 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     constexpr int kCount = 7;
     const store::Group* group = store::group_by_id(issued.group_id);
-    if (group == nullptr) elog(ERROR, "permission group %d is gone", issued.group_id);
+    if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
     Datum values[kCount + api::kLaterColumns] = {
-        Int64GetDatum(issued.token_id),        pg::text_datum(issued.secret.view()),
+        Int64GetDatum(issued.token_id),        pg::secret_text_datum(issued.secret->view()),
         pg::text_datum(issued.name.view()),    group->name_text,
         Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
         TimestampTzGetDatum(issued.created_at)};
     bool nulls[kCount + api::kLaterColumns] = {};
     memset(nulls + kCount, true, api::kLaterColumns);
-    issued.secret.wipe();
-    return HeapTupleGetDatum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
+    const Datum row =
+        pg::secret_row_datum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
+    store::forget(*issued.secret);
+    return row;
 }
 
 // As in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.
@@ -168,8 +170,8 @@ MIROX_OWN_ACT(revoke_expired_tokens) {
 
 // Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
 // let its finder end the new one.
-MIROX_FUNCTION(revoke_self) {
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+MIROX_SECRET_FUNCTION(revoke_self) {
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
     if (!secret.given || !store::looks_like_token(secret.text)) store::no_such_token();
     const core::Digest digest = store::digest_of(secret.text);
@@ -216,7 +218,7 @@ MIROX_OWN_ACT(rename_token) {
 
 MIROX_OWN_ACT(list_tokens) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     Actor actor;
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, false);

@@ -242,7 +242,7 @@ pg::Query select_history = {
 
 MIROX_OWN_ACT(token_history) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::text_arg(fcinfo, 0);
+    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     Actor actor;
     store::enter(actor);
     store::require_session(actor, secret.given, secret.text, false);
@@ -296,7 +296,7 @@ MIROX_FUNCTION(stat_now) {
     shmem::Region& region = require_region();
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "unexpected result type");
+        MIROX_DEFECT("unexpected result type");
     Datum values[32] = {};
     bool nulls[32] = {};
     static const shmem::Seat nothing = {};

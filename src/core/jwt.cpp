@@ -428,7 +428,9 @@ bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char> out, 
     Digest signature;
     if (!hmac_sha256(key.bytes, {out.data(), at}, signature)) return false;
     out[at++] = '.';
-    if (!base64url_encode(signature, out.subspan(at))) return false;
+    const bool fits = base64url_encode(signature, out.subspan(at));
+    wipe(signature.data(), signature.size());
+    if (!fits) return false;
     size = at + kSignatureChars;
     return true;
 }

@@ -128,8 +128,10 @@ Presence load(Catalog& out) {
         *relation.at = relation_named(out.extension, relation.name, out.internal_schema);
         if (!OidIsValid(*relation.at)) return Presence::broken;
     }
-    const Named types[] = {
-        {&out.digest_type, "digest"}, {&out.scopes_type, "scopes"}, {&out.secret_type, "secret"}};
+    const Named types[] = {{&out.digest_type, "digest"},
+                           {&out.scopes_type, "scopes"},
+                           {&out.secret_type, "secret"},
+                           {&out.issued_type, "issued_token"}};
     for (const Named& type : types) {
         *type.at = type_named(out.extension, type.name, out.schema);
         if (!OidIsValid(*type.at)) return Presence::broken;
@@ -181,7 +183,7 @@ bool extension_present() {
 }
 
 void listen_to_relations(RelationListener hear) {
-    if (listening == kMostListeners) elog(ERROR, "too many listeners to changes of relations");
+    if (listening == kMostListeners) MIROX_DEFECT("too many listeners to changes of relations");
     listeners[listening++] = hear;
 }
 

@@ -17,7 +17,7 @@ struct Catalog {
     Oid owner;            // of the extension: whom our own SQL runs as
     Oid schema;           // mirox: what people call and read
     Oid internal_schema;  // mirox_internal: tables and what stands behind them
-    Oid digest_type, scopes_type, secret_type;
+    Oid digest_type, scopes_type, secret_type, issued_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
     Oid token, token_pkey, token_place, token_id_seq;

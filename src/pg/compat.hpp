@@ -180,6 +180,19 @@ inline bool walk_query(Query* query, Walker found, void* context) {
 }
 #endif
 
+// A copy of the expression in which each node just below this one is what `change` makes of it.
+using Mutator = Node* (*)(Node*, void*);
+#if PG_VERSION_NUM >= 160000
+inline Node* change_expression(Node* node, Mutator change, void* context) {
+    return expression_tree_mutator(node, change, context);
+}
+#else
+inline Node* change_expression(Node* node, Mutator change, void* context) {
+    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(change)),
+                                   context);
+}
+#endif
+
 // Memory for what a setting's check hook leaves to its assign hook; the server frees it. Null when there is none.
 inline void* allocate_for_setting(std::size_t size) {
 #if PG_VERSION_NUM >= 160000

@@ -21,9 +21,6 @@ struct Failure {
 // between note_failure() and the copies that ereport makes in raise_failure().
 constinit Failure failure{};
 
-constexpr std::string_view kDefectHint =
-    "This is a defect of mirox_tokens; please report it with the server log.";
-
 }  // namespace
 
 // Rethrows what the caller's catch block is handling, to learn its type. Plain stores only: no server call

@@ -54,6 +54,25 @@ std::invoke_result_t<Fn&, Args&...> guard(Fn fn, Args... args) {
     raise_failure(saved);
 }
 
+// guard() for a function that is given or returns a secret. While it runs nobody tells where it was called from: the callers'
+// context (a PL/pgSQL expression, a line of COPY) is their SQL, with the secret in it, and any error raised meanwhile, the
+// server's own too (a timeout, a cancel, a failing trigger), would carry it to the log, the client and PG_EXCEPTION_CONTEXT.
+// After an error the server puts the stack back, in each of its handlers.
+template <class Fn, class... Args>
+std::invoke_result_t<Fn&, Args&...> secret_guard(Fn fn, Args... args) {
+    Stacks saved = Stacks::current();
+    error_context_stack = nullptr;
+    try {
+        const auto result = fn(args...);
+        error_context_stack = saved.context;
+        return result;
+    } catch (...) {
+        note_failure();
+    }
+    saved.context = nullptr;
+    raise_failure(saved);
+}
+
 // guarded<body> is the address of a function with body's signature that runs it under guard(), for the
 // server's pointers: `shmem_request_hook = guarded<request_shmem>;`, `before_shmem_exit(guarded<leave>, 0)`.
 template <auto body>
@@ -70,17 +89,19 @@ inline constexpr auto guarded = &Guarded<body>::call;
 }  // namespace mirox::pg
 
 // Defines the SQL-callable C symbol mirox_NAME; the braces that follow are its body, with `fcinfo` in scope.
-#define MIROX_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, )
-// One on the way of every check: what is [[gnu::hot]] stands together in the library, on a few pages. A server process that
+#define MIROX_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, guard, )
+// One that is given or returns a secret, or what may be one.
+#define MIROX_SECRET_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, secret_guard, )
+// A check of a secret: what is [[gnu::hot]] stands together in the library, on a few pages. A server process that
 // takes turns with many others begins each request with cold caches, and pays for each page that it touches.
-#define MIROX_HOT_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, [[gnu::hot]])
+#define MIROX_CHECK_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, secret_guard, [[gnu::hot]])
 
-#define MIROX_FUNCTION_WITH(NAME, ATTRIBUTES)                     \
+#define MIROX_FUNCTION_WITH(NAME, GUARD, ATTRIBUTES)              \
     ATTRIBUTES static Datum NAME##_body(FunctionCallInfo fcinfo); \
     extern "C" {                                                  \
     PG_FUNCTION_INFO_V1(mirox_##NAME);                            \
     ATTRIBUTES Datum mirox_##NAME(PG_FUNCTION_ARGS) {             \
-        return mirox::pg::guard(NAME##_body, fcinfo);             \
+        return mirox::pg::GUARD(NAME##_body, fcinfo);             \
     }                                                             \
     }                                                             \
     static Datum NAME##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -1,6 +1,6 @@
 // How our code reports an error, in both worlds.
 //
-// Holds: MIROX_RAISE for server code, the Error exception for pure C++ rooms, sqlstate() to name a code
+// Holds: MIROX_RAISE, MIROX_DEFECT and MIROX_LOG for server code, the Error exception for pure C++ rooms, sqlstate() to name a code
 // without a server header. May include standard headers only, so that a room without server headers can
 // include it. No locks.
 //
@@ -22,6 +22,20 @@
 
 // The statement is left out of the log: a caller's SQL text may hold a secret.
 #define MIROX_RAISE(SQLSTATE, ...) ereport(ERROR, errcode(SQLSTATE), errhidestmt(true), __VA_ARGS__)
+
+// For what cannot be: MIROX_DEFECT("unexpected column %d", number).
+#define MIROX_DEFECT(...) \
+    MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg_internal(__VA_ARGS__), errhint("%s", mirox::pg::kDefectHint))
+
+// For what is no error: MIROX_LOG(WARNING, errmsg(…), errhint(…)). A caller's statement and context are left out of it too.
+#define MIROX_LOG(LEVEL, ...)                                            \
+    do {                                                                 \
+        static_assert((LEVEL) < ERROR, "an error is raised");            \
+        ErrorContextCallback* const mirox_callers = error_context_stack; \
+        error_context_stack = nullptr;                                   \
+        ereport(LEVEL, errhidestmt(true), __VA_ARGS__);                  \
+        error_context_stack = mirox_callers;                             \
+    } while (0)
 
 namespace mirox::pg {
 
@@ -69,6 +83,9 @@ struct Error {
         : sqlstate(code), message(what), detail(more), hint(advice) {}
 };
 static_assert(std::is_trivially_copyable_v<Error> && std::is_trivially_destructible_v<Error>);
+
+inline constexpr char kDefectHint[] =
+    "This is a defect of mirox_tokens; please report it with the server log.";
 
 // For a library that could not allocate (OpenSSL and others return NULL). `doing` is a fixed text: "hashing a
 // secret".

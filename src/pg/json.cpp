@@ -1,6 +1,8 @@
 // Reading a JSON object (see json.hpp).
 #include "pg/json.hpp"
 
+#include "core/crypto.hpp"
+
 extern "C" {
 #include "mb/pg_wchar.h"
 }
@@ -25,7 +27,7 @@ JsonAction start_field(void* state, char* name, bool) {
         for (JsonField& field : reader->fields)
             if (pg_strcasecmp(field.name, name) == 0) {
                 reader->current = &field;
-                field.value = {};
+                wipe_json_value(field);
                 field.found++;
             }
     }
@@ -67,10 +69,18 @@ bool parse(std::string_view json, Reader& reader) {
     actions.array_start = start_list;
     actions.array_element_start = start_element;
     actions.scalar = take_scalar;
-    return pg_parse_json(reader.lexer, &actions) == JSON_SUCCESS;
+    const bool well_formed = pg_parse_json(reader.lexer, &actions) == JSON_SUCCESS;
+    // What was unescaped went through here, a secret too.
+    core::wipe(reader.lexer->strval->data, static_cast<std::size_t>(reader.lexer->strval->maxlen));
+    return well_formed;
 }
 
 }  // namespace
+
+void wipe_json_value(JsonField& field) {
+    core::wipe(const_cast<char*>(field.value.data()), field.value.size());
+    field.value = {};
+}
 
 bool read_json_fields(std::string_view json, std::span<JsonField> fields) {
     for (JsonField& field : fields) {

@@ -19,6 +19,9 @@ struct JsonField {
 // False when the text is no JSON object.
 bool read_json_fields(std::string_view json, std::span<JsonField> fields);
 
+// For a value that may be a secret: a copy of the reader's own.
+void wipe_json_value(JsonField& field);
+
 // How many elements a JSON list holds; -1 when the text is none.
 int json_list_size(std::string_view json);
 

@@ -109,11 +109,11 @@ Args& Args::text_or_null(std::string_view value, bool given) {
 }
 
 void spi_open() {
-    if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+    if (SPI_connect() != SPI_OK_CONNECT) MIROX_DEFECT("SPI_connect failed");
 }
 
 void spi_close() {
-    if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "SPI_finish failed");
+    if (SPI_finish() != SPI_OK_FINISH) MIROX_DEFECT("SPI_finish failed");
 }
 
 std::uint64_t run(Query& query, Args& args, bool fresh) {
@@ -130,8 +130,8 @@ std::uint64_t run(Query& query, Args& args, bool fresh) {
             count++;
         }
         SPIPlanPtr plan = SPI_prepare(query.sql, count, types);
-        if (plan == nullptr) elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-        if (SPI_keepplan(plan) != 0) elog(ERROR, "SPI_keepplan failed");
+        if (plan == nullptr) MIROX_DEFECT("SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+        if (SPI_keepplan(plan) != 0) MIROX_DEFECT("SPI_keepplan failed");
         query.plan = plan;
         query.epoch = epoch;
     }
@@ -144,7 +144,7 @@ std::uint64_t run(Query& query, Args& args, bool fresh) {
     const int code = fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot,
                                                   InvalidSnapshot, false, true, 0)
                            : SPI_execute_plan(query.plan, args.values(), args.nulls(), false, 0);
-    if (code < 0) elog(ERROR, "statement failed: %s", SPI_result_code_string(code));
+    if (code < 0) MIROX_DEFECT("statement failed: %s", SPI_result_code_string(code));
     return SPI_processed;
 }
 
@@ -155,7 +155,7 @@ Datum result(std::uint64_t row, int column, bool* is_null) {
 Datum result_value(std::uint64_t row, int column) {
     bool is_null;
     const Datum value = result(row, column, &is_null);
-    if (is_null) elog(ERROR, "unexpected NULL in column %d", column);
+    if (is_null) MIROX_DEFECT("unexpected NULL in column %d", column);
     return value;
 }
 

@@ -104,9 +104,9 @@ Datum compile_permissions(Datum owner, Datum own) {
     bool was_cut;
     const Datum result = scopes_intersection(scope_set(owner), scope_set(own), true, &was_cut);
     if (was_cut)
-        ereport(WARNING,
-                errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
-                errhint("Name broader scopes for the owner or the token."));
+        MIROX_LOG(WARNING,
+                  errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
+                  errhint("Name broader scopes for the owner or the token."));
     return result;
 }
 

@@ -6,6 +6,7 @@
 //
 #include "core/crypto.hpp"
 #include "core/scopes.hpp"
+#include "pg/wiped.hpp"
 
 namespace mirox::pg {
 
@@ -31,6 +32,11 @@ struct OptionalText {
 inline OptionalText text_arg(FunctionCallInfo fcinfo, int n) {
     if (n >= fcinfo->nargs || fcinfo->args[n].isnull) return {{}, false};
     return {text_view(fcinfo->args[n].value), true};
+}
+
+inline OptionalText secret_arg(FunctionCallInfo fcinfo, int n) {
+    if (n >= fcinfo->nargs || fcinfo->args[n].isnull) return {{}, false};
+    return {secret_view(fcinfo->args[n].value), true};
 }
 
 // mirox.scopes: a varlena whose payload is core::encode()'s.

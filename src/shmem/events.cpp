@@ -114,18 +114,19 @@ bool attach_file(const Config& config, std::uint64_t id) {
     const bool same = Region::read_config({mapping, kHeaderBytes}, present) && present == config;
     if (attached == AttachStatus::ok && (same || !region_view.ring().empty())) {
         if (found.events > 0 || found.torn > 0 || found.damaged > 0)
-            ereport(LOG, errmsg("mirox_tokens found " UINT64_FORMAT " events waiting, " UINT64_FORMAT
-                                " torn ones, %u damaged segments",
-                                found.events, found.torn, found.damaged));
+            MIROX_LOG(LOG, errmsg("mirox_tokens found " UINT64_FORMAT " events waiting, " UINT64_FORMAT
+                                  " torn ones, %u damaged segments",
+                                  found.events, found.torn, found.damaged));
         if (!same)
-            ereport(
+            MIROX_LOG(
                 LOG,
                 errmsg("mirox_tokens keeps its event ring at the old size until a restart finds it drained"));
         return true;
     }
     if (attached != AttachStatus::ok)
-        ereport(LOG, errmsg("mirox_tokens makes a new event ring: the file \"%s\" is not one of this version",
-                            kFile));
+        MIROX_LOG(
+            LOG,
+            errmsg("mirox_tokens makes a new event ring: the file \"%s\" is not one of this version", kFile));
     munmap(mapping, size);
     mapping = nullptr;
     return false;

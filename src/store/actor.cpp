@@ -1,6 +1,8 @@
 // Who acts (see actor.hpp). Takes no locks.
 #include "store/actor.hpp"
 
+#include "store/secrets.hpp"
+
 extern "C" {
 #include "access/xact.h"
 }
@@ -17,6 +19,7 @@ struct Link {
 Link* innermost = nullptr;
 
 [[gnu::hot]] void on_transaction(XactEvent event, void*) {
+    if (event == XACT_EVENT_ABORT) wipe_secrets(0);
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
         innermost = nullptr;
 }
@@ -24,6 +27,7 @@ Link* innermost = nullptr;
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
     if (event != SUBXACT_EVENT_ABORT_SUB) return;
     const int level = GetCurrentTransactionNestLevel();
+    wipe_secrets(level);
     while (innermost != nullptr && innermost->nest_level >= level) innermost = innermost->previous;
 }
 

@@ -32,14 +32,15 @@ void record_refused_act(const shmem::Use& who = {});
 
 }  // namespace mirox::store
 
-// As MIROX_FUNCTION, for an act of management. MIROX_OWN_ACT: one of an account's owner, who says so by a session's secret
-// (find_session() holds it to the account that the transaction acts for).
-#define MIROX_ACT(NAME) MIROX_ACT_WITH(NAME, begin_act)
-#define MIROX_OWN_ACT(NAME) MIROX_ACT_WITH(NAME, begin_own_act)
+// As MIROX_FUNCTION, for an act of management; MIROX_SECRET_ACT for one that is given or shows a secret. MIROX_OWN_ACT: one of an
+// account's owner, who says so by a session's secret (find_session() holds it to the account that the transaction acts for).
+#define MIROX_ACT(NAME) MIROX_ACT_WITH(NAME, MIROX_FUNCTION, begin_act)
+#define MIROX_SECRET_ACT(NAME) MIROX_ACT_WITH(NAME, MIROX_SECRET_FUNCTION, begin_act)
+#define MIROX_OWN_ACT(NAME) MIROX_ACT_WITH(NAME, MIROX_SECRET_FUNCTION, begin_own_act)
 
-#define MIROX_ACT_WITH(NAME, GATE)                    \
+#define MIROX_ACT_WITH(NAME, FUNCTION, GATE)          \
     static Datum NAME##_act(FunctionCallInfo fcinfo); \
-    MIROX_FUNCTION(NAME) {                            \
+    FUNCTION(NAME) {                                  \
         ::mirox::store::GATE(#NAME);                  \
         return NAME##_act(fcinfo);                    \
     }                                                 \

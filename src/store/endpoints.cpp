@@ -72,10 +72,11 @@ void fill() {
     closed = status != core::EndpointStatus::ok;
     if (closed) {
         matcher = {};
-        ereport(LOG, (errmsg("mirox_internal.endpoint holds rules that cannot be used; every request needs "
-                             "the scope \"*\""),
-                      errdetail("Status %d of %zu rules.", static_cast<int>(status), count),
-                      errhint("Delete the rules that were written past mirox.put_endpoint.")));
+        MIROX_LOG(LOG,
+                  errmsg("mirox_internal.endpoint holds rules that cannot be used; every request needs "
+                         "the scope \"*\""),
+                  errdetail("Status %d of %zu rules.", static_cast<int>(status), count),
+                  errhint("Delete the rules that were written past mirox.put_endpoint."));
     }
     validity.keep(begun);
     MemoryContextSwitchTo(before);

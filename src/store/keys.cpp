@@ -202,9 +202,9 @@ std::span<const core::JwtKey> jwt_keys() {
     read_file(path);
     settled = read_stamp.error != 0 || read_stamp.changed.tv_sec + 2 < time(nullptr);
     if (fault != nullptr && !unchanged)
-        ereport(LOG, (errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", fault),
-                      fault_line > 0 ? errdetail("Line %d.", fault_line) : 0,
-                      errhint("No token in the form of a JWT is accepted until it is repaired.")));
+        MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", fault),
+                  fault_line > 0 ? errdetail("Line %d.", fault_line) : 0,
+                  errhint("No token in the form of a JWT is accepted until it is repaired."));
     return {keys, count};
 }
 

@@ -135,7 +135,7 @@ std::string_view stored_user_agent(std::string_view raw) {
     return pg::text_view(pg::text_datum(pg::from_utf8_lossy({clean, size})));
 }
 
-void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
+NewSecret& open_session(Actor& actor, const SessionRequest& request) {
     const TimestampTz now = GetCurrentTimestamp();
     if (pg::compare_spans(*request.lifetime, kNoTime) <= 0 ||
         pg::compare_spans(*request.lifetime, kLongestSession) > 0)
@@ -152,7 +152,7 @@ void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
         agent = stored_user_agent(request.user_agent);
         actor.session_agent = reinterpret_cast<struct varlena*>(DatumGetPointer(pg::text_datum(agent)));
     }
-    out = make_secret(core::SecretKind::session);
+    NewSecret& out = make_secret(core::SecretKind::session);
     pg::Args args;
     args.add(PointerGetDatum(out.digest.data()))
         .int8(actor.account.account_id)
@@ -161,6 +161,7 @@ void open_session(Actor& actor, const SessionRequest& request, NewSecret& out) {
         .add_or_null(request.client_ip, request.client_ip != 0)
         .text_or_null(agent, request.has_user_agent);
     pg::run(insert_session, args);
+    return out;
 }
 
 bool close_session(Actor& actor, std::string_view secret) {

@@ -37,8 +37,8 @@ struct SessionRequest {
     std::string_view user_agent;
     bool has_user_agent;
 };
-// `out` must be wiped by the caller once shown.
-void open_session(Actor& actor, const SessionRequest& request, NewSecret& out);
+// forget() the secret once shown.
+NewSecret& open_session(Actor& actor, const SessionRequest& request);
 // False when it was not open.
 bool close_session(Actor& actor, std::string_view secret);
 

@@ -304,7 +304,7 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
             // Deleted by this transaction's own command (a cascade under way): gone, as far as anybody new is concerned.
             return false;
         default:
-            elog(ERROR, "unexpected outcome %d of locking a row", outcome);
+            MIROX_DEFECT("unexpected outcome %d of locking a row", outcome);
     }
     return false;
 }

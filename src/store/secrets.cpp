@@ -6,10 +6,43 @@
 #include "store/keys.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "datatype/timestamp.h"
 }
 
 namespace mirox::store {
+namespace {
+
+// The newest that is not wiped yet; a trigger of the platform's may have one made while another is.
+constinit NewSecret* newest = nullptr;
+
+NewSecret& begin_secret_text() {
+    auto* const out =
+        static_cast<NewSecret*>(MemoryContextAllocZero(CurTransactionContext, sizeof(NewSecret)));
+    out->previous = newest;
+    out->nest_level = GetCurrentTransactionNestLevel();
+    out->scheme = 's';
+    newest = out;
+    return *out;
+}
+
+}  // namespace
+
+void forget(NewSecret& secret) {
+    NewSecret** at = &newest;
+    while (*at != nullptr && *at != &secret) at = &(*at)->previous;
+    if (*at != nullptr) *at = secret.previous;
+    core::wipe(&secret, sizeof(secret));
+    pfree(&secret);
+}
+
+void wipe_secrets(int nest_level) {
+    while (newest != nullptr && newest->nest_level >= nest_level) {
+        NewSecret* const dead = newest;
+        newest = dead->previous;
+        core::wipe(dead, sizeof(*dead));
+    }
+}
 
 [[gnu::hot]] core::Digest digest_of(std::string_view secret) {
     core::Digest digest;
@@ -21,8 +54,8 @@ namespace mirox::store {
     return core::classify_secret(secret, pg::settings().prefixes);
 }
 
-NewSecret make_secret(core::SecretKind kind) {
-    NewSecret out = {};
+NewSecret& make_secret(core::SecretKind kind) {
+    NewSecret& out = begin_secret_text();
     char random[core::kSecretRandomChars];
     if (!core::random_base62(random))
         MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
@@ -31,48 +64,38 @@ NewSecret make_secret(core::SecretKind kind) {
                                    std::span<char, core::kMaxSecretChars>(out.text, core::kMaxSecretChars));
     core::wipe(random, sizeof(random));
     out.hint_size = core::redact_secret(out.view(), out.hint);
-    const bool hashed = core::sha256(out.view(), out.digest);
-    out.scheme = 's';
-    if (!hashed) {
-        out.wipe();
-        pg::raise_out_of_memory("hashing a secret");
-    }
+    if (!core::sha256(out.view(), out.digest)) pg::raise_out_of_memory("hashing a secret");
     return out;
 }
 
-NewSecret make_jwt(const JwtRequest& request) {
+NewSecret& make_jwt(const JwtRequest& request) {
     // Everything that can be an ERROR comes before the token is written.
     const core::JwtKey& key = jwt_signing_key();
     const auto unix_seconds = [](TimestampTz instant) {
         const std::int64_t before_2000 = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * SECS_PER_DAY;
         return instant / USECS_PER_SEC - (instant % USECS_PER_SEC < 0 ? 1 : 0) + before_2000;
     };
+    core::JwtClaims claims;
+    claims.issuer = pg::settings().jwt_issuer;
+    claims.subject = pg::to_utf8(request.user_id);
+    claims.issued_at = unix_seconds(request.issued_at);
+    claims.expires_at = unix_seconds(request.expires_at);
+    claims.group = pg::to_utf8(request.group);
+    NewSecret& out = begin_secret_text();
     // A claim jti that nobody can guess makes the whole one that nobody but us can have made, even with the key.
     char id[core::kSecretRandomChars];
     if (!core::random_base62(id))
         MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
                     errhint("Check that the system's random number generator works, then try again."));
-    core::JwtClaims claims;
-    claims.issuer = pg::settings().jwt_issuer;
-    claims.subject = pg::to_utf8(request.user_id);
     claims.token_id = {id, sizeof(id)};
-    claims.issued_at = unix_seconds(request.issued_at);
-    claims.expires_at = unix_seconds(request.expires_at);
-    claims.group = pg::to_utf8(request.group);
-
-    NewSecret out = {};
     const bool written = core::write_jwt(key, claims, out.text, out.size);
-    const bool hashed = written && core::sha256(out.view(), out.digest);
     core::wipe(id, sizeof(id));
-    out.scheme = 's';
-    if (!hashed) {
-        out.wipe();
-        if (written) pg::raise_out_of_memory("hashing a secret");
+    if (!written)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the account's user id cannot stand in a JWT"),
                     errdetail("A JWT holds UTF-8 text and has at most %d characters.",
                               static_cast<int>(core::kMaxJwtChars)),
                     errhint("Issue the token as 'opaque'."));
-    }
+    if (!core::sha256(out.view(), out.digest)) pg::raise_out_of_memory("hashing a secret");
     // All begin alike; what tells two of them apart to their owner is the end.
     constexpr std::string_view kStart = "eyJ";
     memcpy(out.hint, kStart.data(), kStart.size());

@@ -144,7 +144,7 @@ void check_metadata(Datum metadata) {
 }
 
 void keep(std::string_view text, Name& out) {
-    if (text.size() > sizeof(out.text)) elog(ERROR, "a token name of %zu bytes", text.size());
+    if (text.size() > sizeof(out.text)) MIROX_DEFECT("a token name of %zu bytes", text.size());
     memcpy(out.text, text.data(), text.size());
     out.size = text.size();
 }
@@ -275,7 +275,7 @@ void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& wr
     out.place = token.place;
     out.expires_at = token.expires_at;
     out.created_at = token.created_at;
-    store_secret(actor, token, out.secret);
+    store_secret(actor, token, *out.secret);
 }
 
 }  // namespace
@@ -400,8 +400,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     out.place = free_place(places_of(owner.account_id), owner);
 
     out.secret = request.jwt
-                     ? make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
-                     : make_secret(core::SecretKind::token);
+                     ? &make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                     : &make_secret(core::SecretKind::token);
     out.token_id = next_value(pg::catalog().token_id_seq);
     using namespace token_column;
     Columns row;
@@ -414,7 +414,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .add_or_null(kPermissions, permissions, permissions != 0)
         .add_or_null(kAllowedIps, allowed_ips, allowed_ips != 0)
         .add(kFormat, pg::text_datum(request.jwt ? "jwt" : "opaque"))
-        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size})))
+        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret->hint, out.secret->hint_size})))
         .add(kLifetime, IntervalPGetDatum(&lifetime))
         .add(kCreatedAt, TimestampTzGetDatum(out.created_at))
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
@@ -442,10 +442,10 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
                     errhint("Issue a new token with mirox.issue_token."));
     if (token.jwt) {
         const Group* group = group_by_id(token.group_id);
-        if (group == nullptr) elog(ERROR, "permission group %d is gone", token.group_id);
-        out.secret = make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
+        if (group == nullptr) MIROX_DEFECT("permission group %d is gone", token.group_id);
+        out.secret = &make_jwt({pg::view_of(actor.account.user_id), group->name, now, out.expires_at});
     } else {
-        out.secret = make_secret(core::SecretKind::token);
+        out.secret = &make_secret(core::SecretKind::token);
     }
 
     // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
@@ -454,7 +454,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     row.add(kGeneration, Int32GetDatum(token.generation + 1))
         .add(kRotatedAt, TimestampTzGetDatum(now))
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
-        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret.hint, out.secret.hint_size})));
+        .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret->hint, out.secret->hint_size})));
     const ItemPointerData written = update_row(scan, row);
     close_scan(scan);
     const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;

@@ -66,7 +66,7 @@ struct IssueRequest {
 
 struct Issued {
     std::int64_t token_id;
-    NewSecret secret;
+    NewSecret* secret;  // forget() it once shown
     Name name;
     std::int32_t group_id;
     int place;
@@ -74,7 +74,6 @@ struct Issued {
     TimestampTz created_at;
 };
 
-// `out` is filled; its secret must be wiped by the caller once shown.
 void issue(Actor& actor, const IssueRequest& request, Issued& out);
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out);
 // Revokes one token of the account; returns when (the first time's). P0002 when the account has none such.

@@ -117,7 +117,7 @@ void replace(Write& write, ItemPointer at, Snapshot snapshot) {
                                RelationGetRelationName(write.table)),
                         errhint("Have the trigger be an AFTER trigger."));
         default:
-            elog(ERROR, "unexpected outcome of changing a row");
+            MIROX_DEFECT("unexpected outcome of changing a row");
     }
     // Most new versions are found by the old one's entries (HOT): then no index is so much as opened.
     List* recheck = NIL;

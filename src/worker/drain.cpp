@@ -405,7 +405,7 @@ std::int64_t* resolve_callers(Batch& batch) {
         SPI_freetuptable(SPI_tuptable);
     }
     for (std::uint32_t i = 0; i < count; i++)
-        if (ids[i] == 0) elog(ERROR, "a recorded caller was not found again");
+        if (ids[i] == 0) MIROX_DEFECT("a recorded caller was not found again");
     return ids;
 }
 

@@ -104,8 +104,8 @@ void forget_gone(const State& state) {
         const bool closed = region.close_lane(lane.database());
         LWLockRelease(shmem::region_lock());
         if (closed)
-            ereport(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone",
-                                lane.database()));
+            MIROX_LOG(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone",
+                                  lane.database()));
     }
     for (std::uint32_t i = 0; i < region.strangers().capacity(); i++) {
         const Oid database = region.strangers().database_at(i);
@@ -184,9 +184,9 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
         start->handle = nullptr;
         shmem::control().starved.store(1, std::memory_order_relaxed);
         if (!state.said_full)
-            ereport(LOG, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
-                    errdetail("Recorded uses wait in shared memory; it is tried again."),
-                    errhint("Raise max_worker_processes."));
+            MIROX_LOG(LOG, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
+                      errdetail("Recorded uses wait in shared memory; it is tried again."),
+                      errhint("Raise max_worker_processes."));
         state.said_full = true;
         return Asked::full;
     }
@@ -225,7 +225,7 @@ void look_around(State& state) {
     pg::Trouble trouble;
     const TimestampTz now = GetCurrentTimestamp();
     if (!pg::in_transaction(list_databases, &state, trouble)) {
-        ereport(LOG, errmsg("mirox_tokens could not list the databases: %s", trouble.message));
+        MIROX_LOG(LOG, errmsg("mirox_tokens could not list the databases: %s", trouble.message));
         return;
     }
     forget_gone(state);

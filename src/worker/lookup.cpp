@@ -44,9 +44,10 @@ void say(shmem::Seat* seat, AgentStatus status, const char* error) {
     if (status == agents_said) return;
     agents_said = status;
     if (status != AgentStatus::ok)
-        ereport(WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart: %s", error),
-                errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
-                        "again."));
+        MIROX_LOG(
+            WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart: %s", error),
+            errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
+                    "again."));
 }
 
 }  // namespace
@@ -73,10 +74,10 @@ void refresh_lookups(shmem::Seat* seat) {
     if (status == geo_said) return;
     geo_said = status;
     if (status != LocationStatus::ok && status != LocationStatus::no_database)
-        ereport(WARNING, errmsg("mirox_tokens cannot read the file of locations: %s", error),
-                errdetail(geo_there ? "The one read before stays in use." : "Locations are not known."),
-                errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
-                        "tried again."));
+        MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations: %s", error),
+                  errdetail(geo_there ? "The one read before stays in use." : "Locations are not known."),
+                  errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
+                          "tried again."));
 }
 
 bool look_up_agent(shmem::Seat* seat, std::string_view agent, AgentInfo& out) {

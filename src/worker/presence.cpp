@@ -37,8 +37,8 @@ void close_lane() {
         if (closed || !there) return;
         pg_usleep(1000);
     }
-    ereport(LOG,
-            errmsg("mirox_tokens could not discard what an earlier extension recorded in this database"));
+    MIROX_LOG(LOG,
+              errmsg("mirox_tokens could not discard what an earlier extension recorded in this database"));
 }
 
 [[gnu::hot]] void on_transaction(XactEvent event, void*) {

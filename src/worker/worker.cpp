@@ -117,9 +117,9 @@ void say_trouble(State& state, const pg::Trouble& trouble) {
         (state.said.sqlstate == trouble.sqlstate && strcmp(state.said.message, trouble.message) == 0))
         return;
     state.said = trouble;
-    ereport(LOG, errcode(trouble.sqlstate),
-            errmsg("mirox_tokens could not write recorded usage, and tries again: %s", trouble.message),
-            trouble.detail[0] == '\0' ? 0 : errdetail_internal("%s", trouble.detail));
+    MIROX_LOG(LOG, errcode(trouble.sqlstate),
+              errmsg("mirox_tokens could not write recorded usage, and tries again: %s", trouble.message),
+              trouble.detail[0] == '\0' ? 0 : errdetail_internal("%s", trouble.detail));
 }
 
 // False when there is nothing for us here.

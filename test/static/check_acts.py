@@ -13,7 +13,7 @@ for s in schema():
 managing = {name for name, held in levels.items() if held <= MANAGING} - behind()
 
 gated = {"mirox_" + name: path.name for path in files("src/**/*.cpp")
-         for name in re.findall(r"^MIROX_(?:OWN_)?ACT\((\w+)\)", cxx_code(path), re.M)}
+         for name in re.findall(r"^MIROX_(?:OWN_|SECRET_)?ACT\((\w+)\)", cxx_code(path), re.M)}
 symbols = {}
 for _, name, s in created("FUNCTION"):
     match = re.search(r"\bAS\s+'MODULE_PATHNAME'\s*(?:,\s*'(\w+)')?", s.text, re.I)

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use File::Find;
-use Mirox qw(new_node wire call put_account open_session issue rotate verify reason clean_log);
+use Mirox qw(new_node wire call put_account open_session issue rotate verify reason clean_log random_part);
 use Test::More;
 
 # What an ordinary server may log beside statements.
@@ -29,7 +29,6 @@ $wire->rows('CREATE EXTENSION pg_stat_statements');
 # Every secret that was ever shown or sent; the random part is what must not be found.
 my %secrets;
 sub keep { my $secret = shift; $secrets{$secret} = 1; return $secret; }
-sub random_part { my ($part) = $_[0] =~ /^[a-z0-9]+_([0-9A-Za-z]{43})[0-9A-Za-z]{6}$/; return $part; }
 
 # ---- the whole life, many times --------------------------------------------------------------------------------------
 put_account($wire, $_, ['*']) for 'anna', 'carl';

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log);
+our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log random_part);
 
 # new_node($name, conf => …, extension => 0, init => [...], streaming => 1): a started server with the library preloaded and,
 # unless told otherwise, the extension in the database postgres.
@@ -88,6 +88,9 @@ sub verify
 	  @{ call($wire, 'verify_token', @arguments) };
 	return \%verdict;
 }
+
+# What of a secret must not be found anywhere.
+sub random_part { my ($part) = $_[0] =~ /^[a-z0-9]+_([0-9A-Za-z]{43})[0-9A-Za-z]{6}$/; return $part; }
 
 # ---- what must hold --------------------------------------------------------------------------------------------------
 

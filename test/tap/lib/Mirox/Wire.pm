@@ -83,16 +83,33 @@ sub _message { return $_[0] . pack('N', 4 + length $_[1]) . $_[1]; }
 sub send
 {
 	my ($self, $sql, @parameters) = @_;
-	croak "still busy with: $self->{sql}" if $self->{busy};
+	return $self->_start($sql, _message('P', "\0$sql\0" . pack('n', 0)), _bound('', @parameters));
+}
+
+# prepare($name, $sql): starts to prepare a statement by name. execute($name, @parameters): starts to run it.
+sub prepare
+{
+	my ($self, $name, $sql) = @_;
+	return $self->_start($sql, _message('P', "$name\0$sql\0" . pack('n', 0)));
+}
+sub execute { my ($self, $name, @parameters) = @_; return $self->_start($name, _bound($name, @parameters)); }
+
+sub _bound
+{
+	my ($name, @parameters) = @_;
 	my @values = map { ref $_ eq 'ARRAY' ? '{' . join(',', map { "\"$_\"" } @$_) . '}' : $_ } @parameters;
-	my $bind = "\0\0" . pack('nn', 0, scalar @values)
+	my $bind = "\0$name\0" . pack('nn', 0, scalar @values)
 	  . join('', map { defined $_ ? pack('N', length $_) . $_ : pack('N', 0xffffffff) } @values) . pack('n', 0);
+	return _message('B', $bind) . _message('E', "\0" . pack('N', 0));
+}
+
+sub _start
+{
+	my ($self, $sql, @messages) = @_;
+	croak "still busy with: $self->{sql}" if $self->{busy};
 	$self->{sql}  = $sql;
 	$self->{busy} = 1;
-	$self->_write(_message('P', "\0$sql\0" . pack('n', 0))
-		  . _message('B', $bind)
-		  . _message('E', "\0" . pack('N', 0))
-		  . _message('S', ''));
+	$self->_write(join('', @messages) . _message('S', ''));
 	return;
 }
 

@@ -1,0 +1,82 @@
+// Memory for what holds a secret (see wiped.hpp). Takes no locks.
+#include "pg/wiped.hpp"
+
+#include "core/crypto.hpp"
+#include "pg/entry.hpp"
+
+extern "C" {
+#include "access/detoast.h"
+#include "access/htup_details.h"
+}
+
+// The name of such a context: the server wants it written out.
+#define MIROX_WIPED "mirox_tokens secret"
+
+namespace mirox::pg {
+namespace {
+
+struct Wiped {
+    MemoryContextCallback callback;
+    Size size;
+    void* bytes;
+};
+
+void wipe(void* at) {
+    const auto* wiped = static_cast<const Wiped*>(at);
+    core::wipe(wiped->bytes, wiped->size);
+}
+
+// What is larger has a block of its own, which goes back to the system when it is freed: it could not be looked at once more.
+// No secret is so long, but a JWT for a user id of nothing but characters that JSON escapes.
+constexpr Size kMost = 4096;
+
+}  // namespace
+
+void* wiped_alloc(MemoryContext parent, Size size) {
+    if (size > kMost) return MemoryContextAlloc(parent, size);
+    // In a context of its own nobody else is given what somebody has freed.
+    const MemoryContext own = AllocSetContextCreate(parent, MIROX_WIPED, ALLOCSET_DEFAULT_SIZES);
+    auto* const wiped = static_cast<Wiped*>(MemoryContextAllocZero(own, sizeof(Wiped)));
+    wiped->bytes = MemoryContextAlloc(own, size);
+    wiped->size = size;
+    wiped->callback.func = guarded<wipe>;
+    wiped->callback.arg = wiped;
+    MemoryContextRegisterResetCallback(own, &wiped->callback);
+    return wiped->bytes;
+}
+
+void wiped_free(void* memory) {
+    const MemoryContext own = GetMemoryChunkContext(memory);
+    if (strcmp(own->name, MIROX_WIPED) == 0)
+        MemoryContextDelete(own);
+    else
+        pfree(memory);
+}
+
+Datum secret_text_datum(std::string_view secret) {
+    const Size size = VARHDRSZ + secret.size();
+    auto* const out = static_cast<struct varlena*>(wiped_alloc(CurrentMemoryContext, size));
+    SET_VARSIZE(out, size);
+    memcpy(VARDATA(out), secret.data(), secret.size());
+    return PointerGetDatum(out);
+}
+
+Datum secret_row_datum(HeapTuple row) {
+    void* const out = wiped_alloc(CurrentMemoryContext, row->t_len);
+    memcpy(out, row->t_data, row->t_len);
+    core::wipe(row->t_data, row->t_len);
+    heap_freetuple(row);
+    return PointerGetDatum(out);
+}
+
+std::string_view detoasted_secret(struct varlena* value) {
+    struct varlena* const plain = detoast_attr(value);
+    const Size size = VARSIZE(plain);
+    auto* const out = static_cast<struct varlena*>(wiped_alloc(CurrentMemoryContext, size));
+    memcpy(out, plain, size);
+    core::wipe(plain, size);
+    pfree(plain);
+    return {VARDATA(out), size - VARHDRSZ};
+}
+
+}  // namespace mirox::pg
