@@ -1,4 +1,5 @@
 // grant_access and revoke_access: which role may use what, by the levels of mirox_internal.access_rule.
+#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
@@ -16,36 +17,49 @@ namespace {
 
 constexpr const char* kLevels[] = {"login", "application", "gateway", "reporting", "admin"};
 
-pg::Query select_granted = {
-    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
-    "'function'), "
-    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
+// The rules' texts only say what to look for. What is granted are members of the extension ($2), by names that the server makes of
+// their OIDs: a text that somebody else could have written there is never SQL.
+#define OURS(CATALOG, OBJECT)                                                                      \
+    "JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog." CATALOG         \
+    "'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) " OBJECT                            \
+    " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass AND " \
+    "d.refobjid "                                                                                  \
+    "OPERATOR(pg_catalog.=) $2 AND d.deptype OPERATOR(pg_catalog.=) 'e'"
+#define RULES \
+    "rule AS (SELECT r.level, r.kind, p.oid::pg_catalog.regprocedure::pg_catalog.text AS object, p.proacl " \
+    "AS acl "   \
+    "FROM mirox_internal.access_rule r JOIN pg_catalog.pg_proc p "                                                   \
+    "ON p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(r.object) " OURS("pg_proc", "p.oid")                 \
+    " WHERE r.kind OPERATOR(pg_catalog.=) 'function' UNION ALL "                                                     \
+    "SELECT r.level, r.kind, c.oid::pg_catalog.regclass::pg_catalog.text, c.relacl "                                 \
+    "FROM mirox_internal.access_rule r JOIN pg_catalog.pg_class c "                                                  \
+    "ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(r.object) " OURS("pg_class", "c.oid")                    \
+    " WHERE r.kind OPERATOR(pg_catalog.=) 'relation') "
+#define LISTS                                                                                               \
+    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) " \
+    "'function'), pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind "                  \
+    "OPERATOR(pg_catalog.=) "                                                                               \
     "'relation') "
-    "FROM (SELECT DISTINCT object, kind FROM mirox_internal.access_rule "
-    "WHERE level OPERATOR(pg_catalog.=) $1 OR $1 OPERATOR(pg_catalog.=) 'admin') r",
-    {Type::text}};
+
+pg::Query select_granted = {"WITH " RULES LISTS
+                            "FROM (SELECT DISTINCT object, kind FROM rule "
+                            "WHERE level OPERATOR(pg_catalog.=) $1 OR $1 OPERATOR(pg_catalog.=) 'admin') r",
+                            {Type::text, Type::oid}};
 
 // What the level names and no other level that the role holds in full. Rights that come by membership in another role are
 // that role's own, so access lists are read, not has_*_privilege().
 pg::Query select_revoked = {
-    "WITH held AS (SELECT r.object, r.kind, r.level, EXISTS (SELECT FROM pg_catalog.aclexplode(CASE "
-    "WHEN r.kind OPERATOR(pg_catalog.=) 'function' THEN (SELECT p.proacl FROM pg_catalog.pg_proc p "
-    "WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(r.object)) "
-    "ELSE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) "
-    "pg_catalog.to_regclass(r.object)) "
-    "END) a WHERE a.grantee OPERATOR(pg_catalog.=) $2) AS granted FROM mirox_internal.access_rule r), "
+    "WITH " RULES
+    ", held AS (SELECT r.object, r.kind, r.level, EXISTS (SELECT FROM pg_catalog.aclexplode(r.acl) a "
+    "WHERE a.grantee OPERATOR(pg_catalog.=) $3) AS granted FROM rule r), "
     "kept AS (SELECT level FROM held WHERE level OPERATOR(pg_catalog.<>) $1 AND level "
     "OPERATOR(pg_catalog.<>) 'admin' "
-    "GROUP BY level HAVING pg_catalog.bool_and(granted)) "
-    "SELECT pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
-    "'function'), "
-    "pg_catalog.string_agg(object, ', ' ORDER BY object) FILTER (WHERE kind OPERATOR(pg_catalog.=) "
-    "'relation') "
+    "GROUP BY level HAVING pg_catalog.bool_and(granted)) " LISTS
     "FROM (SELECT DISTINCT object, kind FROM held WHERE level OPERATOR(pg_catalog.=) $1 "
     "OR $1 OPERATOR(pg_catalog.=) 'admin') r WHERE $1 OPERATOR(pg_catalog.=) 'admin' OR NOT EXISTS (SELECT "
     "FROM held h "
     "JOIN kept k ON k.level OPERATOR(pg_catalog.=) h.level WHERE h.object OPERATOR(pg_catalog.=) r.object)",
-    {Type::text, Type::oid}};
+    {Type::text, Type::oid, Type::oid}};
 
 Datum change_access(FunctionCallInfo fcinfo, bool grant) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -65,7 +79,7 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
     store::Actor actor;
     store::enter(actor);
     pg::Args args;
-    args.text(level);
+    args.text(level).add(ObjectIdGetDatum(pg::catalog().extension));
     if (!grant) args.add(ObjectIdGetDatum(role));
     pg::run(grant ? select_granted : select_revoked, args);
     const char* lists[2];

@@ -51,7 +51,7 @@ FuncExpr* our_call(const RangeTblEntry* entry) {
     if (function->funccolnames != NIL || !IsA(function->funcexpr, FuncExpr)) return nullptr;
     auto* call = castNode(FuncExpr, function->funcexpr);
     if (call->funcretset || get_typtype(call->funcresulttype) != TYPTYPE_COMPOSITE ||
-        !pg::catalog_present() || get_func_namespace(call->funcid) != pg::catalog_known().schema)
+        !pg::is_our_function(call->funcid))
         return nullptr;
     return call;
 }

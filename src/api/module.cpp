@@ -35,7 +35,7 @@ void set_up() {
     pg::watch_members();
     store::watch_groups();
     store::watch_endpoints();
-    store::watch_transactions();
+    store::watch_acts();
     store::watch_identity();
     worker::watch_presence();
     api::watch_planner();

@@ -11,7 +11,6 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/stratnum.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_opfamily.h"
@@ -39,11 +38,6 @@ constexpr double kWorthAnIndex = 0.1;
 // 255 to one.
 constexpr int kLastCharacters = 256 * 1024;
 constexpr char kLastCharacter[] = "\xF4\x8F\xBF\xBF";  // U+10FFFF
-
-Oid unary_operator(const char* name) {
-    return OpernameGetOprid(list_make2(makeString(pstrdup("mirox")), makeString(pstrdup(name))), InvalidOid,
-                            pg::catalog().scopes_type);
-}
 
 // The set as it would be if the plan ran now: a Const, or null when that cannot be told.
 Const* present_set(PlannerInfo* root, Node* set) {
@@ -86,8 +80,7 @@ bool estimate(SupportRequestSelectivity* request) {
         request->selectivity = 1.0;
         return true;
     }
-    const Oid reach = OpernameGetOprid(list_make2(makeString(pstrdup("mirox")), makeString(pstrdup("~>"))),
-                                       pg::catalog().scopes_type, TEXTOID);
+    const Oid reach = pg::catalog().reach_operator;
     if (!OidIsValid(reach)) return false;
     request->selectivity = generic_restriction_selectivity(request->root, reach, request->inputcollid,
                                                            list_make2(set, lsecond(request->args)),
@@ -169,7 +162,7 @@ List* offer_range(SupportRequestIndexCondition* request) {
                                              nullptr) > kWorthAnIndex)
         return NIL;
 
-    const Oid least = unary_operator("|<"), bound = unary_operator("|>");
+    const Oid least = pg::catalog().least_operator, bound = pg::catalog().bound_operator;
     if (!OidIsValid(least) || !OidIsValid(bound)) return NIL;
     const auto apply = [&](Oid op) {
         auto* call = reinterpret_cast<OpExpr*>(make_opclause(op, TEXTOID, false,

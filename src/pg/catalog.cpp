@@ -12,6 +12,8 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -26,11 +28,20 @@ Catalog known;
 bool valid = false;
 std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
 
+// What was asked of functions since the schemas last changed. The planner asks at each query.
+struct Asked {
+    Oid function;
+    bool ours;
+};
+constexpr std::size_t kAsked = 64;
+Asked asked[kAsked];
+
 // DROP EXTENSION drops the schemas, and with them everything named here; creating it anew makes schemas anew. The relcache
 // callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
 void forget(Datum, int, uint32) {
     valid = false;
     invalidations++;
+    memset(asked, 0, sizeof(asked));
 }
 void forget_relation(Oid relation) {
     if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
@@ -93,6 +104,13 @@ Oid type_named(Oid extension, const char* name, Oid schema) {
     return is_member(extension, TypeRelationId, type) ? type : InvalidOid;
 }
 
+Oid operator_named(Oid extension, const char* name, Oid left, Oid right, Oid schema) {
+    const Oid found =
+        GetSysCacheOid4(OPERNAMENSP, Anum_pg_operator_oid, CStringGetDatum(name), ObjectIdGetDatum(left),
+                        ObjectIdGetDatum(right), ObjectIdGetDatum(schema));
+    return is_member(extension, OperatorRelationId, found) ? found : InvalidOid;
+}
+
 enum class Presence : std::uint8_t { absent, broken, whole };
 
 Presence load(Catalog& out) {
@@ -136,6 +154,9 @@ Presence load(Catalog& out) {
         *type.at = type_named(out.extension, type.name, out.schema);
         if (!OidIsValid(*type.at)) return Presence::broken;
     }
+    out.reach_operator = operator_named(out.extension, "~>", out.scopes_type, TEXTOID, out.schema);
+    out.least_operator = operator_named(out.extension, "|<", InvalidOid, out.scopes_type, out.schema);
+    out.bound_operator = operator_named(out.extension, "|>", InvalidOid, out.scopes_type, out.schema);
     return Presence::whole;
 }
 
@@ -175,6 +196,14 @@ Presence refresh() {
 
 bool catalog_present() {
     return valid || refresh() == Presence::whole;
+}
+
+[[gnu::hot]] bool is_our_function(Oid function) {
+    if (!catalog_present() || get_func_namespace(function) != known.schema) return false;
+    Asked& slot = asked[function % kAsked];
+    if (slot.function != function)
+        slot = {function, is_member(known.extension, ProcedureRelationId, function)};
+    return slot.ours;
 }
 
 bool extension_present() {

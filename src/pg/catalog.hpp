@@ -25,6 +25,8 @@ struct Catalog {
     Oid permission_group, permission_group_pkey;
     Oid audit_log, audit_id_seq;
     Oid endpoint, endpoint_pkey;
+    // ~>, |< and |>, which the planner is told of; InvalidOid: not there, and plans do without.
+    Oid reach_operator, least_operator, bound_operator;
 };
 
 // ERROR 55000 when the extension is not in this database, or lacks an object that we know.
@@ -40,6 +42,9 @@ void listen_to_relations(RelationListener hear);
 
 // True when the extension is in this database with all its objects; no ERROR.
 bool catalog_present();
+
+// True for a function of schema mirox that belongs to the extension; no ERROR.
+bool is_our_function(Oid function);
 
 // True when pg_extension has its row, whatever has become of its objects.
 bool extension_present();

@@ -34,6 +34,7 @@ constexpr OwnedCatalog kOwned[] = {
     {TypeRelationId, TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl},
     {NamespaceRelationId, NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl},
 };
+constexpr const OwnedCatalog& kSchemas = kOwned[3];
 
 using CacheId = decltype(RELOID);
 
@@ -41,8 +42,8 @@ CacheId cache_of(const OwnedCatalog& catalog) {
     return static_cast<CacheId>(catalog.cache);
 }
 
-// Which changes of catalog rows are of ours: a bit for each hash value of a member's row. Some rows of others share one, and then
-// we merely look again.
+// Which changes of catalog rows are of ours: a bit for each hash value of such a row. Some rows of others share one, and then we
+// merely look again.
 constexpr std::uint32_t kBits = 1 << 14;
 std::uint64_t bits[kBits / 64];
 bool own = false;
@@ -53,6 +54,34 @@ void hear_of_row(Datum, int, uint32 hash) {
     if (hash != 0 && (bits[hash % kBits / 64] >> (hash % 64) & 1) == 0) return;
     own = false;
     changes++;
+}
+
+// Whoever was a superuser may be one no more.
+void hear_of_role(Datum, int, uint32) {
+    own = false;
+    changes++;
+}
+
+// Calls each for the owned objects that depend so on the object.
+void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* state, const Member& member),
+                        void* state) {
+    Relation dependencies = table_open(DependRelationId, AccessShareLock);
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(catalog));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+    SysScanDesc scan = systable_beginscan(dependencies, DependReferenceIndexId, true, nullptr, 2, keys);
+    HeapTuple tuple;
+    while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+        const auto* row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+        if (row->deptype != how) continue;
+        for (const OwnedCatalog& owned : kOwned)
+            if (owned.catalog == row->classid)
+                each(state, {&owned, row->objid,
+                             TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))});
+    }
+    systable_endscan(scan);
+    table_close(dependencies, AccessShareLock);
 }
 
 // Whoever may create in our schemas can put an overload beside a function that our SQL names.
@@ -71,44 +100,30 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
     }
 }
 
-void check_member(void* state, const Member& member) {
+void check_object(void* state, const Member& object) {
+    // Before its row is read, so that no change of it is missed.
+    const uint32 hash = GetSysCacheHashValue1(cache_of(*object.catalog), ObjectIdGetDatum(object.object));
+    bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
     const Oid owner = *static_cast<Oid*>(state);
     struct varlena* acl;
-    const Oid has = owner_of_member(member, &acl);
+    const Oid has = owner_of_member(object, &acl);
     if (!OidIsValid(has)) return;  // dropped meanwhile
-    if (has != owner)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("an object of mirox_tokens belongs to another role than the extension"),
-                    errdetail("Its owner could have code run with the rights of the extension's owner."),
-                    errhint("ALTER %s OWNER TO %s.", name_of_member(member),
-                            quote_identifier(GetUserNameFromId(owner, false))));
-    if (member.catalog->catalog == NamespaceRelationId)
-        refuse_others_create(member, reinterpret_cast<Acl*>(acl), owner);
-    const uint32 hash = GetSysCacheHashValue1(cache_of(*member.catalog), ObjectIdGetDatum(member.object));
-    bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
+    // A superuser's could do nothing that he could not do himself.
+    if (has != owner && !superuser_arg(has))
+        MIROX_RAISE(
+            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            errmsg("%s belongs to another role than the extension mirox_tokens", name_of_member(object)),
+            errdetail("Its owner could have code run with the rights of the extension's owner."),
+            errhint("ALTER %s OWNER TO %s.", name_of_member(object),
+                    quote_identifier(GetUserNameFromId(owner, false))));
+    if (object.catalog->catalog == NamespaceRelationId)
+        refuse_others_create(object, reinterpret_cast<Acl*>(acl), owner);
 }
 
 }  // namespace
 
 void for_each_member(Oid extension, void (*each)(void* state, const Member& member), void* state) {
-    Relation dependencies = table_open(DependRelationId, AccessShareLock);
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(ExtensionRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(extension));
-    SysScanDesc scan = systable_beginscan(dependencies, DependReferenceIndexId, true, nullptr, 2, keys);
-    HeapTuple tuple;
-    while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
-        const auto* row = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-        if (row->deptype != DEPENDENCY_EXTENSION) continue;
-        for (const OwnedCatalog& catalog : kOwned)
-            if (catalog.catalog == row->classid)
-                each(state, {&catalog, row->objid,
-                             TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))});
-    }
-    systable_endscan(scan);
-    table_close(dependencies, AccessShareLock);
+    for_each_dependent(ExtensionRelationId, extension, DEPENDENCY_EXTENSION, each, state);
 }
 
 const char* name_of_member(const Member& member) {
@@ -146,7 +161,10 @@ void require_own_members() {
     const std::uint64_t before = changes;
     memset(bits, 0, sizeof(bits));
     Oid owner = ours.owner;
-    for_each_member(ours.extension, check_member, &owner);
+    for (const Oid schema : {ours.schema, ours.internal_schema}) {
+        check_object(&owner, {&kSchemas, schema, false});
+        for_each_dependent(NamespaceRelationId, schema, DEPENDENCY_NORMAL, check_object, &owner);
+    }
     own = changes == before;
     own_of = owner;
 }
@@ -154,6 +172,7 @@ void require_own_members() {
 void watch_members() {
     for (const OwnedCatalog& catalog : kOwned)
         CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
+    CacheRegisterSyscacheCallback(AUTHOID, hear_of_role, 0);
 }
 
 }  // namespace mirox::pg

@@ -29,9 +29,11 @@ const char* name_of_member(const Member& member);
 // The member's owner and, in `acl`, its access list (null: none); InvalidOid when it is gone.
 Oid owner_of_member(const Member& member, struct varlena** acl);
 
-// ERROR 55000 unless every member belongs to the extension's owner, and nobody else may create anything in its schemas. Our SQL
-// runs as that owner, and whoever owns a table, view or function that it names, or can put a look-alike beside it, could have
-// his own code run so. Remembered until one of them changes.
+// ERROR 55000 unless our schemas, and the tables, views, sequences, functions and types in them, belong to the extension's owner or
+// a superuser, and nobody else may create anything there. Our SQL runs as that owner and names what stands in these schemas:
+// whoever owns it, or can put a look-alike beside it, could have his own code run so. All that stands there is looked at, not
+// the members alone, since one that was taken out of the extension is still what our SQL names. Remembered until one of them
+// changes.
 void require_own_members();
 
 // Called once from _PG_init.

@@ -7,6 +7,7 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 }
@@ -86,6 +87,8 @@ int pin_search_path() {
 OwnerScope enter_owner() {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
+    // In a transaction that has long begun nothing else may have told us of what changed meanwhile.
+    AcceptInvalidationMessages();
     require_own_members();
     const Oid owner = catalog().owner;
     // Every name is qualified as it is; this is the second lock on the same door.

@@ -22,12 +22,13 @@ COMMENT ON FUNCTION mirox_internal.require_preload() IS
     'Internal: fails with 55000 and the line to add unless shared_preload_libraries holds mirox_tokens';
 SELECT mirox_internal.require_preload();
 
--- Functions left to PUBLIC by name (current_user_id and the like) must be callable by it; everything else in the
+-- Functions given to PUBLIC by name (current_user_id and the like) must be callable by it; everything else in the
 -- schema is revoked where it is created.
 GRANT USAGE ON SCHEMA mirox TO PUBLIC;
 
 -- Which level of access may use what: read by mirox.grant_access, filled beside each object. Text, not regprocedure:
--- object identifiers do not survive pg_upgrade.
+-- object identifiers do not survive pg_upgrade. What is granted by it is done as the extension's owner, so nobody else writes
+-- here, not even who may write all data: a trigger lets scripts of the extension alone.
 -- Not dumped: each version's script fills it.
 CREATE TABLE mirox_internal.access_rule (
     object text COLLATE "C" NOT NULL,
@@ -39,3 +40,11 @@ CREATE TABLE mirox_internal.access_rule (
 REVOKE ALL ON TABLE mirox_internal.access_rule FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.access_rule IS
     'The objects that each level of access may use (the level admin may use all of them)';
+CREATE FUNCTION mirox_internal.script_only() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_script_only' LANGUAGE C;
+REVOKE ALL ON FUNCTION mirox_internal.script_only() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.script_only() IS 'Internal: refuses what the extension''s own scripts alone may do to a table';
+CREATE TRIGGER access_rule_script_only BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.access_rule
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.script_only();
+CREATE TRIGGER access_rule_no_truncate BEFORE TRUNCATE ON mirox_internal.access_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.script_only();

@@ -158,6 +158,10 @@ COMMENT ON OPERATOR mirox.* (mirox.scopes, mirox.scopes) IS
 CREATE OPERATOR CLASS mirox.scopes_hash_ops DEFAULT FOR TYPE mirox.scopes USING hash AS
     OPERATOR 1 mirox.=, FUNCTION 1 mirox.scopes_hash(mirox.scopes);
 
+-- Said in so many words, since ALTER DEFAULT PRIVILEGES may have taken it from PUBLIC. All that stands in the schema so far.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mirox TO PUBLIC;
+GRANT USAGE ON TYPE mirox.digest, mirox.secret, mirox.scopes TO PUBLIC;
+
 CREATE FUNCTION mirox_internal.compile_permissions(owner mirox.scopes, own mirox.scopes) RETURNS mirox.scopes
     AS 'MODULE_PATHNAME', 'mirox_compile_permissions' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.compile_permissions(mirox.scopes, mirox.scopes) FROM PUBLIC;

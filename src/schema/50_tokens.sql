@@ -4,6 +4,7 @@ CREATE TYPE mirox.issued_token AS (
     token_id bigint, secret text, name text, permission_group text, place integer, expires_at timestamptz,
     created_at timestamptz
 );
+GRANT USAGE ON TYPE mirox.issued_token TO PUBLIC;
 COMMENT ON TYPE mirox.issued_token IS 'What issuing and rotating return: the one time that the secret is shown';
 
 CREATE FUNCTION mirox.issue_token(

@@ -5,6 +5,7 @@ CREATE TYPE mirox.verdict AS (
     status integer, reason text, token_id bigint, user_id text, permission_group text, permissions mirox.scopes,
     expires_at timestamptz, retry_after_ms integer
 );
+GRANT USAGE ON TYPE mirox.verdict TO PUBLIC;
 COMMENT ON TYPE mirox.verdict IS
     'The answer of a check. status: 200, 401, 403 or 429; reason: ok, malformed, unknown, revoked, rotated, expired, locked, '
     'ip_not_allowed, insufficient_scope, rate_limited. The client is told the status alone; on a 401 all but reason is NULL';

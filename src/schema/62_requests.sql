@@ -54,6 +54,7 @@ CREATE TYPE mirox.http_verdict AS (
     expires_at timestamptz, retry_after_ms integer, www_authenticate text, retry_after integer, ratelimit_limit integer,
     ratelimit_remaining integer, ratelimit_reset integer, required_scope text
 );
+GRANT USAGE ON TYPE mirox.http_verdict TO PUBLIC;
 COMMENT ON TYPE mirox.http_verdict IS
     'A verdict with what HTTP wants: the header fields WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining and '
     'RateLimit-Reset (NULL: leave it out), and the scope that the request needs. status may also be 400';
@@ -79,6 +80,7 @@ COMMENT ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) IS
 -- To PUBLIC: policies and types call it as the querying role, and it tells a caller nothing but what it was given.
 CREATE FUNCTION mirox.client_ip(forwarded text, peer inet, trusted cidr[]) RETURNS inet
     AS 'MODULE_PATHNAME', 'mirox_client_ip' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+GRANT EXECUTE ON FUNCTION mirox.client_ip(text, inet, cidr[]) TO PUBLIC;
 COMMENT ON FUNCTION mirox.client_ip(text, inet, cidr[]) IS
     'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not one of our trusted proxies; the '
     'peer when it is not one itself. NULL without a peer';

@@ -20,27 +20,31 @@ COMMENT ON FUNCTION mirox.postgrest_pre_request() IS
     'PT429, with the fields in DETAIL. The client''s address is the last hop of X-Forwarded-For: have the '
     'proxy before PostgREST write that field';
 
--- Left to PUBLIC: policies call these as whoever queries. They tell of the caller's own transaction alone.
+-- To PUBLIC: policies call these four as whoever queries. They tell of the caller's own transaction alone.
 CREATE FUNCTION mirox.current_user_id() RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_current_user_id' LANGUAGE C STABLE PARALLEL RESTRICTED;
+GRANT EXECUTE ON FUNCTION mirox.current_user_id() TO PUBLIC;
 COMMENT ON FUNCTION mirox.current_user_id() IS 'The account that the transaction acts for; NULL when it has no identity';
 
--- Left to PUBLIC.
+-- To PUBLIC.
 CREATE FUNCTION mirox.current_token_id() RETURNS bigint
     AS 'MODULE_PATHNAME', 'mirox_current_token_id' LANGUAGE C STABLE PARALLEL RESTRICTED;
+GRANT EXECUTE ON FUNCTION mirox.current_token_id() TO PUBLIC;
 COMMENT ON FUNCTION mirox.current_token_id() IS
     'The token that the transaction acts for; NULL when it has no identity, or that of a web session';
 
--- Left to PUBLIC.
+-- To PUBLIC.
 CREATE FUNCTION mirox.granted(action text) RETURNS mirox.scopes
     AS 'MODULE_PATHNAME', 'mirox_granted' LANGUAGE C STABLE PARALLEL RESTRICTED;
+GRANT EXECUTE ON FUNCTION mirox.granted(text) TO PUBLIC;
 COMMENT ON FUNCTION mirox.granted(text) IS
     'The resources on which the transaction''s identity has the action, as scopes without one: {parks.berlin} of '
     '{parks.berlin:read} for ''read''. All of them, even when they are more than the 256 of an input; empty without an identity';
 
--- Left to PUBLIC.
+-- To PUBLIC.
 CREATE FUNCTION mirox.allows(scope text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_allows' LANGUAGE C STABLE PARALLEL RESTRICTED;
+GRANT EXECUTE ON FUNCTION mirox.allows(text) TO PUBLIC;
 COMMENT ON FUNCTION mirox.allows(text) IS
     'Whether the transaction''s identity reaches the scope; false without an identity, and for what is no scope';
 

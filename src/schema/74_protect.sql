@@ -38,6 +38,10 @@ COMMENT ON OPERATOR mirox.|< (NONE, mirox.scopes) IS 'the least value of a row t
 CREATE OPERATOR mirox.|> (RIGHTARG = mirox.scopes, FUNCTION = mirox_internal.scopes_row_bound);
 COMMENT ON OPERATOR mirox.|> (NONE, mirox.scopes) IS 'a bound above the values of all rows that the set reaches';
 
+-- To PUBLIC, as in 10_types.sql: whoever queries a protected table calls these.
+GRANT EXECUTE ON FUNCTION mirox.scopes_below(mirox.scopes, text), mirox.scopes_reach_row(mirox.scopes, text),
+    mirox_internal.scopes_least_row(mirox.scopes), mirox_internal.scopes_row_bound(mirox.scopes) TO PUBLIC;
+
 -- These two run as the caller, who must own the table.
 CREATE FUNCTION mirox.protect_table(tbl regclass, resource text, owner_column name DEFAULT NULL,
                                     resource_column name DEFAULT NULL, force boolean DEFAULT true) RETURNS void

@@ -1,10 +1,13 @@
 // Who acts (see actor.hpp). Takes no locks.
 #include "store/actor.hpp"
 
+#include "pg/entry.hpp"
+#include "pg/members.hpp"
 #include "store/secrets.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "optimizer/planner.h"
 }
 
 namespace mirox::store {
@@ -29,6 +32,15 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
     const int level = GetCurrentTransactionNestLevel();
     wipe_secrets(level);
     while (innermost != nullptr && innermost->nest_level >= level) innermost = innermost->previous;
+}
+
+// An act begins with a look at whose our objects are. One may have come to belong to somebody else since, while a statement waited
+// for its lock; then its plan is no longer good, and it is planned anew, with all that it names locked.
+planner_hook_type next_planner = nullptr;
+
+[[gnu::hot]] PlannedStmt* plan(::Query* query, const char* text, int options, ParamListInfo parameters) {
+    if (innermost != nullptr) pg::require_own_members();
+    return (next_planner != nullptr ? next_planner : standard_planner)(query, text, options, parameters);
 }
 
 }  // namespace
@@ -56,9 +68,11 @@ Actor* current_actor() {
     return innermost == nullptr ? nullptr : innermost->actor;
 }
 
-void watch_transactions() {
+void watch_acts() {
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
+    next_planner = planner_hook;
+    planner_hook = pg::guarded<plan>;
 }
 
 }  // namespace mirox::store

@@ -36,6 +36,6 @@ void leave(Actor& actor);
 Actor* current_actor();
 
 // Called once from _PG_init.
-void watch_transactions();
+void watch_acts();
 
 }  // namespace mirox::store

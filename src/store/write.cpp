@@ -1,6 +1,8 @@
 // Single rows without a plan (see write.hpp, also for the locks).
 #include "store/write.hpp"
 
+#include "pg/members.hpp"
+
 extern "C" {
 #include "access/sysattr.h"
 #include "access/table.h"
@@ -29,6 +31,7 @@ struct Write {
 
 void begin(Write& write, Oid table, Bitmapset* changed) {
     write.table = table_open(table, RowExclusiveLock);
+    pg::require_own_members();  // again: we may have waited for the lock
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE,
                     errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
