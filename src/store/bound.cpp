@@ -465,7 +465,9 @@ constinit Move move = {};
     MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                 errmsg("a user cannot move to another partition and get another id at once"),
                 errdetail("The account could not be told from another user's."),
-                errhint("Move the row and change its id in two statements."));
+                errhint("Move the row and change its id in two statements; where the id decides the "
+                        "partition, make a user "
+                        "of the new id."));
 }
 
 [[noreturn]] void refuse_loss() {
