@@ -5,6 +5,7 @@ SELECT mirox.open_session('errors') AS session \gset
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'a', 'full_access') \gset
 SELECT token_id AS gone FROM mirox.issue_token(:'session', 'b', 'full_access') \gset
 SELECT mirox.revoke_token(:'session', :gone) IS NOT NULL AS revoked;
+CREATE TABLE errors_users (id text);
 SET mirox_tokens.max_tokens_per_account = 1;
 CREATE FUNCTION pg_temp.fields(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text, OUT bare boolean) LANGUAGE plpgsql AS $$
 BEGIN
@@ -33,7 +34,7 @@ SELECT what, state, message, detail <> '' AS detail, hint <> '' AS hint, bare AS
     (15, 'a token of no account', 'INSERT INTO mirox_internal.token (account_id, name, group_id, hint, lifetime, expires_at) VALUES (-1, ''x'', 1, ''x'', ''1 day'', now() + interval ''1 day'')'),
     (16, 'no such role', 'SELECT mirox.grant_access(999999::oid, ''admin'')'),
     (17, 'an internal function', 'SELECT mirox_internal.token_guard()'),
-    (18, 'no such column', 'SELECT mirox.bind_accounts(''mirox_internal.account'', ''nope'')'),
+    (18, 'no such column', 'SELECT mirox.bind_accounts(''errors_users'', ''nope'')'),
     (19, 'not a table', 'SELECT mirox.bind_accounts(''mirox_internal.token_place'', ''place'')')) v (n, what, statement), pg_temp.fields(statement) ORDER BY n;
 RESET mirox_tokens.max_tokens_per_account;
 

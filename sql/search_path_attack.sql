@@ -99,7 +99,7 @@ BEGIN
     step := 'grant_access'; PERFORM mirox.grant_access('regress_mirox_attack', 'login'); PERFORM mirox.grant_access('regress_mirox_attack', 'application'); PERFORM mirox.revoke_access('regress_mirox_attack', 'login');
     outcome := pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.open_session(pg_catalog.text,pg_catalog.interval,pg_catalog.inet,pg_catalog.text)', 'EXECUTE') || ' '
         || pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.list_tokens(pg_catalog.text)', 'EXECUTE'); PERFORM mirox.revoke_access('regress_mirox_attack', 'application'); RETURN NEXT;
-    step := 'bind_accounts'; PERFORM mirox.bind_accounts('hostile.users', 'id'); INSERT INTO hostile.users VALUES ('attack'); UPDATE hostile.users SET id = 'attacked'; DELETE FROM hostile.users;
+    step := 'bind_accounts'; PERFORM mirox.bind_accounts('hostile.users', 'id'); SET CONSTRAINTS ALL IMMEDIATE; INSERT INTO hostile.users VALUES ('attack'); UPDATE hostile.users SET id = 'attacked'; DELETE FROM hostile.users;
     outcome := (SELECT pg_catalog.count(*) FROM mirox_internal.account WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
     step := 'protect_table'; PERFORM mirox.protect_table('hostile.parks', 'parks', 'owner', 'name');
     outcome := (SELECT pg_catalog.count(*) FROM pg_catalog.pg_policy WHERE polrelid OPERATOR(pg_catalog.=) 'hostile.parks'::pg_catalog.regclass); RETURN NEXT;

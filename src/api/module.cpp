@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
+#include "store/bound.hpp"
 #include "store/endpoints.hpp"
 #include "store/groups.hpp"
 #include "store/identity.hpp"
@@ -37,6 +38,8 @@ void set_up() {
     store::watch_endpoints();
     store::watch_acts();
     store::watch_identity();
+    store::watch_bound_accounts();
+    store::watch_bound_tables();
     worker::watch_presence();
     api::watch_planner();
     if (preloaded) {

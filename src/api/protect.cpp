@@ -1,6 +1,7 @@
 // protect_table and unprotect_table: row security by scope, with one policy a command; and what the policies call on rows.
 //
-// Locks: AccessExclusiveLock on the table and all below it, as ALTER TABLE takes; taken once the caller is known to own it.
+// Locks: those of platform_table.hpp.
+#include "api/platform_table.hpp"
 #include "core/row_scope.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
@@ -12,20 +13,17 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_type.h"
-#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 }
 
 using namespace mirox;
+using api::Column;
+using api::PlatformTable;
 
 namespace {
 
@@ -49,39 +47,8 @@ bool is_ours(const char* policy) {
     return false;
 }
 
-struct Table {
-    Oid oid;
-    const char* name;       // for messages
-    const char* full_name;  // for SQL
-    char kind;
-    bool security, force;
-};
-
-Table describe(Oid oid) {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-    if (!HeapTupleIsValid(tuple))
-        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"), errhint("Name a table that exists."));
-    const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    Table table = {};
-    table.oid = oid;
-    table.name = pstrdup(NameStr(row->relname));
-    table.full_name =
-        quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
-    table.kind = row->relkind;
-    table.security = row->relrowsecurity;
-    table.force = row->relforcerowsecurity;
-    ReleaseSysCache(tuple);
-    return table;
-}
-
-void require_ownership(const Table& table) {
-    if (!pg::owns_relation(table.oid, GetUserId()))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("must be owner of table %s", table.name),
-                    errhint("Call it as the table's owner, with level admin granted to that role."));
-}
-
 // Refuses what row security cannot bind, or must not.
-void require_protectable(const Table& table) {
+void require_protectable(const PlatformTable& table) {
     switch (table.kind) {
         case RELKIND_RELATION:
         case RELKIND_PARTITIONED_TABLE:
@@ -101,19 +68,8 @@ void require_protectable(const Table& table) {
             MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", table.name),
                         errhint("Name an ordinary or a partitioned table."));
     }
-    const Oid schema = get_rel_namespace(table.oid);
-    const char* schema_name = get_namespace_name(schema);
-    if (IsCatalogRelationOid(table.oid) || IsCatalogNamespace(schema) || IsToastNamespace(schema) ||
-        (schema_name != nullptr && strcmp(schema_name, "information_schema") == 0))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a system catalog", table.name),
-                    errhint("Protect the platform's own tables."));
-    if (schema == pg::catalog().schema || schema == pg::catalog().internal_schema)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a table of mirox_tokens", table.name),
-                    errhint("Give access to it by mirox.grant_access."));
-    if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
-                    errdetail("It is its session's alone, and goes with it."),
-                    errhint("Protect a permanent table."));
+    api::require_platforms_own(table);
+    api::require_ownership(table);
 }
 
 // The first policy of the table that lets rows through and is none of ours; null when there is none. `any`: every policy
@@ -153,7 +109,7 @@ void execute(const char* statement) {
 }
 
 // Returns whether there were any.
-bool drop_policies(const Table& table) {
+bool drop_policies(const PlatformTable& table) {
     bool any = false;
     for (const Command& command : kCommands) {
         if (!has_policy(table.oid, command.policy)) continue;
@@ -163,7 +119,7 @@ bool drop_policies(const Table& table) {
     return any;
 }
 
-void set_security(const Table& table, bool enable, bool force) {
+void set_security(const PlatformTable& table, bool enable, bool force) {
     if (table.security != enable)
         execute(
             psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
@@ -173,48 +129,6 @@ void set_security(const Table& table, bool enable, bool force) {
 }
 
 // ---- the conditions ----------------------------------------------------------------------------------------------------
-
-struct Column {
-    const char* name;  // quoted
-    Oid type;          // a domain's base
-    Oid collation;
-};
-
-Column require_column(const Table& table, const char* name) {
-    const AttrNumber number = get_attnum(table.oid, name);
-    if (number <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN,
-                    errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
-                    errhint("Name a column of the table."));
-    Column column = {};
-    column.name = quote_identifier(name);
-    Oid type;
-    int32 modifier;
-    get_atttypetypmodcoll(table.oid, number, &type, &modifier, &column.collation);
-    column.type = getBaseType(type);
-    switch (column.type) {
-        case TEXTOID:
-        case VARCHAROID:
-        case UUIDOID:
-        case INT2OID:
-        case INT4OID:
-        case INT8OID:
-            break;
-        default:
-            MIROX_RAISE(
-                ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
-                errdetail(
-                    "Ids can be compared with columns of text, varchar, uuid, smallint, integer and bigint."),
-                errhint("Name a column of one of these types."));
-    }
-    // Where 'Alice' equals 'alice', one user would be shown another's rows.
-    if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                    errmsg("column \"%s\" has a nondeterministic collation", name),
-                    errdetail("Texts that differ would count as one id."),
-                    errhint("Give the column a deterministic collation, such as \"C\"."));
-    return column;
-}
 
 // The account's id, once a query, as a value of the column's type: NULL when it is not the text form of one, so that no
 // query fails for it and no two accounts (`7` and `07`) have the same rows.
@@ -259,7 +173,7 @@ const char* condition(const Protection& what, const char* action) {
     return psprintf("%s OPERATOR(pg_catalog.=) %s AND %s", what.owner->name, owner_value(*what.owner), scope);
 }
 
-void create_policies(const Table& table, const Protection& what) {
+void create_policies(const PlatformTable& table, const Protection& what) {
     for (const Command& command : kCommands) {
         const char* rows = condition(what, command.action);
         const char* statement =
@@ -268,25 +182,6 @@ void create_policies(const Table& table, const Protection& what) {
         if (command.writes) statement = psprintf("%s WITH CHECK (%s)", statement, rows);
         execute(statement);
     }
-}
-
-// Locks the table and all below it, and looks at each: what we learned before we had the lock may be past.
-List* lock_family(Oid oid) {
-    const Table before = describe(oid);
-    require_protectable(before);
-    require_ownership(before);
-    LockRelationOid(oid, AccessExclusiveLock);
-    const Table table = describe(oid);
-    require_protectable(table);
-    require_ownership(table);
-    List* family = find_all_inheritors(oid, AccessExclusiveLock, nullptr);
-    ListCell* cell;
-    foreach (cell, family) {
-        const Table member = describe(lfirst_oid(cell));
-        require_protectable(member);
-        require_ownership(member);
-    }
-    return family;
 }
 
 std::string_view required_resource(FunctionCallInfo fcinfo) {
@@ -315,7 +210,7 @@ Oid required_table(FunctionCallInfo fcinfo) {
 
 }  // namespace
 
-// As the caller, who must own the table: an administrator of tokens is no administrator of other people's tables.
+// As the caller, who must own the table.
 MIROX_ACT(protect_table) {
     const Oid oid = required_table(fcinfo);
     const std::string_view resource = required_resource(fcinfo);
@@ -323,19 +218,19 @@ MIROX_ACT(protect_table) {
     const char* value_name = optional_name(fcinfo, 3);
     const bool force = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
 
-    List* family = lock_family(oid);
-    const Table table = describe(oid);
+    List* family = api::lock_family(oid, require_protectable);
+    const PlatformTable table = api::describe(oid);
     if (has_superclass(oid))
         MIROX_RAISE(
             ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
             errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
             errhint("Protect the table at the top."));
     Column owner = {}, value = {};
-    if (owner_name != nullptr) owner = require_column(table, owner_name);
-    if (value_name != nullptr) value = require_column(table, value_name);
+    if (owner_name != nullptr) owner = api::require_column(table, owner_name);
+    if (value_name != nullptr) value = api::require_column(table, value_name);
     ListCell* cell;
     foreach (cell, family) {
-        const Table member = describe(lfirst_oid(cell));
+        const PlatformTable member = api::describe(lfirst_oid(cell));
         const char* other = policy_of(member.oid, false);
         if (other == nullptr) continue;
         // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
@@ -357,7 +252,7 @@ MIROX_ACT(protect_table) {
     if (value_name != nullptr) what.value = &value;
     pg::spi_open();
     drop_policies(table);
-    foreach (cell, family) set_security(describe(lfirst_oid(cell)), true, force);
+    foreach (cell, family) set_security(api::describe(lfirst_oid(cell)), true, force);
     create_policies(table, what);
     pg::spi_close();
 
@@ -375,14 +270,14 @@ MIROX_ACT(protect_table) {
 }
 
 MIROX_ACT(unprotect_table) {
-    List* family = lock_family(required_table(fcinfo));
-    const Table table = describe(linitial_oid(family));
+    List* family = api::lock_family(required_table(fcinfo), require_protectable);
+    const PlatformTable table = api::describe(linitial_oid(family));
     pg::spi_open();
     const bool any = drop_policies(table);
     if (any) {
         ListCell* cell;
         foreach (cell, family) {
-            const Table member = describe(lfirst_oid(cell));
+            const PlatformTable member = api::describe(lfirst_oid(cell));
             // What other policies there are go on to bind.
             if (policy_of(member.oid, true) == nullptr) set_security(member, false, false);
         }

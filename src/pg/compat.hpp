@@ -36,6 +36,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "parser/parse_relation.h"
 #endif
 }
@@ -72,6 +73,18 @@ inline bool owns_extension(Oid extension, Oid role) {
 #else
     return pg_extension_ownercheck(extension, role);
 #endif
+}
+
+// Whether the role may call the function, or TRUNCATE the table.
+inline bool may_execute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+    return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+inline bool may_truncate(Oid relation, Oid role) {
+    return pg_class_aclcheck(relation, role, ACL_TRUNCATE) == ACLCHECK_OK;
 }
 
 // Whether texts are ordered by their bytes.

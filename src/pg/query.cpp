@@ -98,6 +98,15 @@ OwnerScope enter_owner() {
     return scope;
 }
 
+OwnerScope enter_table_owner(Oid owner) {
+    OwnerScope scope;
+    GetUserIdAndSecContext(&scope.caller, &scope.security_context);
+    scope.guc_level = pin_search_path();
+    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE |
+                                      SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
+    return scope;
+}
+
 void leave_owner(const OwnerScope& scope) {
     AtEOXact_GUC(false, scope.guc_level);
     SetUserIdAndSecContext(scope.caller, scope.security_context);

@@ -25,6 +25,11 @@ struct OwnerScope {
 };
 OwnerScope enter_owner();
 
+// For SQL over somebody else's table: as that table's owner and as the server checks its foreign keys (row security does not hide
+// rows from it), besides restricted. Planning alone runs code of the table's owner, such as CHECK constraints and the
+// predicates of indexes, and must not run it with anybody else's rights. leave_owner() ends it.
+OwnerScope enter_table_owner(Oid owner);
+
 // From here on all that this process runs as the owner is a security-restricted operation. For a background process, whose
 // session is a superuser's: a deferred trigger that its SQL set off would fire at COMMIT, as that superuser.
 void restrict_process();

@@ -10,6 +10,20 @@ extern "C" {
 
 namespace mirox::pg {
 
+bool is_id_type(Oid base) {
+    switch (base) {
+        case TEXTOID:
+        case VARCHAROID:
+        case UUIDOID:
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+            return true;
+        default:
+            return false;
+    }
+}
+
 Datum scopes_datum(std::span<const core::Scope> scopes) {
     const std::size_t size = core::encoded_size(scopes);
     auto* out = static_cast<struct varlena*>(palloc(VARHDRSZ + size));

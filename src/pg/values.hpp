@@ -39,6 +39,10 @@ inline OptionalText secret_arg(FunctionCallInfo fcinfo, int n) {
     return {secret_view(fcinfo->args[n].value), true};
 }
 
+// Whether ids may be of this type (a domain's base): text, varchar, uuid, smallint, integer and bigint, whose text form hangs on
+// no setting and which are equal only where their text forms are.
+bool is_id_type(Oid base);
+
 // mirox.scopes: a varlena whose payload is core::encode()'s.
 inline core::ScopeSet scope_set(Datum value) {
     const std::string_view bytes = text_view(value);

@@ -21,8 +21,6 @@ CREATE FUNCTION mirox_internal.statement_lock() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_statement_lock' LANGUAGE C;
 CREATE FUNCTION mirox_internal.refuse_change() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_refuse_change' LANGUAGE C;
-CREATE FUNCTION mirox.account_bound() RETURNS trigger
-    AS 'MODULE_PATHNAME', 'mirox_account_bound' LANGUAGE C;
 REVOKE ALL ON FUNCTION mirox_internal.account_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.account_follow() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.session_guard() FROM PUBLIC;
@@ -33,7 +31,6 @@ REVOKE ALL ON FUNCTION mirox_internal.group_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.cache_changed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.statement_lock() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.refuse_change() FROM PUBLIC;
-REVOKE ALL ON FUNCTION mirox.account_bound() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.account_guard() IS 'Internal: checks and audits changes of accounts';
 COMMENT ON FUNCTION mirox_internal.account_follow() IS 'Internal: carries an account''s change to its secrets, sessions and tokens';
 COMMENT ON FUNCTION mirox_internal.session_guard() IS 'Internal: locks the account, checks and audits changes of sessions';
@@ -45,8 +42,6 @@ COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: tells every bac
 COMMENT ON FUNCTION mirox_internal.statement_lock() IS
     'Internal: a direct UPDATE or DELETE waits for all management in flight, since it locks rows before their account';
 COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses what must not be done to a table';
-COMMENT ON FUNCTION mirox.account_bound() IS
-    'Internal: the trigger that mirox.bind_accounts puts on the platform''s own users table';
 
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.account
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.account_guard();

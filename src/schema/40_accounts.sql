@@ -26,13 +26,6 @@ REVOKE ALL ON FUNCTION mirox.delete_account(text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.delete_account(text) IS
     'Revokes the account''s tokens, closes its sessions, then deletes all of it but the audit log; false when there was none';
 
-CREATE FUNCTION mirox.bind_accounts(users regclass, id_column name) RETURNS void
-    AS 'MODULE_PATHNAME', 'mirox_bind_accounts' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.bind_accounts(regclass, name) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.bind_accounts(regclass, name) IS
-    'Puts triggers on the platform''s own users table, so that deleting a user deletes the account and changing its id '
-    'renames it. The caller must own the table';
-
 CREATE FUNCTION mirox.open_session(user_id text, lifetime interval DEFAULT '12 hours', client_ip inet DEFAULT NULL,
                                    user_agent text DEFAULT NULL) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_open_session' LANGUAGE C VOLATILE;
@@ -51,7 +44,5 @@ INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.lock_account(text,text)', 'function', 'admin'),
     ('mirox.unlock_account(text)', 'function', 'admin'),
     ('mirox.delete_account(text)', 'function', 'admin'),
-    ('mirox.bind_accounts(regclass,name)', 'function', 'admin'),
-    ('mirox.account_bound()', 'function', 'admin'),
     ('mirox.open_session(text,interval,inet,text)', 'function', 'login'),
     ('mirox.close_session(text)', 'function', 'login');

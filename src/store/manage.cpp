@@ -107,26 +107,42 @@ bool let_in(Actor& actor, std::string_view user_id) {
     return true;
 }
 
-bool delete_account(Actor& actor, std::string_view user_id) {
-    if (!lock_account_of(user_id, actor.account)) return false;
+namespace {
+void delete_locked(Actor& actor) {
     pg::Args args;
     args.int8(actor.account.account_id);
     pg::run(delete_row, args);
+}
+}  // namespace
+
+bool delete_account(Actor& actor, std::string_view user_id) {
+    if (!lock_account_of(user_id, actor.account)) return false;
+    delete_locked(actor);
     return true;
 }
 
-void rename_account(Actor& actor, std::string_view before, std::string_view after) {
-    if (!lock_account_of(before, actor.account)) return;
+bool delete_account(Actor& actor, std::int64_t account_id) {
+    if (!lock_account(account_id, actor.account)) return false;
+    delete_locked(actor);
+    return true;
+}
+
+void refuse_taken_id() {
+    MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errmsg("the new id belongs to another account"),
+                errdetail("Renaming the account would give it that account's tokens, or lose them."),
+                errhint("Delete that account first with mirox.delete_account, or choose another id."));
+}
+
+bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after) {
+    if (!lock_account(account_id, actor.account)) return false;
     // Nobody registers the new id meanwhile. One that is registered is another owner's: never merged.
     lock_registration(after);
     Account other;
-    if (find_account_of(after, other))
-        MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errmsg("the new id belongs to another account"),
-                    errdetail("Renaming the account would give it that account's tokens, or lose them."),
-                    errhint("Delete that account first with mirox.delete_account, or choose another id."));
+    if (find_account_of(after, other)) refuse_taken_id();
     pg::Args args;
     args.int8(actor.account.account_id).text(after);
     pg::run(rename_row, args);
+    return true;
 }
 
 std::string_view stored_user_agent(std::string_view raw) {

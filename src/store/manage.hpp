@@ -28,7 +28,11 @@ TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view re
 bool let_in(Actor& actor, std::string_view user_id);
 // False when there was none.
 bool delete_account(Actor& actor, std::string_view user_id);
-void rename_account(Actor& actor, std::string_view before, std::string_view after);
+// The same by the account's own number, for users of a bound table (bound.hpp).
+bool delete_account(Actor& actor, std::int64_t account_id);
+bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after);
+// 23505: the id that a user is to have is another account's.
+[[noreturn]] void refuse_taken_id();
 
 struct SessionRequest {
     std::string_view user_id;

@@ -694,36 +694,4 @@ MIROX_FUNCTION(refuse_change) {
     return PointerGetDatum(nullptr);
 }
 
-// On the platform's own users table; its argument is the name of the id column.
-MIROX_FUNCTION(account_bound) {
-    const Change change = read_change(fcinfo);
-    const Trigger* trigger = change.data->tg_trigger;
-    if (TRIGGER_FIRED_BY_TRUNCATE(change.data->tg_event))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                    errmsg("a users table that accounts are bound to cannot be truncated"),
-                    errdetail("A truncated row's account would stay."),
-                    errhint("Use DELETE, which deletes the accounts too."));
-    if (trigger->tgnargs != 1 || change.before == nullptr)
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                    errmsg("not called as mirox.bind_accounts sets it up"),
-                    errhint("Use mirox.bind_accounts."));
-    const int column = SPI_fnumber(change.columns, trigger->tgargs[0]);
-    if (column <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" does not exist", trigger->tgargs[0]),
-                    errhint("Call mirox.bind_accounts again with the new name of the id column."));
-    char* before = SPI_getvalue(change.before, change.columns, column);
-    char* after = change.updated ? SPI_getvalue(change.after, change.columns, column) : nullptr;
-    if (before == nullptr || (change.updated && after != nullptr && strcmp(before, after) == 0))
-        return PointerGetDatum(nullptr);
-    // A table bound again under another owner, or restored, can hold users that never had an account.
-    Actor actor;
-    enter(actor);
-    if (after == nullptr)
-        delete_account(actor, before);
-    else
-        rename_account(actor, before, after);
-    leave(actor);
-    return PointerGetDatum(nullptr);
-}
-
 }  // namespace mirox::store

@@ -1,0 +1,588 @@
+// Accounts that follow the rows of a users table (see bound.hpp, also for the locks).
+#include "store/bound.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/entry.hpp"
+#include "pg/values.hpp"
+#include "store/manage.hpp"
+#include "store/secrets.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+}
+
+namespace mirox::store {
+namespace {
+
+[[noreturn]] void refuse_call() {
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                errmsg("not called as mirox.bind_accounts sets it up"),
+                errdetail("It is a trigger on the platform's users table, and of no use otherwise."),
+                errhint("Use mirox.bind_accounts."));
+}
+
+// ---- the table that is bound -----------------------------------------------------------------------------------------------
+
+// What a trigger is for; looked up once for all events of a table that are judged in a row.
+struct Binding {
+    Oid table;    // that is bound: where ids are looked up
+    Oid owner;    // its owner
+    bool parted;  // it has partitions
+    int column;   // of the id, in the table that the trigger fires on
+    Oid type;     // of ids, a domain's base
+    NameData name;
+};
+
+const Binding& binding_of(FunctionCallInfo fcinfo, const TriggerData* data) {
+    FmgrInfo* function = fcinfo->flinfo;
+    if (function->fn_extra != nullptr) return *static_cast<Binding*>(function->fn_extra);
+    BoundTrigger topmost;
+    if (data->tg_trigger->tgnargs != 1 || !find_topmost(data->tg_trigger->tgoid, topmost)) refuse_call();
+    Binding found = {};
+    found.table = topmost.table;
+    Relation table = table_open(topmost.table, AccessShareLock);
+    found.owner = table->rd_rel->relowner;
+    found.parted = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+    table_close(table, NoLock);
+    // Whoever could put it on a table of his own could otherwise end anybody's account.
+    if (!pg::may_execute(function->fn_oid, found.owner))
+        MIROX_RAISE(
+            ERRCODE_INSUFFICIENT_PRIVILEGE,
+            errmsg("accounts are not bound to table \"%s\" of its present owner", get_rel_name(found.table)),
+            errdetail("The owner has no EXECUTE on mirox.account_bound, which bind_accounts gives."),
+            errhint("Call mirox.bind_accounts again, or drop the triggers that call it."));
+    const char* name = data->tg_trigger->tgargs[0];
+    found.column = SPI_fnumber(RelationGetDescr(data->tg_relation), name);
+    if (found.column <= 0)
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" does not exist", name),
+                    errhint("Call mirox.bind_accounts again with the new name of the id column."));
+    found.type = getBaseType(TupleDescAttr(RelationGetDescr(data->tg_relation), found.column - 1)->atttypid);
+    if (!pg::is_id_type(found.type)) refuse_call();
+    namestrcpy(&found.name, name);
+    function->fn_extra = MemoryContextAlloc(function->fn_mcxt, sizeof(Binding));
+    return *static_cast<Binding*>(function->fn_extra) = found;
+}
+
+// The look-up of an id in a bound table, prepared once a backend and again when the table has changed.
+struct LookUp {
+    Oid table;  // the key
+    Oid type;
+    NameData name;
+    SPIPlanPtr plan;
+};
+
+SPIPlanPtr plan_of(const Binding& binding) {
+    static constinit HTAB* look_ups = nullptr;
+    if (look_ups == nullptr) {
+        HASHCTL info = {};
+        info.keysize = sizeof(Oid);
+        info.entrysize = sizeof(LookUp);
+        look_ups = hash_create("mirox_tokens bound tables", 8, &info, HASH_ELEM | HASH_BLOBS);
+    }
+    bool known;
+    auto* look_up = static_cast<LookUp*>(hash_search(look_ups, &binding.table, HASH_ENTER, &known));
+    if (!known) look_up->plan = nullptr;
+    if (look_up->plan != nullptr) {
+        // A plan that is made again would read the old names.
+        if (SPI_plan_is_valid(look_up->plan) && look_up->type == binding.type &&
+            strcmp(NameStr(look_up->name), NameStr(binding.name)) == 0)
+            return look_up->plan;
+        SPI_freeplan(look_up->plan);
+        look_up->plan = nullptr;
+    }
+    const char* sql =
+        psprintf("SELECT 1 FROM %s%s WHERE %s OPERATOR(pg_catalog.=) $1", binding.parted ? "" : "ONLY ",
+                 quote_qualified_identifier(get_namespace_name(get_rel_namespace(binding.table)),
+                                            get_rel_name(binding.table)),
+                 quote_identifier(NameStr(binding.name)));
+    Oid type = binding.type;
+    SPIPlanPtr plan = SPI_prepare_cursor(sql, 1, &type, CURSOR_OPT_GENERIC_PLAN);
+    if (plan == nullptr) MIROX_DEFECT("SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+    if (SPI_keepplan(plan) != 0) MIROX_DEFECT("SPI_keepplan failed");
+    look_up->type = binding.type;
+    look_up->name = binding.name;
+    return look_up->plan = plan;
+}
+
+// As of now, whatever the transaction's isolation level.
+bool is_there(const Binding& binding, Datum id) {
+    const pg::OwnerScope scope = pg::enter_table_owner(binding.owner);
+    pg::spi_open();
+    SPIPlanPtr plan = plan_of(binding);
+    CommandCounterIncrement();
+    Datum values[] = {id};
+    if (SPI_execute_snapshot(plan, values, nullptr, GetLatestSnapshot(), InvalidSnapshot, true, false, 1) !=
+        SPI_OK_SELECT)
+        MIROX_DEFECT("could not look up an id in \"%s\"", get_rel_name(binding.table));
+    const bool found = SPI_processed > 0;
+    pg::spi_close();
+    pg::leave_owner(scope);
+    return found;
+}
+
+// ---- whose account is whose ------------------------------------------------------------------------------------------------
+
+// A version of a row. Hashed as it is, so without a gap.
+struct Version {
+    Oid table;  // InvalidOid: none
+    ItemPointerData place;
+    std::uint16_t none;
+};
+static_assert(sizeof(Version) == 12);
+
+Version version_of(Relation table, const ItemPointerData& place) {
+    return {RelationGetRelid(table), place, 0};
+}
+
+bool is_same(const Version& a, const Version& b) {
+    return memcmp(&a, &b, sizeof(Version)) == 0;
+}
+
+// Nobody's account waits: a user without one has come to have the id.
+constexpr std::int64_t kNobody = -1;
+
+// What is known of an account whose user's row has changed in this transaction, or that another waits for.
+struct Claim {
+    std::int64_t account_id;  // the key
+    Version row;              // its user's, as it was last judged
+    const char* target;       // the id that it is to have, and waits for; null: it has its own
+    std::int64_t waits_for;   // who has that id; 0: it does not wait
+    std::int64_t waiter;      // who is to have its id; 0: nobody
+    bool left;                // its user's row is gone, though there is a row of its id
+};
+
+// A row's last version of those that have the same id, when it went on from there: what comes next has it for its old version.
+struct Passage {
+    Version row;  // the key
+    std::int64_t account_id;
+};
+
+// All that has been judged in this transaction; a subtransaction has a copy, which takes the place of the original when it commits.
+struct Ledger {
+    Ledger* below;
+    MemoryContext memory;
+    HTAB* claims;
+    HTAB* passages;
+    int nest_level;
+};
+constinit Ledger* ledger = nullptr;
+
+HTAB* make_table(const char* name, std::size_t key, std::size_t entry, MemoryContext memory) {
+    HASHCTL info = {};
+    info.keysize = key;
+    info.entrysize = entry;
+    info.hcxt = memory;
+    return hash_create(name, 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void copy_table(HTAB* from, HTAB* to, std::size_t entry) {
+    HASH_SEQ_STATUS all;
+    hash_seq_init(&all, from);
+    while (void* one = hash_seq_search(&all)) memcpy(hash_search(to, one, HASH_ENTER, nullptr), one, entry);
+}
+
+void open_ledger() {
+    const int level = GetCurrentTransactionNestLevel();
+    if (ledger != nullptr && ledger->nest_level >= level) return;
+    MemoryContext memory = AllocSetContextCreate(
+        TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
+    auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
+    *fresh = {ledger, memory, make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
+              make_table("passages", sizeof(Version), sizeof(Passage), memory), level};
+    if (ledger != nullptr) {
+        copy_table(ledger->claims, fresh->claims, sizeof(Claim));
+        copy_table(ledger->passages, fresh->passages, sizeof(Passage));
+    }
+    ledger = fresh;
+}
+
+Claim* find_claim(std::int64_t account_id) {
+    if (ledger == nullptr) return nullptr;
+    return static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_FIND, nullptr));
+}
+
+Claim* make_claim(std::int64_t account_id) {
+    open_ledger();
+    bool known;
+    auto* claim = static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_ENTER, &known));
+    if (!known) {
+        *claim = {};
+        claim->account_id = account_id;
+    }
+    return claim;
+}
+
+std::int64_t account_named(std::string_view user_id) {
+    Account account;
+    return find_account_of(user_id, account) ? account.account_id : 0;
+}
+
+bool is_changed_by_us(HeapTupleHeader row) {
+    return (row->t_infomask & HEAP_XMAX_INVALID) == 0 && !HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask) &&
+           TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(row));
+}
+
+bool is_same_id(const char* a, const char* b) {
+    return a == nullptr || b == nullptr ? a == b : strcmp(a, b) == 0;
+}
+
+// Follows a row from one of its versions to the last that has the same id. True when that is the row as it stands now; else
+// it went on from there, with another id, in another partition or not at all, and an event tells of it.
+bool last_version(Relation table, int column, Version& row, const char* id) {
+    TupleTableSlot* slot = table_slot_create(table, nullptr);
+    ItemPointerData at = row.place;
+    bool stands = true;
+    while (table_tuple_fetch_row_version(table, &at, SnapshotAny, slot)) {
+        bool copied;
+        HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &copied);
+        if (!is_same_id(SPI_getvalue(tuple, RelationGetDescr(table), column), id)) {
+            stands = false;
+            break;
+        }
+        row.place = at;
+        if (!is_changed_by_us(tuple->t_data)) break;
+        if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) ||
+            ItemPointerEquals(&tuple->t_data->t_ctid, &at)) {
+            stands = false;
+            break;
+        }
+        at = tuple->t_data->t_ctid;
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    return stands;
+}
+
+// ---- one event -------------------------------------------------------------------------------------------------------------
+
+struct Event {
+    const Binding* binding;
+    Relation table;
+    Version before, after;
+    const char* old_id;  // null: none
+    const char* new_id;
+    Datum old_value;
+};
+
+// Whether the row of a claim became the event's old version without another event in between.
+bool leads_to(const Claim& claim, const Event& event) {
+    if (claim.row.table != event.before.table) return false;
+    Version row = claim.row;
+    (void)last_version(event.table, event.binding->column, row, event.old_id);
+    return is_same(row, event.before);
+}
+
+// The account of the row that the event tells of, 0 when it has none. Its id is not always the row's: it may wait for that, or the
+// row had it in between only. Asked once for each event.
+std::int64_t account_of_row(const Event& event) {
+    if (ledger != nullptr) {
+        open_ledger();
+        const auto* passage =
+            static_cast<Passage*>(hash_search(ledger->passages, &event.before, HASH_REMOVE, nullptr));
+        if (passage != nullptr) return passage->account_id;
+    }
+    if (event.old_id == nullptr) return 0;
+    const std::int64_t named = account_named(event.old_id);
+    const Claim* claim = named == 0 ? nullptr : find_claim(named);
+    if (claim == nullptr) return named;
+    if (claim->waiter > 0) {
+        const Claim* waiting = find_claim(claim->waiter);
+        // Of a row that has moved since, it cannot be said which of the two it is.
+        if (!OidIsValid(waiting->row.table)) refuse_taken_id();
+        if (leads_to(*waiting, event)) return waiting->account_id;
+    }
+    if (OidIsValid(claim->row.table) && !leads_to(*claim, event)) return 0;
+    return named;
+}
+
+void rename_to(std::int64_t account_id, std::string_view id) {
+    Actor actor;
+    enter(actor);
+    (void)rename_account(actor, account_id, id);
+    leave(actor);
+}
+
+// The account has left its id: whoever waits for it is renamed, and so on.
+void release(Claim* claim) {
+    while (claim->waiter != 0) {
+        const std::int64_t next = claim->waiter;
+        claim->waiter = 0;
+        if (next == kNobody) return;
+        claim = find_claim(next);
+        const char* target = claim->target;
+        claim->target = nullptr;
+        claim->waits_for = 0;
+        rename_to(claim->account_id, target);
+    }
+}
+
+void stop_waiting(Claim* claim) {
+    if (claim->waits_for == 0) return;
+    Claim* other = find_claim(claim->waits_for);
+    if (other != nullptr && other->waiter == claim->account_id) other->waiter = 0;
+    claim->waits_for = 0;
+    claim->target = nullptr;
+}
+
+void end_account(std::int64_t account_id) {
+    Actor actor;
+    enter(actor);
+    (void)delete_account(actor, account_id);
+    leave(actor);
+    Claim* claim = find_claim(account_id);
+    if (claim == nullptr) return;
+    stop_waiting(claim);
+    release(claim);
+    (void)hash_search(ledger->claims, &account_id, HASH_REMOVE, nullptr);
+}
+
+// Whether `first` waits for somebody who waits for … `account_id`.
+bool waits_for(const Claim* first, std::int64_t account_id) {
+    while (first != nullptr && first->waits_for != 0) {
+        if (first->waits_for == account_id) return true;
+        first = find_claim(first->waits_for);
+    }
+    return false;
+}
+
+// A name that nobody can have meant, for who steps aside so that a circle opens.
+const char* name_aside() {
+    const Datum id = DirectFunctionCall1(gen_random_uuid, 0);
+    return psprintf("mirox_tokens renames %s", DatumGetCString(DirectFunctionCall1(uuid_out, id)));
+}
+
+// The row stands, and its id is `id`. account_id 0: its user has no account.
+void arrive(std::int64_t account_id, const char* id, const Version& row) {
+    Claim* claim = nullptr;
+    if (account_id != 0) {
+        claim = make_claim(account_id);
+        stop_waiting(claim);
+        claim->row = row;
+        claim->left = false;
+    }
+    const std::int64_t other_id = account_named(id);
+    if (other_id != 0 && other_id == account_id) return;
+    if (other_id != 0) {
+        Claim* other = make_claim(other_id);
+        if (!other->left) {
+            if (other->waiter > 0) refuse_taken_id();
+            if (claim == nullptr) {
+                other->waiter = kNobody;
+                return;
+            }
+            if (claim->waiter == 0 || !waits_for(other, account_id)) {
+                other->waiter = account_id;
+                claim->waits_for = other_id;
+                claim->target = MemoryContextStrdup(TopTransactionContext, id);
+                return;
+            }
+            rename_to(account_id, name_aside());
+            release(claim);
+        } else {
+            end_account(other_id);
+        }
+    }
+    if (claim == nullptr) return;
+    rename_to(account_id, id);
+    release(claim);
+}
+
+// The row went on from `row`, of which an event is still to be judged.
+void pass(std::int64_t account_id, const Version& row) {
+    if (account_id == 0) return;
+    Claim* claim = make_claim(account_id);
+    stop_waiting(claim);
+    claim->row = row;
+    auto* passage = static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr));
+    passage->account_id = account_id;
+}
+
+// The row is gone, or has no id any more.
+void judge_end(const Event& event, std::int64_t account_id) {
+    if (account_id == 0) return;
+    if (event.old_id == nullptr || !is_there(*event.binding, event.old_value)) {
+        end_account(account_id);
+        return;
+    }
+    const Claim* claim = find_claim(account_id);
+    const bool has_id = account_named(event.old_id) == account_id;
+    // The id is another user's by now, who was renamed.
+    if (has_id && claim != nullptr && claim->waiter != 0) {
+        end_account(account_id);
+        return;
+    }
+    // It was put there again, and the account goes on with it; unless an event to come tells that a user was renamed to it.
+    if (!has_id) arrive(account_id, event.old_id, {});
+    Claim* kept = make_claim(account_id);
+    kept->row = {};
+    kept->left = true;
+}
+
+// The row goes on in another partition, where nothing leads to it from here; its id is the same (note_move).
+void judge_move(const Event& event, std::int64_t account_id) {
+    if (event.old_id == nullptr)
+        judge_end(event, account_id);
+    else if (find_claim(account_id) != nullptr)
+        arrive(account_id, event.old_id, {});
+}
+
+void judge_update(Event& event, std::int64_t account_id) {
+    if (!last_version(event.table, event.binding->column, event.after, event.new_id))
+        pass(account_id, event.after);
+    else if (event.new_id != nullptr)
+        arrive(account_id, event.new_id, event.after);
+    else
+        judge_end(event, account_id);
+}
+
+char* id_of(HeapTuple row, Relation table, const Binding& binding) {
+    return SPI_getvalue(row, RelationGetDescr(table), binding.column);
+}
+
+// A row that moves to another partition is deleted in the one, then put into the other, with nothing in between. Where the id
+// changes too, nothing would tell later whose account it was.
+struct Move {
+    bool open;
+    const char* id;
+    int nest_level;
+};
+constinit Move move = {};
+
+[[noreturn]] void refuse_move() {
+    move = {};
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                errmsg("a user cannot move to another partition and get another id at once"),
+                errdetail("The account could not be told from another user's."),
+                errhint("Move the row and change its id in two statements; where the id decides the "
+                        "partition, make a user "
+                        "of the new id."));
+}
+
+[[noreturn]] void refuse_loss() {
+    move = {};
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                errmsg("a user on the way to another partition did not arrive there"),
+                errdetail("A BEFORE trigger kept the row out: the user would be gone, and the account stay."),
+                errhint("Delete the user, or let the trigger pass the row."));
+}
+
+void note_move(FunctionCallInfo fcinfo, const TriggerData* data) {
+    HeapTuple row = data->tg_trigtuple;
+    const bool leaves = TRIGGER_FIRED_BY_DELETE(data->tg_event);
+    if (leaves && !HeapTupleHeaderIndicatesMovedPartitions(row->t_data)) return;
+    if (!leaves && !move.open) return;
+    const char* id = id_of(row, data->tg_relation, binding_of(fcinfo, data));
+    if (!leaves) {
+        if (!is_same_id(move.id, id)) refuse_move();
+        move = {};
+        return;
+    }
+    if (move.open) refuse_loss();
+    move = {true, id == nullptr ? nullptr : MemoryContextStrdup(TopTransactionContext, id),
+            GetCurrentTransactionNestLevel()};
+}
+
+// ---- the transaction's end -------------------------------------------------------------------------------------------------
+
+void on_transaction(XactEvent event, void*) {
+    if (ledger == nullptr && !move.open) return;
+    switch (event) {
+        case XACT_EVENT_PRE_COMMIT:
+        case XACT_EVENT_PRE_PREPARE:
+            if (move.open) refuse_loss();
+            HASH_SEQ_STATUS all;
+            hash_seq_init(&all, ledger->claims);
+            while (const auto* claim = static_cast<Claim*>(hash_seq_search(&all)))
+                if (claim->target != nullptr) {
+                    hash_seq_term(&all);
+                    refuse_taken_id();
+                }
+            break;
+        case XACT_EVENT_COMMIT:
+        case XACT_EVENT_ABORT:
+        case XACT_EVENT_PREPARE:
+            ledger = nullptr;
+            move = {};
+            break;
+        default:
+            break;
+    }
+}
+
+// What is no longer used goes with the transaction: an act that is under way may still hold on to it.
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    const int level = GetCurrentTransactionNestLevel();
+    if (event == SUBXACT_EVENT_ABORT_SUB) {
+        while (ledger != nullptr && ledger->nest_level >= level) ledger = ledger->below;
+        if (move.open && move.nest_level >= level) move = {};
+    }
+    if (event == SUBXACT_EVENT_COMMIT_SUB) {
+        if (ledger != nullptr && ledger->nest_level >= level) {
+            ledger->nest_level = level - 1;
+            if (ledger->below != nullptr && ledger->below->nest_level >= level - 1)
+                ledger->below = ledger->below->below;
+        }
+        if (move.open && move.nest_level >= level) move.nest_level = level - 1;
+    }
+}
+
+}  // namespace
+
+void watch_bound_accounts() {
+    RegisterXactCallback(pg::guarded<on_transaction>, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+MIROX_FUNCTION(account_bound) {
+    if (!CALLED_AS_TRIGGER(fcinfo)) refuse_call();
+    const auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
+    const TriggerEvent event = data->tg_event;
+    if (!TRIGGER_FIRED_FOR_ROW(event) || !TRIGGER_FIRED_AFTER(event)) refuse_call();
+    const Trigger* trigger = data->tg_trigger;
+    if (!trigger->tgdeferrable) {
+        if (!TRIGGER_FOR_INSERT(trigger->tgtype) || !TRIGGER_FOR_DELETE(trigger->tgtype) ||
+            TRIGGER_FOR_UPDATE(trigger->tgtype) || trigger->tgnargs != 1 ||
+            !data->tg_relation->rd_rel->relispartition)
+            refuse_call();
+        note_move(fcinfo, data);
+        return PointerGetDatum(nullptr);
+    }
+    if (TRIGGER_FIRED_BY_INSERT(event)) refuse_call();
+
+    const Binding& binding = binding_of(fcinfo, data);
+    HeapTuple row = data->tg_trigtuple;
+    Event judged = {};
+    judged.binding = &binding;
+    judged.table = data->tg_relation;
+    judged.before = version_of(judged.table, row->t_self);
+    judged.old_id = id_of(row, judged.table, binding);
+    bool is_null;
+    judged.old_value = heap_getattr(row, binding.column, RelationGetDescr(judged.table), &is_null);
+    if (TRIGGER_FIRED_BY_UPDATE(event)) {
+        judged.after = version_of(judged.table, data->tg_newtuple->t_self);
+        judged.new_id = id_of(data->tg_newtuple, judged.table, binding);
+        if (is_same_id(judged.old_id, judged.new_id)) return PointerGetDatum(nullptr);
+    }
+    const std::int64_t account_id = account_of_row(judged);
+    if (TRIGGER_FIRED_BY_UPDATE(event))
+        judge_update(judged, account_id);
+    else if (HeapTupleHeaderIndicatesMovedPartitions(row->t_data))
+        judge_move(judged, account_id);
+    else
+        judge_end(judged, account_id);
+    return PointerGetDatum(nullptr);
+}
+
+}  // namespace mirox::store

@@ -1,0 +1,260 @@
+// What takes users away without a trigger of the row: TRUNCATE of a bound table or of a part of it, DROP and DETACH of a part. All
+// are refused while there are users in it. An empty part may go, and so may a part of a table that is no longer bound, or the
+// whole table.
+//
+// A part that is dropped or detached loses its copy of the trigger. Whether the trigger that it was copied from stays is known
+// when the command is done: then it was the part alone that went.
+//
+// Locks: AccessExclusiveLock on a part whose emptiness decides, which the command itself takes; AccessShareLock before DETACH
+// CONCURRENTLY, let go again. Whether a table is empty is seen without a plan, so that nobody's code runs.
+#include "pg/catalog.hpp"
+#include "pg/entry.hpp"
+#include "store/bound.hpp"
+#include "store/rows.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+}
+
+namespace mirox::store {
+namespace {
+
+// ---- our triggers, by the catalog ------------------------------------------------------------------------------------------
+
+// A member of the extension; no ERROR where it is absent or broken.
+bool is_account_bound(Oid function) {
+    HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(row)) return false;
+    bool is_null;
+    const Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &is_null);
+    const bool named = !is_null && strcmp(TextDatumGetCString(source), "mirox_account_bound") == 0;
+    ReleaseSysCache(row);
+    if (!named) return false;
+    const Oid extension = getExtensionOfObject(ProcedureRelationId, function);
+    return OidIsValid(extension) && extension == get_extension_oid("mirox_tokens", true);
+}
+
+bool fires(char enabled) {
+    if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+        return enabled == TRIGGER_FIRES_ON_REPLICA || enabled == TRIGGER_FIRES_ALWAYS;
+    return enabled == TRIGGER_FIRES_ON_ORIGIN || enabled == TRIGGER_FIRES_ALWAYS;
+}
+
+// The triggers whose `column`, the first of `index`, is `value`: calls each of ours, until it says false.
+template <class Each>
+void scan_triggers(Oid index, AttrNumber column, Oid value, Each each) {
+    Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+    SysScanDesc scan = systable_beginscan(triggers, index, true, nullptr, 1, &key);
+    HeapTuple tuple;
+    bool more = true;
+    while (more && HeapTupleIsValid(tuple = systable_getnext(scan))) {
+        const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+        if (row->tgisinternal || !is_account_bound(row->tgfoid)) continue;
+        BoundTrigger trigger = {row->oid,
+                                row->tgrelid,
+                                row->tgparentid,
+                                row->tgname,
+                                row->tgdeferrable && TRIGGER_FOR_DELETE(row->tgtype) != 0,
+                                fires(row->tgenabled)};
+        more = each(trigger);
+    }
+    systable_endscan(scan);
+    table_close(triggers, AccessShareLock);
+}
+
+}  // namespace
+
+void for_each_bound_trigger(Oid table, void (*each)(void* state, const BoundTrigger& trigger), void* state) {
+    scan_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table, [&](const BoundTrigger& trigger) {
+        each(state, trigger);
+        return true;
+    });
+}
+
+bool find_bound_trigger(Oid trigger, BoundTrigger& out) {
+    bool found = false;
+    scan_triggers(TriggerOidIndexId, Anum_pg_trigger_oid, trigger, [&](const BoundTrigger& one) {
+        out = one;
+        found = true;
+        return false;
+    });
+    return found;
+}
+
+bool find_topmost(Oid trigger, BoundTrigger& out) {
+    bool found = find_bound_trigger(trigger, out);
+    while (found && OidIsValid(out.parent)) found = find_bound_trigger(out.parent, out);
+    return found;
+}
+
+namespace {
+
+// ---- what goes -------------------------------------------------------------------------------------------------------------
+
+// A part that holds users and has lost its trigger in the command that runs.
+struct Gone {
+    Gone* next;
+    Oid topmost;
+    const char* part;
+    int nest_level;
+};
+constinit Gone* gone = nullptr;
+
+bool holds_rows(Oid table, LOCKMODE lock, LOCKMODE release) {
+    Relation relation = table_open(table, lock);
+    const Snapshot snapshot = newest_snapshot();
+    TableScanDesc scan = table_beginscan(relation, snapshot, 0, nullptr);
+    TupleTableSlot* slot = table_slot_create(relation, nullptr);
+    const bool found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+    ExecDropSingleTupleTableSlot(slot);
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+    table_close(relation, release);
+    return found;
+}
+
+// The trigger that judges the end of the table's rows, if one is in force.
+bool is_watched(Oid table, BoundTrigger& out) {
+    bool found = false;
+    scan_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table, [&](const BoundTrigger& trigger) {
+        found = trigger.ends && trigger.in_force;
+        if (found) out = trigger;
+        return !found;
+    });
+    return found;
+}
+
+[[noreturn]] void refuse(const char* table) {
+    MIROX_RAISE(ERRCODE_OBJECT_IN_USE, errmsg("table \"%s\" holds users that accounts are bound to", table),
+                errdetail("Their rows would go without a trigger, and their accounts would stay."),
+                errhint("Delete the rows in a transaction before, which ends the accounts, or drop the "
+                        "triggers that call "
+                        "mirox.account_bound."));
+}
+
+bool has_triggers(Oid table) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple)) return false;
+    const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const bool has = row->relkind == RELKIND_RELATION && row->relhastriggers;
+    ReleaseSysCache(tuple);
+    return has;
+}
+
+void before_truncate(Oid table) {
+    BoundTrigger trigger;
+    if (!has_triggers(table) || !is_watched(table, trigger)) return;
+    // The server asks for the right after us, and whoever has none is to learn nothing here, nor to lock the table.
+    if (!pg::may_truncate(table, GetUserId())) return;
+    if (holds_rows(table, AccessExclusiveLock, NoLock)) refuse(get_rel_name(table));
+}
+
+void before_drop(Oid oid) {
+    BoundTrigger trigger, topmost;
+    if (!find_bound_trigger(oid, trigger) || !OidIsValid(trigger.parent) || !trigger.ends ||
+        !trigger.in_force || get_rel_relkind(trigger.table) != RELKIND_RELATION ||
+        !find_topmost(oid, topmost) || !holds_rows(trigger.table, AccessExclusiveLock, NoLock))
+        return;
+    auto* one = static_cast<Gone*>(MemoryContextAlloc(TopTransactionContext, sizeof(Gone)));
+    *one = {gone, topmost.oid, MemoryContextStrdup(TopTransactionContext, get_rel_name(trigger.table)),
+            GetCurrentTransactionNestLevel()};
+    gone = one;
+}
+
+void judge_gone() {
+    BoundTrigger topmost;
+    while (gone != nullptr) {
+        const Gone* one = gone;
+        gone = one->next;
+        if (find_bound_trigger(one->topmost, topmost)) refuse(one->part);
+    }
+}
+
+// DETACH CONCURRENTLY takes the triggers away in a second transaction, when the first has made the part half detached. So it is
+// looked at before; what is added to the part meanwhile is found by the second, which FINALIZE repeats.
+void before_detach(const AlterTableStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const auto* command = static_cast<AlterTableCmd*>(lfirst(cell));
+        if (command->subtype != AT_DetachPartition) continue;
+        const auto* detach = reinterpret_cast<PartitionCmd*>(command->def);
+        if (!detach->concurrent) continue;
+        const Oid whole = RangeVarGetRelid(statement->relation, NoLock, true);
+        const Oid part = RangeVarGetRelid(detach->name, NoLock, true);
+        if (!OidIsValid(whole) || !OidIsValid(part) || !pg::owns_relation(whole, GetUserId()) ||
+            !pg::owns_relation(part, GetUserId()))
+            return;  // the server refuses it
+        ListCell* below;
+        foreach (below, find_all_inheritors(part, NoLock, nullptr)) {
+            const Oid table = lfirst_oid(below);
+            BoundTrigger trigger;
+            if (has_triggers(table) && is_watched(table, trigger) && OidIsValid(trigger.parent) &&
+                holds_rows(table, AccessShareLock, AccessShareLock))
+                refuse(get_rel_name(table));
+        }
+    }
+}
+
+object_access_hook_type next_access = nullptr;
+ProcessUtility_hook_type next_utility = nullptr;
+
+void access(ObjectAccessType what, Oid catalog, Oid object, int part, void* argument) {
+    if (next_access != nullptr) next_access(what, catalog, object, part, argument);
+    if (what == OAT_TRUNCATE && catalog == RelationRelationId) before_truncate(object);
+    if (what == OAT_DROP && catalog == TriggerRelationId) before_drop(object);
+}
+
+void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
+             ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
+             QueryCompletion* completion) {
+    if (IsA(planned->utilityStmt, AlterTableStmt))
+        before_detach(reinterpret_cast<AlterTableStmt*>(planned->utilityStmt));
+    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(
+        planned, text, read_only_tree, context, parameters, environment, destination, completion);
+    if (gone != nullptr) judge_gone();
+}
+
+// What was dropped by no command of SQL is judged at the latest here.
+void on_transaction(XactEvent event, void*) {
+    if (gone == nullptr) return;
+    if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) judge_gone();
+    if (event == XACT_EVENT_ABORT) gone = nullptr;
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    if (event != SUBXACT_EVENT_ABORT_SUB) return;
+    while (gone != nullptr && gone->nest_level >= GetCurrentTransactionNestLevel()) gone = gone->next;
+}
+
+}  // namespace
+
+void watch_bound_tables() {
+    next_access = object_access_hook;
+    object_access_hook = pg::guarded<access>;
+    next_utility = ProcessUtility_hook;
+    ProcessUtility_hook = pg::guarded<utility>;
+    RegisterXactCallback(pg::guarded<on_transaction>, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+}  // namespace mirox::store
