@@ -7,9 +7,11 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "shmem/events.hpp"
+#include "shmem/key_shelf.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
 #include "store/check.hpp"
+#include "store/keys.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 #include "worker/presence.hpp"
@@ -296,8 +298,8 @@ MIROX_FUNCTION(stat_now) {
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "unexpected result type");
-    Datum values[31] = {};
-    bool nulls[31] = {};
+    Datum values[35] = {};
+    bool nulls[35] = {};
     static const shmem::Seat nothing = {};
     const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
     const shmem::Seat& seat = found == nullptr ? nothing : *found;
@@ -313,9 +315,10 @@ MIROX_FUNCTION(stat_now) {
     for (int i = 0; i < store::kReasons; i++) {
         const std::uint64_t count = checks_of(seat, i);
         all += count;
-        values[1 + i] = count_datum(count);
+        // The first eleven reasons stand together; later ones came at the end of the row.
+        values[i < 11 ? 1 + i : 31 + i - 11] = count_datum(count);
     }
-    static_assert(store::kReasons == 11);
+    static_assert(store::kReasons == 12);
     const std::int64_t last = seat.last_drain_at.load(std::memory_order_relaxed);
     const std::int64_t reset = seat.stats_reset_at.load(std::memory_order_relaxed);
     const double segments = region.ring().segments();
@@ -333,7 +336,8 @@ MIROX_FUNCTION(stat_now) {
     nulls[20] = pid == 0;
     values[21] = count_datum(static_cast<std::uint64_t>(region.ring().segments()) * shmem::kSegmentBytes);
     values[22] = Float8GetDatum((segments - region.ring().free_segments()) / segments);
-    values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control));
+    values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control) +
+                             sizeof(shmem::KeyShelf));
     values[24] = count_datum(region.counters().misses());
     values[25] = count_datum(region.strangers().uncounted());
     values[26] = count_datum(region.ring().lost_discarded());
@@ -342,6 +346,11 @@ MIROX_FUNCTION(stat_now) {
     values[29] = pg::text_datum(enricher_text(seat.geo.load(std::memory_order_relaxed)));
     values[30] = TimestampTzGetDatum(reset);
     nulls[30] = reset == 0;
+    const store::JwtKeyState keys = store::jwt_key_state();
+    values[32] = Int32GetDatum(keys.keys);
+    values[33] = pg::text_datum(keys.file);
+    values[34] = TimestampTzGetDatum(keys.since);
+    nulls[34] = keys.since == 0;
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 

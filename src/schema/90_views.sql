@@ -285,7 +285,8 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
     OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
-    OUT geoip text, OUT stats_reset timestamptz)
+    OUT geoip text, OUT stats_reset timestamptz,
+    OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -476,3 +477,7 @@ COMMENT ON COLUMN mirox.stat.lost IS 'Events dropped for want of a place for the
 COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: ok, unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.geoip IS 'The file of locations: ok, none (not set), unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.stats_reset IS 'When the counts were last set to zero; NULL: not since the start';
+COMMENT ON COLUMN mirox.stat.keys_unavailable IS 'Refused (503): tokens in the form of a JWT, while the server has had no good file of keys';
+COMMENT ON COLUMN mirox.stat.jwt_keys IS 'How many keys of JWTs checks go by: those of the last good file';
+COMMENT ON COLUMN mirox.stat.jwt_key_file IS 'The file of the keys of JWTs: ok, unused (not set), unreadable, unsafe (owner or mode), empty or invalid';
+COMMENT ON COLUMN mirox.stat.jwt_key_file_since IS 'Since when it is so; NULL: no file is set';

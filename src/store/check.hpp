@@ -34,9 +34,10 @@ enum class Reason : std::uint8_t {
     ip_not_allowed,
     insufficient_scope,
     rate_limited,
-    invalid_request,  // of check_request() alone
+    invalid_request,   // of check_request() alone
+    keys_unavailable,  // of what has the form of a JWT, and nobody can tell whether it is ours
 };
-inline constexpr int kReasons = 11;
+inline constexpr int kReasons = 12;
 
 // The one table of outcomes: what the gateway is told, and the HTTP status that the client gets.
 struct Outcome {

@@ -1,6 +1,8 @@
 // Single rows without a plan (see write.hpp, also for the locks).
 #include "store/write.hpp"
 
+#include "pg/catalog.hpp"
+
 extern "C" {
 #include "access/sysattr.h"
 #include "access/table.h"
@@ -28,7 +30,7 @@ struct Write {
 };
 
 void begin(Write& write, Oid table, Bitmapset* changed) {
-    write.table = table_open(table, RowExclusiveLock);
+    write.table = pg::open_table(table, RowExclusiveLock);
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE,
                     errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
