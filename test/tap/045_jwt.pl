@@ -241,6 +241,19 @@ is($main->value('SELECT mirox.revoke_self($1) IS NOT NULL', $new), 't', 'a leake
 write_keys("second: $hex2\n");
 is(reason($main, $new), 'revoked', 'and is');
 
+# Where the keys stand, core dumps leave out: the shelf of all backends, and this one's copy.
+SKIP: {
+	my $pid = $main->value('SELECT pg_backend_pid()');
+	open my $maps, '<', "/proc/$pid/smaps" or skip 'no /proc', 1;
+	my (%left_out, $kind);
+	while (<$maps>)
+	{
+		$kind = /rw-s.*\/dev\/zero/ ? 'shared' : /rw-p \S+ \S+ 0\s*$/ ? 'own' : '' if /^[0-9a-f]+-[0-9a-f]+ /;
+		$left_out{$kind}++ if $kind && /^VmFlags:.* dd\b/;
+	}
+	is(join(' ', sort keys %left_out), 'own shared', 'core dumps leave the keys out');
+}
+
 my $log = slurp_file($node->logfile);
 unlike($log, qr/\Q$hex1\E|\Q$hex2\E/, 'no key in the log');
 unlike($log, qr/\Q$s\E/, 'no token in the log');
