@@ -58,6 +58,8 @@ SELECT count(*) FROM mirox.list_tokens(:'session');
 SELECT locked_at, lock_reason FROM mirox_internal.account WHERE user_id = 'accounts/lena';
 SELECT mirox.lock_account('accounts/lena') IS NOT NULL AS locked;
 SELECT t.outcome($$SELECT mirox.lock_account('accounts/nobody')$$);
+SELECT t.outcome($$SELECT mirox.lock_account('accounts/lena', E'\x1b[2J')$$), t.outcome($$SELECT mirox.lock_account('accounts/lena', repeat('x', 501))$$);
+SELECT t.outcome($$SELECT mirox.put_account(U&'anna\202e', '{}')$$);
 SELECT t.outcome($$SELECT mirox.unlock_account('accounts/nobody')$$);
 SELECT t.outcome($$SELECT mirox.lock_account(NULL)$$);
 SELECT t.outcome($$SELECT mirox.unlock_account(NULL)$$);

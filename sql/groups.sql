@@ -82,6 +82,14 @@ SELECT call, t.outcome('SELECT mirox.' || call) FROM unnest(ARRAY[
     $$put_group('full_access', '{parks}')$$, $$put_group('Groups', '{parks}')$$, $$put_group('', '{}')$$, $$put_group(NULL, '{}')$$,
     $$put_group('grp_api', NULL)$$, $$put_group('grp_api', '{Parks}')$$, $$put_group(repeat('x', 64), '{}')$$,
     $$drop_group('timeseries')$$, $$drop_group(NULL)$$]) call;
+-- A description is one line of 500 characters: it stands in the audit log.
+SELECT t.outcome($$SELECT mirox.put_group('grp_api', '{parks}', repeat('x', 501))$$), t.outcome($$SELECT mirox.put_group('grp_api', '{parks}', E'a\nb')$$);
+SELECT t.state($$SELECT mirox.put_group('grp_large', '{parks}', repeat('x', 200000000))$$) AS new,
+    t.state($$UPDATE mirox_internal.permission_group SET description = repeat('x', 501) WHERE name = 'grp_api'$$) AS direct;
+BEGIN;
+SELECT mirox.put_group('grp_api', '{parks}', repeat('ü', 500));
+SELECT length(description) FROM mirox_internal.permission_group WHERE name = 'grp_api';
+ROLLBACK;
 SELECT mirox.drop_group('grp_nope') AS none, mirox.drop_group('grp_api') AS dropped, mirox.drop_group('grp_api') AS again;
 
 -- Audited.

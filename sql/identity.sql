@@ -293,7 +293,7 @@ INSERT INTO bad VALUES ('{}'), (''), ('[]'), ('"x"'), ('{"authorization": "Beare
     ('{"authorization": ["' || :'ann' || '"]}'), ('{"x": {"authorization": "' || :'ann' || '"}}'),
     ('[{"authorization": "' || :'ann' || '"}]'), ('{"authorization": "' || :'ann' || '\u0000"}'),
     ('{"authorization": "' || :'ann' || '", "Authorization": "' || :'bob' || '"}'), ('{"authorization": "' || :'ann' || ' x"}'),
-    (repeat('[', 5000)), ('{"authorization": "' || repeat('x', 70000) || '"}');
+    (repeat('[', 5000)), (repeat('[', 5000000)), (repeat('{"authorization":', 1000000)), ('{"a": ' || repeat('[', 1000000) || '1' || repeat(']', 1000000) || ', "authorization": "' || :'ann' || '"}'), ('{"authorization": "' || repeat('x', 70000) || '"}');
 DO $$
 DECLARE
     one text;
@@ -327,6 +327,28 @@ BEGIN;
 SELECT set_config('request.headers', jsonb_build_object('authorization', :'inside', 'x-forwarded-for', '192.0.2.1, 10.9.9.9')::text, true) IS NOT NULL AS given;
 SELECT mirox.postgrest_pre_request();
 SELECT mirox.current_user_id();
+ROLLBACK;
+SELECT set_config('t.inside', :'inside', false) IS NOT NULL AS given;
+-- A hop that the proxy does not tell is none: what stands to its left is the client's own word.
+DO $$
+DECLARE
+    word text;
+BEGIN
+    FOREACH word IN ARRAY ARRAY['10.9.9.9, unknown', '10.9.9.9, ', '10.9.9.9, _hidden', 'for=10.9.9.9, for=_hidden', '10.9.9.9, 0.0.0.0', '10.9.9.9, x'] LOOP
+        BEGIN
+            PERFORM set_config('request.headers', jsonb_build_object('authorization', current_setting('t.inside'), 'x-forwarded-for', word)::text, true);
+            PERFORM mirox.postgrest_pre_request();
+            RAISE WARNING 'let in: %', word;
+        EXCEPTION WHEN SQLSTATE 'PT401' THEN
+        END;
+    END LOOP;
+END $$;
+-- Nested as deep in what a function before us left there: replaced.
+BEGIN;
+SELECT set_config('request.headers', jsonb_build_object('authorization', :'ann')::text, true) IS NOT NULL AS given,
+    set_config('response.headers', repeat('[', 5000000), true) IS NOT NULL AS deep;
+SELECT mirox.postgrest_pre_request();
+SELECT jsonb_array_length(current_setting('response.headers')::jsonb);
 ROLLBACK;
 BEGIN;
 SELECT set_config('request.headers', jsonb_build_object('authorization', :'slow')::text, true) IS NOT NULL AS given;

@@ -87,7 +87,9 @@ SELECT (row).lifetime FROM (SELECT pg_temp.issued($$'a', 'full_access', expires_
 SELECT arguments, pg_temp.outcome(format($$'a', 'full_access', %s$$, arguments)) AS outcome FROM (VALUES
     ($$expires_at => now() + interval '1 day', expires_in => '1 day'$$), ($$expires_at => 'infinity'$$),
     ($$expires_at => '-infinity'$$), ($$expires_at => now()$$), ($$expires_at => '1970-01-01'$$),
-    ($$expires_in => '0'$$), ($$expires_in => '-1 day'$$), ($$expires_in => '1 month -31 days'$$)) v (arguments);
+    ($$expires_in => '0'$$), ($$expires_in => '-1 day'$$), ($$expires_in => '1 month -31 days'$$),
+    ($$expires_in => '1 mon -28 days'$$), ($$expires_in => '-1 mon 31 days'$$), ($$expires_in => '1 year -13 mons 31 days'$$),
+    ($$expires_in => '1 day -24:00'$$), ($$expires_in => '1 mon -28 days 1 microsecond'$$), ($$expires_in => '1 year -1 day'$$)) v (arguments);
 -- Five years and no more; the latest instant is told in UTC.
 SELECT arguments, t.state(format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', %s)', session, arguments)),
        pg_temp.outcome(format($$'a', 'full_access', %s$$, arguments))

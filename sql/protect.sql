@@ -257,6 +257,36 @@ SET ROLE regress_protect_owner;
 \set VERBOSITY default
 SELECT mirox.protect_table('series_3', 'parks');
 \set VERBOSITY terse
+-- One that was protected by itself and attached then has policies of its own, which would show its rows to whoever reads it
+-- directly: the top takes them away. So it is with policies of the same names, whoever made them, and with row security that was
+-- disabled meanwhile.
+CREATE TABLE series_4 (region text, at int, v int);
+INSERT INTO series_4 VALUES ('berlin', 35, 1), ('rome', 36, 1);
+GRANT SELECT ON series_4 TO regress_protect_app;
+SELECT mirox.protect_table('series_4', 'parks');
+ALTER TABLE series ATTACH PARTITION series_4 FOR VALUES FROM (30) TO (40);
+CREATE POLICY mirox_read ON series_2a USING (true);
+ALTER TABLE series_3 DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+SET ROLE regress_protect_app;
+BEGIN; SELECT mirox.authenticate(:'bob'); SELECT (SELECT count(*) FROM series_2a), (SELECT count(*) FROM series_3), (SELECT count(*) FROM series_4); ROLLBACK;
+SET ROLE regress_protect_owner;
+SELECT mirox.protect_table('series', 'parks', resource_column => 'region');
+SET ROLE regress_protect_app;
+BEGIN; SELECT mirox.authenticate(:'bob'); SELECT (SELECT count(*) FROM series_2a), (SELECT count(*) FROM series_3), (SELECT count(*) FROM series_4); ROLLBACK;
+BEGIN; SELECT mirox.authenticate(:'ann'); SELECT region, count(*) FROM series WHERE at >= 30 GROUP BY 1; SELECT count(*) FROM series_4; ROLLBACK;
+SET ROLE regress_protect_owner;
+SELECT relname, relrowsecurity, relforcerowsecurity, (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) AS policies
+  FROM pg_class c WHERE relname LIKE 'series%' ORDER BY relname COLLATE "C";
+-- To unprotect one below gives its own policies up, and leaves it closed: the top is protected.
+SELECT mirox.unprotect_table('series_4') AS nothing;
+CREATE POLICY mirox_read ON series_4 USING (true);
+SELECT mirox.unprotect_table('series_4') AS dropped;
+SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname = 'series_4';
+-- Detached it stays closed, until it is protected by itself or its row security is disabled.
+ALTER TABLE series DETACH PARTITION series_4;
+SELECT count(*) FROM series_4;
+SELECT mirox.protect_table('series_4', 'parks');
+ALTER TABLE series ATTACH PARTITION series_4 FOR VALUES FROM (30) TO (40);
 SELECT mirox.unprotect_table('series'), mirox.unprotect_table('series');
 SELECT relname, relrowsecurity, relforcerowsecurity, (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) AS policies
   FROM pg_class c WHERE relname LIKE 'series%' ORDER BY relname COLLATE "C";

@@ -61,7 +61,7 @@ SELECT mirox.put_account('rotate', '{parks,reports}', 60000, 1000);
 SELECT mirox.revoke_token(:'session', :token_id) IS NOT NULL AS revoked;
 SELECT a.reason, b.reason, c.reason FROM mirox.verify_token(:'first') a, mirox.verify_token(:'second') b, mirox.verify_token(:'third') c;
 SELECT overlap, t.outcome(format('SELECT mirox.rotate_token(%L, %s, %L)', :'session', :token_id, overlap)) FROM (VALUES
-    ('7 days 1 microsecond'), ('8 days'), ('1 year'), ('-1 second'), ('1 month -31 days')) v (overlap);
+    ('7 days 1 microsecond'), ('8 days'), ('1 year'), ('-1 second'), ('1 month -31 days'), ('1 mon -28 days'), ('1 mon -30 days')) v (overlap);
 
 -- ---- which tokens ---------------------------------------------------------------------------------------------------
 -- Revoked, another's, none at all: one text.

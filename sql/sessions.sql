@@ -15,7 +15,7 @@ WHERE digest OPERATOR(mirox.=) t.stored(:'session');
 SELECT pg_temp.opened('1 second'), pg_temp.opened('90 minutes'), pg_temp.opened('30 days');
 SELECT date_trunc('day', pg_temp.opened('1 year')) IN ('365 days', '366 days') AS a_year;
 SELECT lifetime, t.outcome(format('SELECT mirox.open_session(''sessions'', %L)', lifetime)) FROM (VALUES
-    (NULL), ('0'), ('-1 second'), ('1 month -31 days'), ('1 year 1 microsecond'), ('13 months'), ('1000000 years')) v (lifetime);
+    (NULL), ('0'), ('-1 second'), ('1 month -31 days'), ('1 mon -28 days'), ('1 year 1 microsecond'), ('13 months'), ('1000000 years')) v (lifetime);
 
 -- Who: a known account.
 SELECT t.outcome($$SELECT mirox.open_session('sessions/nobody')$$);

@@ -14,6 +14,13 @@ SELECT mirox.reveal(:'token'::mirox.secret) = :'token' AS token,
        mirox.reveal(:'session'::mirox.secret) = :'session' AS session, mirox.reveal(NULL) IS NULL AS none;
 DO $$ BEGIN RAISE NOTICE 'in a notice: %', 'mirox_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2UGria'::mirox.secret; END $$;
 
+-- A token in the form of a JWT, as the list of tokens shows it. Whether it is one of ours its signature tells, in a check.
+\set jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg
+SELECT :'jwt'::mirox.secret AS jwt, mirox.reveal(:'jwt'::mirox.secret) = :'jwt' AS whole;
+SELECT what, t.state(format('SELECT %L::mirox.secret', secret)) AS sqlstate FROM (VALUES
+    ('no signature', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.'), ('two parts', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0'),
+    ('a fourth', :'jwt' || '.x'), ('a blank after', :'jwt' || ' '), ('no header', 'abc.' || :'jwt'), ('too long', replace(:'jwt', 'J9.', 'J9.' || repeat('a', 9000)))) g (what, secret);
+
 -- No binary form: what cannot be sent cannot be dumped or fetched by mistake.
 SELECT typsend, typreceive FROM pg_type WHERE oid = 'mirox.secret'::regtype;
 CREATE TEMP TABLE kept AS SELECT :'token'::mirox.secret AS s;

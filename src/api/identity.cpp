@@ -24,7 +24,7 @@ namespace {
 
 // How a request to authenticate ended: what a caller may be told, and no more.
 struct Answer {
-    int status;  // 200, 401, 403, 429
+    int status;  // 200, 401, 403, 429, 503
     core::Challenge challenge;
     bool limited;
     core::RateLimitFields fields;
@@ -58,6 +58,8 @@ const char* message_of(int status) {
             return "not permitted";
         case 429:
             return "rate limit exceeded";
+        case 503:
+            return "no file of JWT keys can be used";
         default:
             return "no valid credentials";
     }
@@ -68,6 +70,9 @@ const char* hint_of(int status) {
             return "Use a token that has the permission.";
         case 429:
             return "Wait that long, then try again.";
+        case 503:
+            return "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with "
+                   "it.";
         default:
             return "Send a token or session in force as \"Authorization: Bearer SECRET\".";
     }
@@ -79,6 +84,8 @@ int sqlstate_of(int status) {
             return ERRCODE_INSUFFICIENT_PRIVILEGE;
         case 429:
             return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+        case 503:
+            return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         default:
             return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
     }
@@ -127,15 +134,6 @@ void set_response_headers(const char* headers) {
                             GUC_ACTION_LOCAL, true, 0, false);
 }
 
-// The nearest proxy's word on who came to it: the last hop of X-Forwarded-For. None when there is none: PostgREST does not
-// say who came to itself.
-core::Address forwarded_client(std::string_view forwarded) {
-    const std::uint8_t nobody[4] = {};
-    const core::Address proxy = core::make_address(nobody, 32);
-    const core::Address client = core::client_address(forwarded, proxy, {&proxy, 1});
-    return client == proxy ? core::Address{} : client;
-}
-
 }  // namespace
 
 MIROX_SECRET_FUNCTION(authenticate) {
@@ -172,7 +170,8 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
         pg::secret_text_datum(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value));
     pg::wipe_json_value(headers[kMoved]);
     pg::wipe_json_value(headers[kAuthorization]);
-    const Check check = {readable ? forwarded_client(headers[kForwarded].value) : core::Address{},
+    // PostgREST does not say who came to itself: the word of the proxy before it is all there is.
+    const Check check = {readable ? core::nearest_hop(headers[kForwarded].value) : core::Address{},
                          readable ? headers[kAgent].value : std::string_view{},
                          {},
                          store::Need::nothing,
@@ -187,6 +186,7 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     // the details.
     const int code = answer.status == 403   ? MAKE_SQLSTATE('P', 'T', '4', '0', '3')
                      : answer.status == 429 ? MAKE_SQLSTATE('P', 'T', '4', '2', '9')
+                     : answer.status == 503 ? MAKE_SQLSTATE('P', 'T', '5', '0', '3')
                                             : MAKE_SQLSTATE('P', 'T', '4', '0', '1');
     MIROX_RAISE(code, errmsg_internal("%s", message_of(answer.status)), errdetail_internal("%s", response),
                 errhint("%s", hint_of(answer.status)));

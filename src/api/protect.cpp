@@ -108,6 +108,23 @@ void execute(const char* statement) {
     CommandCounterIncrement();
 }
 
+// Whether rows of the table are shown through another one, at any height above it, that is protected.
+bool is_protected_above(Oid table) {
+    Relation inheritance = table_open(InheritsRelationId, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+    SysScanDesc scan = systable_beginscan(inheritance, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+    bool found = false;
+    HeapTuple tuple;
+    while (!found && HeapTupleIsValid(tuple = systable_getnext(scan))) {
+        const Oid parent = reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent;
+        found = has_policy(parent, kCommands[0].policy) || is_protected_above(parent);
+    }
+    systable_endscan(scan);
+    table_close(inheritance, AccessShareLock);
+    return found;
+}
+
 // Returns whether there were any.
 bool drop_policies(const PlatformTable& table) {
     bool any = false;
@@ -251,7 +268,9 @@ MIROX_ACT(protect_table) {
     if (owner_name != nullptr) what.owner = &owner;
     if (value_name != nullptr) what.value = &value;
     pg::spi_open();
-    drop_policies(table);
+    // One below that was protected by itself before it was attached would go on to show its rows, by its own policies, to whoever
+    // reads it directly.
+    foreach (cell, family) drop_policies(api::describe(lfirst_oid(cell)));
     foreach (cell, family) set_security(api::describe(lfirst_oid(cell)), true, force);
     create_policies(table, what);
     pg::spi_close();
@@ -276,10 +295,12 @@ MIROX_ACT(unprotect_table) {
     const bool any = drop_policies(table);
     if (any) {
         ListCell* cell;
+        foreach (cell, family) drop_policies(api::describe(lfirst_oid(cell)));
         foreach (cell, family) {
             const PlatformTable member = api::describe(lfirst_oid(cell));
-            // What other policies there are go on to bind.
-            if (policy_of(member.oid, true) == nullptr) set_security(member, false, false);
+            // What other policies there are go on to bind, and so does the protection of a table above.
+            if (policy_of(member.oid, true) == nullptr && !is_protected_above(member.oid))
+                set_security(member, false, false);
         }
     }
     pg::spi_close();

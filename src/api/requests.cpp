@@ -152,6 +152,7 @@ MIROX_CHECK_FUNCTION(check_request) {
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
     const core::Authorization given = core::parse_authorization(pg::secret_arg(fcinfo, 0).text);
     Checked checked;
+    if (given.kind == AuthorizationKind::bearer) store::ready_endpoints();
     begin_authorization(given, check.client, checked);
     // Of whom we do not know nothing more is asked, but that the log says what was tried.
     if (given.kind == AuthorizationKind::bearer) ask_for_endpoint(check, method, path);

@@ -1,7 +1,8 @@
-// The type mirox.secret: a well-formed secret, for arguments and variables. Its input never repeats what it was given; its
+// The type mirox.secret: a well-formed secret, or what has the form of one of our JWTs, for arguments and variables. Its input never repeats what it was given; its
 // output is the redacted form; reveal() gives the plaintext.
 #include "core/secret.hpp"
 #include "core/crypto.hpp"
+#include "core/jwt.hpp"
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -12,7 +13,8 @@ using namespace mirox;
 MIROX_SECRET_FUNCTION(secret_in) {
     char* text = PG_GETARG_CSTRING(0);
     const std::size_t size = strlen(text);
-    if (core::classify_secret({text, size}, pg::settings().prefixes) == core::SecretKind::malformed)
+    if (core::classify_secret({text, size}, pg::settings().prefixes) == core::SecretKind::malformed &&
+        !core::looks_like_jwt({text, size}))
         MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed secret"),
                     errdetail("Its prefix, length, alphabet or checksum is wrong."),
                     errhint("Copy the secret whole, as it was shown when it was issued or rotated."));
@@ -20,8 +22,13 @@ MIROX_SECRET_FUNCTION(secret_in) {
 }
 
 MIROX_SECRET_FUNCTION(secret_out) {
+    static_assert(core::kMaxHintBytes >= core::kMaxJwtHintBytes);
     char hint[core::kMaxHintBytes];
-    const std::size_t size = core::redact_secret(pg::secret_view(PG_GETARG_DATUM(0)), hint);
+    const std::string_view secret = pg::secret_view(PG_GETARG_DATUM(0));
+    const std::size_t size =
+        core::looks_like_jwt(secret)
+            ? core::redact_jwt(secret, std::span<char, core::kMaxJwtHintBytes>(hint, core::kMaxJwtHintBytes))
+            : core::redact_secret(secret, hint);
     const std::string_view shown = pg::from_utf8_lossy({hint, size});
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }

@@ -7,10 +7,12 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "shmem/events.hpp"
+#include "shmem/key_shelf.hpp"
 #include "shmem/region.hpp"
 #include "store/actor.hpp"
 #include "store/acts.hpp"
 #include "store/check.hpp"
+#include "store/keys.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 #include "worker/presence.hpp"
@@ -297,8 +299,8 @@ MIROX_FUNCTION(stat_now) {
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         MIROX_DEFECT("unexpected result type");
-    Datum values[32] = {};
-    bool nulls[32] = {};
+    Datum values[36] = {};
+    bool nulls[36] = {};
     static const shmem::Seat nothing = {};
     const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
     const shmem::Seat& seat = found == nullptr ? nothing : *found;
@@ -318,9 +320,10 @@ MIROX_FUNCTION(stat_now) {
             continue;
         }
         all += count;
-        values[1 + i] = count_datum(count);
+        // The first eleven reasons stand together; later ones came at the end of the row.
+        values[i < 11 ? 1 + i : 31 + i - 11] = count_datum(count);
     }
-    static_assert(store::kReasons == 12);
+    static_assert(store::kReasons == 13);
     const std::int64_t last = seat.last_drain_at.load(std::memory_order_relaxed);
     const std::int64_t reset = seat.stats_reset_at.load(std::memory_order_relaxed);
     const double segments = region.ring().segments();
@@ -338,7 +341,8 @@ MIROX_FUNCTION(stat_now) {
     nulls[20] = pid == 0;
     values[21] = count_datum(static_cast<std::uint64_t>(region.ring().segments()) * shmem::kSegmentBytes);
     values[22] = Float8GetDatum((segments - region.ring().free_segments()) / segments);
-    values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control));
+    values[23] = count_datum(shmem::events_size() + shmem::region_size() + sizeof(shmem::Control) +
+                             sizeof(shmem::KeyShelf));
     values[24] = count_datum(region.counters().misses());
     values[25] = count_datum(region.strangers().uncounted());
     values[26] = count_datum(region.ring().lost_discarded());
@@ -347,6 +351,11 @@ MIROX_FUNCTION(stat_now) {
     values[29] = pg::text_datum(enricher_text(seat.geo.load(std::memory_order_relaxed)));
     values[30] = TimestampTzGetDatum(reset);
     nulls[30] = reset == 0;
+    const store::JwtKeyState keys = store::jwt_key_state();
+    values[33] = Int32GetDatum(keys.keys);
+    values[34] = pg::text_datum(keys.file);
+    values[35] = TimestampTzGetDatum(keys.since);
+    nulls[35] = keys.since == 0;
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 

@@ -237,21 +237,21 @@ bool address_in(std::span<const Address> networks, const Address& address) noexc
     return false;
 }
 
+Address nearest_hop(std::string_view forwarded) noexcept {
+    std::string_view element;
+    Address hop;
+    if (!take_last(forwarded, element) || !parse_hop(trim(element), hop)) return {};
+    return hop;
+}
+
 Address client_address(std::string_view forwarded, const Address& peer,
                        std::span<const Address> trusted) noexcept {
-    Address last = host_of(peer);
-    if (!address_in(trusted, last)) return last;
-    for (std::size_t hops = 0; hops < kMaxHops && !forwarded.empty(); ++hops) {
+    Address hop = host_of(peer);
+    for (std::size_t hops = 0; address_in(trusted, hop); ++hops) {
         std::string_view element;
-        if (!take_last(forwarded, element)) break;
-        element = trim(element);
-        if (element.empty()) continue;
-        Address hop;
-        if (!parse_hop(element, hop)) break;
-        last = hop;
-        if (!address_in(trusted, hop)) break;
+        if (hops == kMaxHops || !take_last(forwarded, element) || !parse_hop(trim(element), hop)) return {};
     }
-    return last;
+    return hop;
 }
 
 }  // namespace mirox::core

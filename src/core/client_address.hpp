@@ -1,14 +1,14 @@
 // Network addresses, and the address of the client behind proxies.
 //
 // client_address() walks a forwarding header from its right end, which is the end that our own proxies write:
-//   - The first hop is the peer of the connection. A peer that is not trusted is the client; the header,
-//   which it
+//   - The first hop is the peer of the connection. A peer that is not trusted is the client; the header, which it
 //     may have made up, is not read.
 //   - Then each element: one that is trusted is stepped over, the first that is not is the client.
-//   - Junk stops the walk: an element with no address (`unknown`, `_hidden`, a broken quote or port, only
-//   `proto=`)
-//     was written by the last trusted hop, and that hop is the answer. So it is at the end of the list, and
-//     after kMaxHops elements. Elements with nothing in them are stepped over, as RFC 9110 5.6.1 asks.
+//   - What a trusted hop does not tell is not known, and the answer is none: never the address of that hop, which a
+//     network that a token is bound to may well hold. So it is with an element that has no address (`unknown`,
+//     `_hidden`, nothing at all, a broken quote or port, only `proto=`), with a header that is missing or comes to
+//     its end before the client, and after kMaxHops elements. An element with nothing in it is not stepped over,
+//     whatever RFC 9110 5.6.1 says of lists: what stands to its left may be the client's own invention.
 //   - An element is a bare node (`X-Forwarded-For`), or holds pairs with one `for=` (RFC 7239 `Forwarded`),
 //   by its
 //     own looks. What is further left cannot change how one is read: not by a quote left open, nor by a `=`.
@@ -57,6 +57,9 @@ bool parse_network(std::string_view text, Address& out) noexcept;
 bool contains(const Address& network, const Address& address) noexcept;
 
 bool address_in(std::span<const Address> networks, const Address& address) noexcept;
+
+// What the proxy that is nearest to us says of who came to it; none when it does not tell.
+Address nearest_hop(std::string_view forwarded) noexcept;
 
 // With a peer of family none (a Unix socket), none is the answer.
 Address client_address(std::string_view forwarded, const Address& peer,

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "core/crypto.hpp"
+#include "core/secret.hpp"
 #include "core/slice.hpp"
 #include "core/text.hpp"
 
@@ -464,6 +465,16 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
     if (!read_claims(work.first(size), claims)) return false;
     out = claims;
     return true;
+}
+
+std::size_t redact_jwt(std::string_view jwt, std::span<char, kMaxJwtHintBytes> out) noexcept {
+    std::size_t size = 0;
+    for (const std::string_view part :
+         {slice(jwt, 0, 3), kEllipsis, slice(jwt, jwt.size() - kHintRandomChars)}) {
+        std::memcpy(out.data() + size, part.data(), part.size());
+        size += part.size();
+    }
+    return size;
 }
 
 [[gnu::hot]] bool looks_like_jwt(std::string_view text) noexcept {

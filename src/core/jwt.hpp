@@ -60,6 +60,11 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys, std::span<
 // What fails here would fail verify_jwt(); what passes may still be anything.
 bool looks_like_jwt(std::string_view text) noexcept;
 
+// The redacted form, `eyJ…` and the last four characters: all begin alike, and what tells two of them apart to their owner is the
+// end. `jwt` must look like one.
+inline constexpr std::size_t kMaxJwtHintBytes = 16;
+std::size_t redact_jwt(std::string_view jwt, std::span<char, kMaxJwtHintBytes> out) noexcept;
+
 // ---- base64url without padding (RFC 4648, 5; RFC 7515, 2)
 // -------------------------------------------------------
 

@@ -186,6 +186,24 @@ std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgent
     return written;
 }
 
+NameStatus check_line(std::string_view utf8) noexcept {
+    for (std::size_t chars = 0; !utf8.empty(); ++chars) {
+        utf8proc_int32_t c;
+        const std::size_t size = decode(utf8, c);
+        if (size == 0) {
+            return NameStatus::invalid_utf8;
+        }
+        if (is_control(c)) {
+            return NameStatus::control_character;
+        }
+        if (chars == kMaxLineChars) {
+            return NameStatus::too_long;
+        }
+        utf8.remove_prefix(size);
+    }
+    return NameStatus::ok;
+}
+
 bool valid_utf8(std::string_view text) noexcept {
     constexpr std::uint64_t kHighBits = 0x8080808080808080U;
     while (!text.empty()) {

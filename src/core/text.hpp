@@ -36,4 +36,9 @@ std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgent
 
 bool valid_utf8(std::string_view text) noexcept;
 
+// A line that people read, such as a reason or a description: at most kMaxLineChars code points, none of them what a name
+// may not hold (NameStatus::control_character). It may be empty.
+inline constexpr std::size_t kMaxLineChars = 500;
+NameStatus check_line(std::string_view utf8) noexcept;
+
 }  // namespace mirox::core

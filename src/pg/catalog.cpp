@@ -190,6 +190,14 @@ Presence refresh() {
     return known;
 }
 
+[[gnu::hot]] Relation open_table(Oid table, LOCKMODE mode) {
+    const Relation opened = try_table_open(table, mode);
+    if (opened != nullptr) return opened;
+    (void)catalog();  // says so when the extension is gone
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                errmsg("the extension mirox_tokens was made anew meanwhile"), errhint("Try again."));
+}
+
 [[gnu::hot]] const Catalog& catalog_known() {
     return known;
 }

@@ -32,6 +32,9 @@ struct Catalog {
 // ERROR 55000 when the extension is not in this database, or lacks an object that we know.
 const Catalog& catalog();
 
+// Opens a table of ours, with the lock. 55000 when the extension was dropped while we waited for it.
+Relation open_table(Oid table, LOCKMODE mode);
+
 // What is known, without looking anything up (for invalidation callbacks).
 const Catalog& catalog_known();
 

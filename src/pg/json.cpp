@@ -59,7 +59,26 @@ JsonAction start_element(void* state, bool) {
     MIROX_JSON_DONE;
 }
 
+// The server's parser calls itself for each level, until the stack is full, which is an ERROR.
+bool is_nested_deeper(std::string_view json, int most) {
+    int depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < json.size(); i++) {
+        const char c = json[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{') && ++depth > most)
+            return true;
+        else if (!in_string && (c == ']' || c == '}'))
+            depth--;
+    }
+    return false;
+}
+
 bool parse(std::string_view json, Reader& reader) {
+    if (is_nested_deeper(json, kMaxJsonDepth)) return false;
     reader.lexer =
         make_json_lexer(const_cast<char*>(json.data()), static_cast<int>(json.size()), GetDatabaseEncoding());
     JsonSemAction actions = {};

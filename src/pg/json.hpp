@@ -8,6 +8,9 @@
 
 namespace mirox::pg {
 
+// What is nested deeper is none to us: headers, which are all that we read, are nested twice at most.
+inline constexpr int kMaxJsonDepth = 16;
+
 // A field to look for: `name` in any case. `found` counts how often it stood in the object itself (not in what that
 // holds); `value` is the last one, unescaped, palloc'd, and empty when it was no string.
 struct JsonField {
@@ -16,7 +19,7 @@ struct JsonField {
     int found;
 };
 
-// False when the text is no JSON object.
+// False when the text is no JSON object, or is nested too deep.
 bool read_json_fields(std::string_view json, std::span<JsonField> fields);
 
 // For a value that may be a secret: a copy of the reader's own.

@@ -58,8 +58,7 @@ bool leave_to_assign(const T& value, void** extra) {
 
 bool check_span(char** value, void** extra, bool bounded) {
     Interval span;
-    constexpr Interval zero = {};
-    if (!parse_interval(*value, span) || compare_spans(span, zero) <= 0) {
+    if (!parse_interval(*value, span) || !is_always_positive(span)) {
         GUC_check_errdetail("It must be a positive interval, such as \"90 days\" or \"1 year\".");
         return false;
     }
@@ -138,6 +137,14 @@ extern "C" bool check_issuer(char** value, void**, GucSource) {
 
 int compare_spans(const Interval& a, const Interval& b) {
     return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
+}
+
+bool is_always_positive(const Interval& span) {
+    // The fewest days that so many months have; of a span into the past, the most.
+    const std::int64_t years = span.month / MONTHS_PER_YEAR, months = span.month % MONTHS_PER_YEAR;
+    const std::int64_t days = (span.month > 0 ? years * 365 + months * 28 : years * 366 + months * 31) +
+                              span.day + span.time / USECS_PER_DAY;
+    return days > 0 || (days == 0 && span.time % USECS_PER_DAY > 0);
 }
 
 TimestampTz add_in_utc(TimestampTz from, const Interval& span) {

@@ -42,6 +42,10 @@ void define_settings();
 // Which of two intervals is longer, as the server orders them: below, at or above 0.
 int compare_spans(const Interval& a, const Interval& b);
 
+// Whether every instant is followed by a later one when the span is added to it. `1 mon -28 days` is longer than nothing as the
+// server orders intervals, and ends where it begins in a February.
+bool is_always_positive(const Interval& span);
+
 // The instant `span` after `from`, counted in UTC whatever the session's TimeZone (months and days as UTC has them).
 TimestampTz add_in_utc(TimestampTz from, const Interval& span);
 

@@ -83,7 +83,7 @@ CREATE FUNCTION mirox.client_ip(forwarded text, peer inet, trusted cidr[]) RETUR
 GRANT EXECUTE ON FUNCTION mirox.client_ip(text, inet, cidr[]) TO PUBLIC;
 COMMENT ON FUNCTION mirox.client_ip(text, inet, cidr[]) IS
     'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not one of our trusted proxies; the '
-    'peer when it is not one itself. NULL without a peer';
+    'peer when it is not one itself. NULL when a trusted proxy does not tell who came to it, and without a peer';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.put_endpoint(text,text,text)', 'function', 'admin'),

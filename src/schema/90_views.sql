@@ -287,7 +287,8 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
     OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
-    OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint)
+    OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint,
+    OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -395,7 +396,7 @@ COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer';
 COMMENT ON COLUMN mirox.usage_hourly.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_hourly.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_hourly.last_at IS 'When the last was';
-COMMENT ON COLUMN mirox.usage_hourly.user_agent IS 'The user agent as the caller sent it';
+COMMENT ON COLUMN mirox.usage_hourly.user_agent IS 'The user agent that the caller sent, cleaned and cut at 512 bytes';
 COMMENT ON COLUMN mirox.usage_hourly.generation IS 'How often the token had been issued and rotated';
 COMMENT ON COLUMN mirox.usage_daily.day IS 'The day in UTC';
 COMMENT ON COLUMN mirox.usage_daily.user_id IS 'The owner, as the platform names the user; of a deleted account, its last name';
@@ -410,7 +411,7 @@ COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer';
 COMMENT ON COLUMN mirox.usage_daily.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_daily.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_daily.last_at IS 'When the last was';
-COMMENT ON COLUMN mirox.usage_daily.user_agent IS 'The user agent as the caller sent it';
+COMMENT ON COLUMN mirox.usage_daily.user_agent IS 'The user agent that the caller sent, cleaned and cut at 512 bytes';
 COMMENT ON COLUMN mirox.usage_daily.generation IS 'How often the token had been issued and rotated';
 COMMENT ON COLUMN mirox.refusals.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.refusals.last_at IS 'When the last was';
@@ -482,3 +483,7 @@ COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: 
 COMMENT ON COLUMN mirox.stat.geoip IS 'The file of locations: ok, none (not set), unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.stats_reset IS 'When the counts were last set to zero; NULL: not since the start';
 COMMENT ON COLUMN mirox.stat.acts_refused IS 'Acts of management refused: by who acted for a token, or without an open session of the account''s';
+COMMENT ON COLUMN mirox.stat.keys_unavailable IS 'Refused (503): tokens in the form of a JWT, while the server has had no good file of keys';
+COMMENT ON COLUMN mirox.stat.jwt_keys IS 'How many keys of JWTs checks go by: those of the last good file';
+COMMENT ON COLUMN mirox.stat.jwt_key_file IS 'The file of the keys of JWTs: ok, unused (not set), unreadable, unsafe (owner or mode), empty or invalid';
+COMMENT ON COLUMN mirox.stat.jwt_key_file_since IS 'Since when it is so; NULL: no file is set';

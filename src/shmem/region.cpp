@@ -5,6 +5,7 @@
 #include "pg/settings.hpp"
 #include "shmem/events.hpp"
 #include "shmem/hints.hpp"
+#include "shmem/key_shelf.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -56,6 +57,7 @@ void request() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(region_size());
     request_events();
+    request_key_shelf();
 }
 
 void start_up() {
@@ -67,6 +69,7 @@ void start_up() {
     at = aligned(ShmemInitStruct("mirox_tokens hints", hints_bytes(), &found));
     hints_view = found ? Hints::view(at, hinted_tokens()) : Hints::initialise(at, hinted_tokens());
     start_events();
+    start_key_shelf();
     present = true;
     LWLockRelease(AddinShmemInitLock);
 }

@@ -1,6 +1,7 @@
 // Accounts (see accounts.hpp, also for the locks).
 #include "store/accounts.hpp"
 
+#include "core/text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
@@ -101,12 +102,11 @@ void require_account(std::string_view user_id, Account& out) {
 
 void check_user_id(std::string_view user_id) {
     const int chars = pg_mbstrlen_with_len(user_id.data(), static_cast<int>(user_id.size()));
-    bool control = false;
-    for (const char c : user_id)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) control = true;
-    if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) || control)
+    if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) ||
+        core::check_line(pg::to_utf8(user_id)) == core::NameStatus::control_character)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid user id"),
-                    errdetail("A user id has 1 to %d characters, none of them a control character.",
+                    errdetail("A user id has 1 to %d characters, none of them a control character, a line "
+                              "separator or a mark that overrides the direction of text.",
                               static_cast<int>(kMaxUserIdChars)),
                     errhint("Use the key of the platform's own users table, as text."));
 }

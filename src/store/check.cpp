@@ -22,10 +22,19 @@ namespace mirox::store {
 namespace {
 
 constexpr Outcome kOutcomes[kReasons] = {
-    {"ok", 200},           {"malformed", 401},       {"unknown", 401},
-    {"revoked", 401},      {"rotated", 401},         {"expired", 401},
-    {"locked", 401},       {"ip_not_allowed", 401},  {"insufficient_scope", 403},
-    {"rate_limited", 429}, {"invalid_request", 400}, {"management_refused", 403},
+    {"ok", 200},
+    {"malformed", 401},
+    {"unknown", 401},
+    {"revoked", 401},
+    {"rotated", 401},
+    {"expired", 401},
+    {"locked", 401},
+    {"ip_not_allowed", 401},
+    {"insufficient_scope", 403},
+    {"rate_limited", 429},
+    {"invalid_request", 400},
+    {"management_refused", 403},
+    {"keys_unavailable", 503},
 };
 
 [[gnu::hot]] void clear(Checked& out) {
@@ -147,6 +156,7 @@ namespace {
     clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
+    ready_groups();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
     if (!open_secret_row(out.scan, out.digest, line)) {
@@ -199,9 +209,18 @@ namespace {
             return;
         case core::SecretKind::malformed:
             // The signature first: no table is read for what nobody but us can have made.
-            if (holders == Holders::session || !is_signed_jwt(secret)) break;
-            begin_digest(digest_of(secret), client, out);
-            return;
+            if (holders == Holders::session) break;
+            switch (signature_of(secret)) {
+                case JwtSignature::foreign:
+                    break;
+                case JwtSignature::ours:
+                    begin_digest(digest_of(secret), client, out);
+                    return;
+                case JwtSignature::unavailable:
+                    begin_refused(Reason::keys_unavailable, out);
+                    return;
+            }
+            break;
     }
     begin_refused(Reason::malformed, out);
 }

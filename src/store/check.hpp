@@ -36,8 +36,9 @@ enum class Reason : std::uint8_t {
     rate_limited,
     invalid_request,     // of check_request() alone
     management_refused,  // of no check: an act of management that was refused (acts.hpp)
+    keys_unavailable,    // of what has the form of a JWT, and nobody can tell whether it is ours
 };
-inline constexpr int kReasons = 12;
+inline constexpr int kReasons = 13;
 
 // The one table of outcomes: what the gateway is told, and the HTTP status that the client gets.
 struct Outcome {

@@ -46,7 +46,7 @@ void fill() {
     const MemoryContext work =
         AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext before = MemoryContextSwitchTo(work);
-    const Relation table = table_open(catalog.endpoint, AccessShareLock);
+    const Relation table = pg::open_table(catalog.endpoint, AccessShareLock);
     const std::uint64_t begun = validity.begin();
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -113,6 +113,10 @@ const char* status_text(core::EndpointStatus status) {
 
 }  // namespace
 
+[[gnu::hot]] void ready_endpoints() {
+    if (!validity.usable()) fill();
+}
+
 [[gnu::hot]] RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
     char method[core::kMaxMethodChars];
     char path[core::kMaxPathBytes];
@@ -121,7 +125,7 @@ const char* status_text(core::EndpointStatus status) {
     if (!core::normalise_method(method_given, method, method_size) || !pg::try_to_utf8(path_given, target) ||
         core::normalise_path(target, path, path_size) != core::PathStatus::ok)
         return {false, {}};
-    if (!validity.usable()) fill();
+    ready_endpoints();
     const core::EndpointMatch match =
         closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
     return {true, match.found ? match.scope : std::string_view("*")};

@@ -16,6 +16,9 @@ struct RequestScope {
         scope;  // what the request needs, `*` when no rule names it; valid until the next look-up
 };
 
+// Compiles the rules where they are not. As ready_groups(): before anything is locked.
+void ready_endpoints();
+
 // Call AcceptInvalidationMessages() first.
 RequestScope scope_of_request(std::string_view method, std::string_view path);
 

@@ -34,7 +34,7 @@ void fill() {
     groups = nullptr;
     count = 0;
     MemoryContextReset(memory);
-    const Relation table = table_open(catalog.permission_group, AccessShareLock);
+    const Relation table = pg::open_table(catalog.permission_group, AccessShareLock);
     const std::uint64_t begun = validity.begin();
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -67,21 +67,21 @@ void fill() {
     validity.keep(begun);
 }
 
-void refresh() {
+}  // namespace
+
+[[gnu::hot]] void ready_groups() {
     if (!validity.usable()) fill();
 }
 
-}  // namespace
-
 [[gnu::hot]] const Group* group_by_id(std::int32_t id) {
-    refresh();
+    ready_groups();
     for (int i = 0; i < count; i++)
         if (groups[i].id == id) return &groups[i];
     return nullptr;
 }
 
 const Group* group_by_name(std::string_view name) {
-    refresh();
+    ready_groups();
     for (int i = 0; i < count; i++)
         if (groups[i].name == name) return &groups[i];
     return nullptr;

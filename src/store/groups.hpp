@@ -21,6 +21,10 @@ struct Group {
 const Group* group_by_id(std::int32_t id);
 const Group* group_by_name(std::string_view name);
 
+// Fills the cache where it is not. For a check, before it locks anything: DROP EXTENSION, which locks table after table, is not to
+// wait for what waits for it.
+void ready_groups();
+
 // 22023 with the names there are.
 const Group& require_group(std::string_view name);
 

@@ -1,4 +1,5 @@
-// Signing keys (see keys.hpp, also for the locks). Key bytes stand in this file's static memory and nowhere else.
+// Signing keys (see keys.hpp, also for the locks). Key bytes stand on the shelf in shared memory and in this backend's copy of it,
+// both of which are left out of core dumps, and nowhere else.
 #include "store/keys.hpp"
 
 #include <fcntl.h>
@@ -10,40 +11,66 @@
 
 #include "core/crypto.hpp"
 #include "pg/settings.hpp"
+#include "shmem/key_shelf.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
 
 namespace mirox::store {
 namespace {
 
-constexpr std::size_t kMaxKeys = 16;
-constexpr std::size_t kMaxKeyBytes = 256;
+using shmem::FileStamp;
+using shmem::KeyFile;
+using shmem::KeySet;
+using shmem::SigningKey;
+
 constexpr std::size_t kMaxFileBytes = 16384;
 
-struct Stored {
-    char id[core::kMaxJwtKeyIdChars] = {};
-    std::uint8_t bytes[kMaxKeyBytes] = {};
+// What is wrong with the file: in a word for mirox.stat, and as the log says it.
+enum KeyFault : int {
+    kGood,
+    kCannotOpen,
+    kNotRegular,
+    kForeign,
+    kOpenToOthers,
+    kTooLong,
+    kNotOfForm,
+    kTwice,
+    kTooMany,
+    kNoKeyInLine,
+    kEmpty,
+    kFaults
+};
+struct FaultText {
+    const char* word;
+    const char* text;
+};
+constexpr FaultText kFaultTexts[kFaults] = {
+    {"ok", ""},
+    {"unreadable", "it cannot be opened"},
+    {"unreadable", "it is no regular file"},
+    {"unsafe", "it belongs neither to the server's user nor to root"},
+    {"unsafe", "group or others may read or write it"},
+    {"invalid", "it is longer than 16 kB"},
+    {"invalid", "a line is not of the form \"kid: key\""},
+    {"invalid", "a key id stands twice"},
+    {"invalid", "there are more than 16 keys"},
+    {"invalid", "a key is not 32 to 256 bytes in hex or base64"},
+    {"empty", "it holds no key"},
 };
 
-constinit Stored stored[kMaxKeys] = {};
-constinit core::JwtKey keys[kMaxKeys];
-std::size_t count = 0;
-
-// Which file was read, and how it stood.
-struct Stamp {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified, changed;
-    int error;  // errno of stat(), 0 when there is a file
+// This backend's copy of the shelf, and room for what it reads itself.
+struct Own {
+    KeyFile now;
+    core::JwtKey keys[shmem::kMaxJwtKeys];  // of now.good
+    KeyFile read;
+    char text[kMaxFileBytes + 1];
 };
-char read_path[MAXPGPATH];
-Stamp read_stamp;
-bool was_read = false;
-bool settled =
-    false;  // a change after reading would show in the stamp: the clock of files ticks in milliseconds
-const char* fault = nullptr;  // why there is no key; fixed text
-int fault_line = 0;
+constinit Own* own = nullptr;
+constinit std::uint64_t own_version = 0;
 
-bool same(const Stamp& a, const Stamp& b) {
+bool same(const FileStamp& a, const FileStamp& b) {
     const auto same_time = [](const struct timespec& x, const struct timespec& y) {
         return x.tv_sec == y.tv_sec && x.tv_nsec == y.tv_nsec;
     };
@@ -51,14 +78,15 @@ bool same(const Stamp& a, const Stamp& b) {
            same_time(a.modified, b.modified) && same_time(a.changed, b.changed) && a.error == b.error;
 }
 
-Stamp stamp_of(const struct stat& file) {
+FileStamp stamp_of(const struct stat& file) {
     return {file.st_dev, file.st_ino, file.st_size, file.st_mtim, file.st_ctim, 0};
 }
 
-void wipe_keys() {
-    core::wipe(stored, sizeof(stored));
-    for (core::JwtKey& key : keys) key = {};
-    count = 0;
+bool same_set(const KeySet& a, const KeySet& b) {
+    if (a.count != b.count) return false;
+    for (std::size_t i = 0; i < a.count; i++)
+        if (memcmp(&a.keys[i], &b.keys[i], sizeof(SigningKey)) != 0) return false;
+    return true;
 }
 
 std::string_view trim(std::string_view text) {
@@ -80,17 +108,17 @@ std::size_t decode_key(std::string_view text, std::uint8_t* out) {
     bool hex = text.size() % 2 == 0 && text.size() >= 2 * core::kMinJwtKeyBytes;
     for (const char c : text) hex = hex && hex_digit(c) >= 0;
     if (hex) {
-        if (text.size() / 2 > kMaxKeyBytes) return 0;
+        if (text.size() / 2 > shmem::kMaxJwtKeyBytes) return 0;
         for (std::size_t i = 0; i < text.size() / 2; i++)
             out[i] = static_cast<std::uint8_t>(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
         return text.size() / 2;
     }
-    char plain[core::base64url_size(kMaxKeyBytes)];
+    char plain[core::base64url_size(shmem::kMaxJwtKeyBytes)];
     while (!text.empty() && text.back() == '=') text.remove_suffix(1);
     if (text.size() > sizeof(plain)) return 0;
     for (std::size_t i = 0; i < text.size(); i++)
         plain[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
-    char bytes[kMaxKeyBytes];
+    char bytes[shmem::kMaxJwtKeyBytes];
     std::size_t size = 0;
     const bool good =
         core::base64url_decode({plain, text.size()}, bytes, size) && size >= core::kMinJwtKeyBytes;
@@ -100,134 +128,197 @@ std::size_t decode_key(std::string_view text, std::uint8_t* out) {
     return good ? size : 0;
 }
 
-void parse(std::string_view text) {
-    int line_number = 0;
-    while (!text.empty() && fault == nullptr) {
+// Fills `set`; what it leaves when the text is no good means nothing.
+KeyFault parse(std::string_view text, KeySet& set, int& line_number) {
+    line_number = 0;
+    while (!text.empty()) {
         line_number++;
         const std::size_t end = text.find('\n');
         std::string_view line = text.substr(0, end);
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         line = trim(line.substr(0, line.find('#')));
         if (line.empty()) continue;
-        fault_line = line_number;
         const std::size_t colon = line.find(':');
         const std::string_view id =
             colon == std::string_view::npos ? std::string_view{} : trim(line.substr(0, colon));
-        if (!core::is_jwt_key_id(id)) {
-            fault = "a line is not of the form \"kid: key\"";
-            return;
-        }
-        for (std::size_t i = 0; i < count; i++)
-            if (keys[i].id == id) {
-                fault = "a key id stands twice";
-                return;
-            }
-        if (count == kMaxKeys) {
-            fault = "there are more than 16 keys";
-            return;
-        }
-        Stored& at = stored[count];
-        const std::size_t size = decode_key(trim(line.substr(colon + 1)), at.bytes);
-        if (size == 0) {
-            fault = "a key is not 32 to 256 bytes in hex or base64";
-            return;
-        }
+        if (!core::is_jwt_key_id(id)) return kNotOfForm;
+        for (std::size_t i = 0; i < set.count; i++)
+            if (std::string_view(set.keys[i].id, set.keys[i].id_size) == id) return kTwice;
+        if (set.count == shmem::kMaxJwtKeys) return kTooMany;
+        SigningKey& at = set.keys[set.count];
+        at.size = static_cast<std::uint32_t>(decode_key(trim(line.substr(colon + 1)), at.bytes));
+        if (at.size == 0) return kNoKeyInLine;
         memcpy(at.id, id.data(), id.size());
-        keys[count++] = {{at.id, id.size()}, {at.bytes, size}};
+        at.id_size = static_cast<std::uint32_t>(id.size());
+        set.count++;
     }
-    if (fault == nullptr && count == 0) {
-        fault = "it holds no key";
-        fault_line = 0;
+    line_number = 0;
+    return set.count == 0 ? kEmpty : kGood;
+}
+
+KeyFault read_open_file(int file) {
+    struct stat state;
+    if (fstat(file, &state) != 0 || !S_ISREG(state.st_mode)) return kNotRegular;
+    if (state.st_uid != geteuid() && state.st_uid != 0) return kForeign;
+    if ((state.st_mode & (state.st_uid == geteuid() ? 0077 : 0027)) != 0) return kOpenToOthers;
+    own->read.stamp = stamp_of(state);
+    std::size_t size = 0;
+    while (size < sizeof(own->text)) {
+        const ssize_t got = read(file, own->text + size, sizeof(own->text) - size);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return kCannotOpen;
+        if (got == 0) break;
+        size += static_cast<std::size_t>(got);
+    }
+    if (size == sizeof(own->text)) return kTooLong;
+    return parse({own->text, size}, own->read.good, own->read.line);
+}
+
+// Into own->read, whatever comes of it. No server call between open and close: nothing can jump over them.
+void read_file(const char* path, const FileStamp& seen) {
+    core::wipe(&own->read, sizeof(own->read));
+    strlcpy(own->read.path, path, sizeof(own->read.path));
+    own->read.stamp = seen;
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) {
+        own->read.fault = kCannotOpen;
+    } else {
+        own->read.fault = read_open_file(file);
+        close(file);
+    }
+    core::wipe(own->text, sizeof(own->text));
+    if (own->read.fault != kGood) core::wipe(&own->read.good, sizeof(own->read.good));
+    // The clock of files ticks in milliseconds.
+    own->read.settled = own->read.stamp.error != 0 || own->read.stamp.changed.tv_sec + 2 < time(nullptr);
+}
+
+// Call with key_lock() held.
+void take_from_shelf(const shmem::KeyShelf& shelf) {
+    own->now = shelf.now;
+    own_version = shelf.version.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < shmem::kMaxJwtKeys; i++) {
+        const SigningKey& key = own->now.good.keys[i];
+        own->keys[i] = {};
+        if (i < own->now.good.count) own->keys[i] = {{key.id, key.id_size}, {key.bytes, key.size}};
     }
 }
 
-// No server call between open and close: nothing can jump over them.
-void read_file(const char* path) {
-    static constinit char text[kMaxFileBytes + 1] = {};
-    fault_line = 0;
-    fault = nullptr;
-    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) {
-        fault = "it cannot be opened";
-        return;
+// What was read becomes what all go by; true when it is news for the log. Call with key_lock() held exclusively.
+bool put_on_shelf(shmem::KeyShelf& shelf, TimestampTz at) {
+    KeyFile& read = own->read;
+    const KeyFile& before = shelf.now;
+    const bool another = strcmp(read.path, before.path) != 0;
+    const bool changed = read.fault != before.fault || read.line != before.line;
+    // No good: what was read when it was good goes on.
+    if (read.fault != kGood) read.good = before.good;
+    read.since = another || changed ? at : before.since;
+    if (!another && !changed && read.settled == before.settled && same(read.stamp, before.stamp) &&
+        same_set(read.good, before.good))
+        return false;
+    shelf.now = read;
+    shelf.version.fetch_add(1, std::memory_order_release);
+    return another ? read.fault != kGood : changed;
+}
+
+// No file is set: nobody is to go by the keys of an earlier one.
+void clear_shelf(shmem::KeyShelf& shelf) {
+    LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
+    if (shelf.now.path[0] != '\0') {
+        core::wipe(&shelf.now, sizeof(shelf.now));
+        shelf.version.fetch_add(1, std::memory_order_release);
+    }
+    own_version = shelf.version.load(std::memory_order_relaxed);
+    LWLockRelease(shmem::key_lock());
+    if (own != nullptr) core::wipe(own, sizeof(*own));
+}
+
+void log_news(const KeyFile& file) {
+    if (file.fault == kGood)
+        MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file can be used again"));
+    else
+        MIROX_LOG(
+            LOG,
+            errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", kFaultTexts[file.fault].text),
+            file.line > 0 ? errdetail("Line %d.", file.line) : 0,
+            file.good.count > 0
+                ? errhint("The last good keys stay in force until it is repaired.")
+                : errhint("No token in the form of a JWT can be checked until it is repaired."));
+}
+
+// How the file stands now; null when none is set.
+[[gnu::hot]] const KeyFile* key_file() {
+    shmem::KeyShelf* shelf = shmem::key_shelf();
+    const char* path = pg::settings().jwt_key_file;
+    if (shelf == nullptr) return nullptr;
+    if (path == nullptr || path[0] == '\0') {
+        if (own_version != shelf->version.load(std::memory_order_relaxed) ||
+            (own != nullptr && own->now.path[0] != '\0'))
+            clear_shelf(*shelf);
+        return nullptr;
+    }
+    if (own == nullptr) {
+        own = static_cast<Own*>(shmem::map_undumped(sizeof(Own), false));
+        if (own == nullptr) pg::raise_out_of_memory("keeping the keys of JWTs");
     }
     struct stat state;
-    std::size_t size = 0;
-    if (fstat(file, &state) != 0 || !S_ISREG(state.st_mode)) {
-        fault = "it is no regular file";
-    } else if (state.st_uid != geteuid() && state.st_uid != 0) {
-        fault = "it belongs neither to the server's user nor to root";
-    } else if ((state.st_mode & (state.st_uid == geteuid() ? 0077 : 0027)) != 0) {
-        fault = "group or others may read or write it";
-    } else {
-        read_stamp = stamp_of(state);
-        while (size < sizeof(text)) {
-            const ssize_t got = read(file, text + size, sizeof(text) - size);
-            if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) break;
-            size += static_cast<std::size_t>(got);
-        }
-        if (size == sizeof(text))
-            fault = "it is longer than 16 kB";
-        else
-            parse({text, size});
-    }
-    close(file);
-    core::wipe(text, sizeof(text));
-    if (fault != nullptr) wipe_keys();
+    FileStamp seen = {};
+    if (stat(path, &state) == 0)
+        seen = stamp_of(state);
+    else
+        seen.error = errno;
+    const auto known_by = [&](const KeyFile& file) {
+        return file.settled && same(seen, file.stamp) && strcmp(path, file.path) == 0;
+    };
+    if (own_version == shelf->version.load(std::memory_order_acquire) && known_by(own->now)) return &own->now;
+
+    LWLockAcquire(shmem::key_lock(), LW_SHARED);
+    const bool known = known_by(shelf->now);
+    if (known) take_from_shelf(*shelf);
+    LWLockRelease(shmem::key_lock());
+    if (known) return &own->now;
+
+    read_file(path, seen);
+    const TimestampTz at = GetCurrentTimestamp();
+    LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
+    const bool news = put_on_shelf(*shelf, at);
+    take_from_shelf(*shelf);
+    LWLockRelease(shmem::key_lock());
+    core::wipe(&own->read, sizeof(own->read));
+    if (news) log_news(own->now);
+    return &own->now;
 }
 
 }  // namespace
 
-std::span<const core::JwtKey> jwt_keys() {
-    const char* path = pg::settings().jwt_key_file;
-    if (path == nullptr || path[0] == '\0') {
-        if (was_read) wipe_keys();
-        was_read = false;
-        fault = nullptr;
-        return {};
-    }
-    struct stat state;
-    Stamp now = {};
-    if (stat(path, &state) == 0)
-        now = stamp_of(state);
-    else
-        now.error = errno;
-    const bool unchanged = was_read && same(now, read_stamp) && strcmp(path, read_path) == 0;
-    if (unchanged && settled) return {keys, count};
-    wipe_keys();
-    strlcpy(read_path, path, sizeof(read_path));
-    read_stamp = now;
-    was_read = true;
-    read_file(path);
-    settled = read_stamp.error != 0 || read_stamp.changed.tv_sec + 2 < time(nullptr);
-    if (fault != nullptr && !unchanged)
-        MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", fault),
-                  fault_line > 0 ? errdetail("Line %d.", fault_line) : 0,
-                  errhint("No token in the form of a JWT is accepted until it is repaired."));
-    return {keys, count};
-}
-
 const core::JwtKey& jwt_signing_key() {
-    const std::span<const core::JwtKey> all = jwt_keys();
-    if (all.empty()) {
-        if (fault == nullptr)
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                        errmsg("there is no key to sign a JWT with"),
-                        errhint("Name a file of signing keys in mirox_tokens.jwt_key_file, or issue the "
-                                "token as 'opaque'."));
+    const KeyFile* file = key_file();
+    if (file == nullptr)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
-                    errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.", fault),
+                    errhint("Name a file of signing keys in mirox_tokens.jwt_key_file, or issue the "
+                            "token as 'opaque'."));
+    if (file->good.count == 0)
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
+                    errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.",
+                              kFaultTexts[file->fault].text),
                     errhint("Repair the file, or issue the token as 'opaque'."));
-    }
-    return all.front();
+    return own->keys[0];
 }
 
-[[gnu::hot]] bool is_signed_jwt(std::string_view text) {
-    if (!core::looks_like_jwt(text)) return false;
+[[gnu::hot]] JwtSignature signature_of(std::string_view text) {
+    if (!core::looks_like_jwt(text)) return JwtSignature::foreign;
+    const KeyFile* file = key_file();
+    if (file == nullptr) return JwtSignature::foreign;
+    if (file->good.count == 0) return JwtSignature::unavailable;
     char work[core::kJwtWorkBytes];
     core::JwtClaims claims;
-    return core::verify_jwt(text, jwt_keys(), work, claims);
+    const std::span<const core::JwtKey> keys = {own->keys, file->good.count};
+    return core::verify_jwt(text, keys, work, claims) ? JwtSignature::ours : JwtSignature::foreign;
+}
+
+JwtKeyState jwt_key_state() {
+    const KeyFile* file = key_file();
+    if (file == nullptr) return {0, "unused", 0};
+    return {static_cast<std::int32_t>(file->good.count), kFaultTexts[file->fault].word, file->since};
 }
 
 }  // namespace mirox::store

@@ -21,7 +21,6 @@ namespace {
 using pg::Query;
 using pg::Type;
 
-constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestSession = {0, 0, 12};
 
 Query insert_account = {
@@ -88,7 +87,7 @@ void put_account(Actor& actor, const AccountRequest& request) {
 }
 
 TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
-    check_reason(reason);
+    check_line("reason", reason);
     require_account(user_id, actor.account);
     if (actor.account.locked) return actor.account.locked_at;
     const TimestampTz now = GetCurrentTimestamp();
@@ -153,7 +152,7 @@ std::string_view stored_user_agent(std::string_view raw) {
 
 NewSecret& open_session(Actor& actor, const SessionRequest& request) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (pg::compare_spans(*request.lifetime, kNoTime) <= 0 ||
+    if (!pg::is_always_positive(*request.lifetime) ||
         pg::compare_spans(*request.lifetime, kLongestSession) > 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid session lifetime"),
                     errdetail("A session lives for a positive time of at most one year."),

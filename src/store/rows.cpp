@@ -195,7 +195,7 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.direction = direction;
     Oid pg::Catalog::*const which = which_index(index);
     scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
-    scan.heap = table_open(heap, table_lock);
+    scan.heap = pg::open_table(heap, table_lock);
     scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     scan.snapshot = newest_snapshot();
     Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
@@ -239,7 +239,7 @@ bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection
 }
 
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
-    scan.heap = table_open(heap, AccessShareLock);
+    scan.heap = pg::open_table(heap, AccessShareLock);
     begin_without_index(scan, table_slot_create(scan.heap, nullptr), nullptr);
     scan.snapshot = newest_snapshot();
     ItemPointerData tid = at;

@@ -112,7 +112,7 @@ void forget_slot(Oid relation) {
 [[gnu::hot]] bool open_hinted(RowScan& scan, const Hint& hint, Oid heap, const core::Digest& digest) {
     // Locking the table and taking a snapshot is most of what the page needs to come.
     fetch_early(hint);
-    scan.heap = table_open(heap, AccessShareLock);
+    scan.heap = pg::open_table(heap, AccessShareLock);
     // Another table access method has rows of another form.
     if (scan.heap->rd_tableam == GetHeapamTableAmRoutine() && take_slot(scan.heap)) {
         begin_without_index(scan, resting.slot, &resting.in_use);

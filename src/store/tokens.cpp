@@ -22,7 +22,6 @@ namespace {
 
 using pg::Type;
 
-constexpr Interval kNoTime = {0, 0, 0};
 constexpr Interval kLongestOverlap = {0, 7, 0};
 constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
@@ -60,9 +59,7 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
             lifetime = pg::settings().max_lifetime;
     } else {
         lifetime = *request.expires_in;
-        if (pg::compare_spans(lifetime, kNoTime) <= 0)
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
-                        errhint("Give an interval such as '90 days'."));
+        check_lifetime(lifetime);
         // Before it is added: what no calendar holds must be refused in the same words.
         if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
@@ -280,11 +277,17 @@ void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& wr
 
 }  // namespace
 
-void check_reason(std::string_view reason) {
-    if (pg_mbstrlen_with_len(reason.data(), static_cast<int>(reason.size())) > kMaxReasonChars)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the reason is too long"),
-                    errdetail("A reason has at most %d characters.", kMaxReasonChars),
-                    errhint("Shorten it."));
+void check_line(const char* what, std::string_view text) {
+    const core::NameStatus status = core::check_line(pg::to_utf8(text));
+    if (status == core::NameStatus::ok) return;
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid %s", what),
+                status == core::NameStatus::too_long
+                    ? errdetail("It has more than %d characters.", static_cast<int>(core::kMaxLineChars))
+                : status == core::NameStatus::invalid_utf8
+                    ? errdetail("It is not valid UTF-8.")
+                    : errdetail("It has a control character, a line separator or a mark that overrides the "
+                                "direction of text."),
+                errhint("Give one line of at most %d characters.", static_cast<int>(core::kMaxLineChars)));
 }
 
 void normalise_name(std::string_view given, Name& out) {
@@ -317,6 +320,13 @@ void normalise_name(std::string_view given, Name& out) {
             ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
             errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
     keep(pg::from_utf8({utf8, size}), out);
+}
+
+void check_lifetime(const Interval& lifetime) {
+    if (!pg::is_always_positive(lifetime))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
+                    errdetail("It must be so from every day of the year: months have 28 to 31 days."),
+                    errhint("Give an interval such as '90 days'."));
 }
 
 void check_expiry(TimestampTz expires_at, TimestampTz now) {
@@ -424,7 +434,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
 }
 
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
-    if (pg::compare_spans(overlap, kNoTime) < 0 || pg::compare_spans(overlap, kLongestOverlap) > 0)
+    const bool overlapping = overlap.time != 0 || overlap.day != 0 || overlap.month != 0;
+    if ((overlapping && !pg::is_always_positive(overlap)) || pg::compare_spans(overlap, kLongestOverlap) > 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
                     errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
@@ -457,13 +468,12 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret->hint, out.secret->hint_size})));
     const ItemPointerData written = update_row(scan, row);
     close_scan(scan);
-    const bool overlapping = pg::compare_spans(overlap, kNoTime) > 0;
     retire_secrets(token, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap), now);
     finish(actor, token_id, written, out);
 }
 
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason) {
-    check_reason(reason);
+    check_line("reason", reason);
     RowScan scan;
     OwnToken token;
     open_own(scan, actor, token_id, token);
@@ -479,7 +489,7 @@ TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason,
 }
 
 int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expired_only) {
-    check_reason(reason);
+    check_line("reason", reason);
     pg::Args args;
     args.int8(actor.account.account_id)
         .add(TimestampTzGetDatum(GetCurrentTimestamp()))

@@ -35,10 +35,12 @@ void normalise_name(std::string_view given, Name& out);
 
 // 22023 unless the instant is finite, after `now` and within mirox_tokens.max_lifetime of it (in UTC).
 void check_expiry(TimestampTz expires_at, TimestampTz now);
+// 22023 unless whoever starts from it, at whatever time of the year, ends later.
+void check_lifetime(const Interval& lifetime);
 
-// 22023 for a reason (of a revocation, of a lock) that is too long.
-inline constexpr int kMaxReasonChars = 500;
-void check_reason(std::string_view reason);
+// 22023 for a text that people read (a reason, a description) when it is longer than core::kMaxLineChars or holds what could
+// break a line, a terminal or the order in which a list is read.
+void check_line(const char* what, std::string_view text);
 
 // The places that an account's unrevoked tokens hold (bit 0: place 1). Call with the account locked.
 struct Places {

@@ -84,6 +84,13 @@ bool differs(const Change& change, int column) {
     return !datum_image_eq(before.datum, after.datum, attribute->attbyval, attribute->attlen);
 }
 
+// A text that people read, where it is new.
+void check_new_line(const Change& change, int column, const char* what) {
+    if (change.deleted || (change.updated && !differs(change, column))) return;
+    const Value text = get(change.after, change, column);
+    if (!text.is_null) check_line(what, pg::text_view(text.datum));
+}
+
 // The result of a BEFORE trigger on `row`, which a DELETE returns as it is.
 HeapTuple proceed(const Change& change) {
     return change.deleted ? change.before : change.after;
@@ -167,7 +174,7 @@ HeapTuple stamp(const Change& change, HeapTuple row, int node_column, AuditKey k
 namespace {
 namespace account_column {
 constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6,
-              kAuditNode = 9, kAuditId = 10;
+              kLockReason = 7, kAuditNode = 9, kAuditId = 10;
 }
 
 Query revoke_tokens_of = {
@@ -216,6 +223,7 @@ MIROX_FUNCTION(account_guard) {
     const Change change = read_change(fcinfo);
     if (is_replay(change, account_column::kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, account_column::kAccountId);
+    check_new_line(change, account_column::kLockReason, "reason");
     if (change.inserted || (change.updated && differs(change, account_column::kUserId))) {
         const Value user = get(change.after, change, account_column::kUserId);
         check_user_id(user.is_null ? std::string_view{} : pg::text_view(user.datum));
@@ -390,6 +398,8 @@ MIROX_FUNCTION(token_guard) {
     Account account;
     if (!with_account(act, account_id, account) && !change.deleted) no_such_account(account_id);
 
+    check_new_line(change, kRevokeReason, "reason");
+
     // What the functions have checked already, under the account's lock, holds for direct DML as well.
     Name name = {};
     int place = 0;
@@ -408,6 +418,10 @@ MIROX_FUNCTION(token_guard) {
     if (act.direct && (change.inserted || (change.updated && differs(change, kExpiresAt)))) {
         const Value given = get(change.after, change, kExpiresAt);
         if (!given.is_null) check_expiry(DatumGetTimestampTz(given.datum), GetCurrentTimestamp());
+    }
+    if (act.direct && (change.inserted || (change.updated && differs(change, kLifetime)))) {
+        const Value given = get(change.after, change, kLifetime);
+        if (!given.is_null) check_lifetime(*DatumGetIntervalP(given.datum));
     }
     if (change.inserted || (change.updated && differs(change, kGroupId))) {
         const Value group = get(change.after, change, kGroupId);
@@ -545,7 +559,7 @@ MIROX_FUNCTION(token_secret_guard) {
 
 namespace {
 namespace group_column {
-constexpr int kGroupId = 1, kName = 2, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
+constexpr int kGroupId = 1, kName = 2, kDescription = 4, kBuiltin = 5, kAuditNode = 6, kAuditId = 7;
 }
 Query select_group_named = {
     "SELECT 1 FROM mirox_internal.permission_group WHERE name OPERATOR(pg_catalog.=) $1", {Type::text}};
@@ -564,6 +578,7 @@ MIROX_FUNCTION(group_guard) {
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kGroupId);
     refuse_move(change, kName);
+    check_new_line(change, kDescription, "description");
     const bool was = change.before != nullptr && DatumGetBool(get(change.before, change, kBuiltin).datum);
     const bool is = change.after != nullptr && DatumGetBool(get(change.after, change, kBuiltin).datum);
     if (was || is)

@@ -1,6 +1,7 @@
 // Single rows without a plan (see write.hpp, also for the locks).
 #include "store/write.hpp"
 
+#include "pg/catalog.hpp"
 #include "pg/members.hpp"
 
 extern "C" {
@@ -30,7 +31,7 @@ struct Write {
 };
 
 void begin(Write& write, Oid table, Bitmapset* changed) {
-    write.table = table_open(table, RowExclusiveLock);
+    write.table = pg::open_table(table, RowExclusiveLock);
     pg::require_own_members();  // again: we may have waited for the lock
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE,

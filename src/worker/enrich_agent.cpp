@@ -399,9 +399,15 @@ void compose(const std::array<std::string, kMaxFields>& fields, ShortText<64>& s
 
     std::array<ShortText<32>, kVersionParts> parts{};
     std::size_t count = 0;
-    for (; count < kVersionParts; ++count) {
-        parts[count].assign_clean(fields[count + 1]);
+    for (std::size_t at = 1; at <= kVersionParts; ++at) {
+        // A rule may take a part with the dot before it, `(\.(\d+)|)`: the part alone, in the group within, comes next then.
+        std::string_view part = fields[at];
+        const bool dotted = part.starts_with('.');
+        while (part.starts_with('.')) part.remove_prefix(1);
+        if (dotted && at < kVersionParts && fields[at + 1] == part) ++at;
+        parts[count].assign_clean(part);
         if (parts[count].empty()) break;
+        ++count;
     }
     const auto join = [&](auto& out, std::size_t first_separator, std::size_t wanted) {
         for (std::size_t i = 0; i < wanted; ++i) {

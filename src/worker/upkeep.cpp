@@ -113,7 +113,8 @@ Query select_notices = {
     // Found by the current secret, which expires with its token and has the index.
     "FROM mirox_internal.token_secret c JOIN mirox_internal.token t ON t.token_id = c.token_id AND "
     "t.generation = c.generation "
-    "JOIN pg_catalog.unnest($2) d (days) ON t.expires_at <= $1 + pg_catalog.make_interval(days => d.days) "
+    "JOIN ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($4)) d (days, until) ON t.expires_at <= "
+    "d.until "
     "WHERE t.revoked_at IS NULL AND t.expires_at > $1 AND t.expires_at <= $3 "
     "AND c.expires_at > $1 AND c.expires_at <= $3), "
     "sent AS (INSERT INTO mirox_internal.notice (token_id, expires_at, days, sent_at) "
@@ -125,7 +126,7 @@ Query select_notices = {
     "FROM (SELECT token_id, pg_catalog.min(days) AS days FROM sent GROUP BY token_id) s "
     "JOIN due d ON d.token_id = s.token_id AND d.days = s.days "
     "JOIN mirox_internal.account a ON a.account_id = d.account_id ORDER BY d.expires_at",
-    {Type::timestamptz, Type::int4_array, Type::timestamptz}};
+    {Type::timestamptz, Type::int4_array, Type::timestamptz, Type::timestamptz_array}};
 Query delete_notices = {"DELETE FROM mirox_internal.notice WHERE expires_at < $1", {Type::timestamptz}};
 
 Query select_ended = {
@@ -223,16 +224,26 @@ void notices_step(void*) {
     store::enter(actor);
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
-    const auto widest = static_cast<std::int32_t>((horizon - now) / USECS_PER_DAY);
-    Datum days[3];
-    int count = 0;
-    for (const std::int32_t threshold : {widest, 7, 1})
-        if (threshold <= widest && (count == 0 || threshold < widest))
-            days[count++] = Int32GetDatum(threshold);
+    // The widest is known by its days as the server orders intervals, a month for 30 of them: what it is called must not change
+    // with the length of the month that it falls into, or it would be told again.
+    const Interval& notice = pg::settings().expiry_notice;
+    const std::int64_t notice_days =
+        notice.month * std::int64_t{DAYS_PER_MONTH} + notice.day + notice.time / USECS_PER_DAY;
+    const auto widest = static_cast<std::int32_t>(Min(Max(notice_days, 0), std::int64_t{PG_INT32_MAX}));
+    Datum days[3], until[3];
+    days[0] = Int32GetDatum(widest);
+    until[0] = TimestampTzGetDatum(horizon);
+    int count = 1;
+    for (const std::int32_t threshold : {7, 1}) {
+        if (threshold >= widest) continue;
+        days[count] = Int32GetDatum(threshold);
+        until[count++] = TimestampTzGetDatum(now + threshold * USECS_PER_DAY);
+    }
     pg::Args args;
     args.add(TimestampTzGetDatum(now))
         .add(array_datum(INT4OID, days, nullptr, count))
-        .add(TimestampTzGetDatum(horizon));
+        .add(TimestampTzGetDatum(horizon))
+        .add(array_datum(TIMESTAMPTZOID, until, nullptr, count));
     pg::run(select_notices, args);
     pg::Args old;
     old.add(TimestampTzGetDatum(now - 30 * USECS_PER_DAY));

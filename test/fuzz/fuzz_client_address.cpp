@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as a forwarding header. Whatever stands to the left of the element that a trusted
-// proxy wrote does not change what that element gives.
+// libFuzzer: any bytes as a forwarding header. A trusted address is never the answer, and whatever stands to the left
+// of the element that a trusted proxy wrote does not change what that element gives.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -17,8 +17,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!parse_address("10.0.0.1", peer) || !parse_address("203.0.113.9", client)) __builtin_trap();
 
     const Address answer = client_address(header, peer, trusted);
-    if (answer.family == AddressFamily::none) __builtin_trap();
-    if (answer.bits != (answer.family == AddressFamily::ipv4 ? 32 : 128)) __builtin_trap();
+    // Never the address of a hop of ours.
+    if (address_in(trusted, answer)) __builtin_trap();
+    constexpr unsigned kBits[] = {0, 32, 128};
+    if (answer.bits != kBits[static_cast<int>(answer.family)]) __builtin_trap();
+    if (const Address hop = nearest_hop(header); !address_in(trusted, hop) && hop != answer) __builtin_trap();
     if (client_address(header, client, trusted) != client) __builtin_trap();
 
     static std::array<char, 1 << 17> longer;

@@ -142,33 +142,123 @@ for my $round (1 .. 20)
 pass('changes in place are seen');
 write_keys("second: $hex2\n");
 
+# ---- a file that is no good: the last good keys go on, in every backend ------------------------------------------------------
+my $state = 'SELECT jwt_keys, jwt_key_file, jwt_key_file_since IS NOT NULL FROM mirox.stat';
+my $stat = sub { return join ' ', map { $_ // 'NULL' } @{ ($main->rows($state))[0] } };
+is($stat->(), '1 ok t', 'mirox.stat tells how the file stands');
 for my $case (
-	[ 'open to the group', "second: $hex2\n", 0640 ],
-	[ 'open to all', "second: $hex2\n", 0604 ],
-	[ 'no key', "# nothing\n" ],
-	[ 'a short key', "second: $hex2\nthird: " . ('ab' x 16) . "\n" ],
-	[ 'no colon', "$hex2\n" ],
-	[ 'a bad key id', "a b: $hex2\n" ],
-	[ 'a key id twice', "second: $hex2\nsecond: $hex1\n" ],
-	[ 'a bad key', 'second: ' . ('!' x 64) . "\n" ],
-	[ 'too many keys', join('', map { "k$_: $hex1\n" } 1 .. 17) ],
-	[ 'too long', "second: $hex2\n" . ('#' x 20000) . "\n" ])
+	[ 'unsafe', 'open to the group', "second: $hex2\n", 0640 ],
+	[ 'unsafe', 'open to all', "second: $hex2\n", 0604 ],
+	[ 'empty', 'no key', "# nothing\n" ],
+	[ 'empty', 'empty', '' ],
+	[ 'invalid', 'a short key', "second: $hex2\nthird: " . ('ab' x 16) . "\n" ],
+	[ 'invalid', 'no colon', "$hex2\n" ],
+	[ 'invalid', 'a bad key id', "a b: $hex2\n" ],
+	[ 'invalid', 'a key id twice', "second: $hex2\nsecond: $hex1\n" ],
+	[ 'invalid', 'a bad key', 'second: ' . ('!' x 64) . "\n" ],
+	[ 'invalid', 'too many keys', join('', map { "k$_: $hex1\n" } 1 .. 17) ],
+	[ 'invalid', 'too long', "second: $hex2\n" . ('#' x 20000) . "\n" ],
+	[ 'unreadable', 'missing', undef ])
 {
-	my ($name, $text, $mode) = @$case;
-	write_keys($text, $mode);
-	my $result = $main->run($issue_jwt, $session, 'x', 'reporting', 'jwt');
-	is(join(' ', $result->{state}, reason($main, $new)), '55000 malformed', "a file that is bad ($name) gives no key at all");
-	unlike("$result->{message} $result->{detail} $result->{hint}", qr/\Q$hex2\E|\Q$hex1\E/, "and its error shows none ($name)");
+	my ($word, $name, $text, $mode) = @$case;
+	if (defined $text) { write_keys($text, $mode) }
+	else { unlink $file }
+	my $new_backend = wire($node);
+	is(join(' ', reason($new_backend, $new), reason($main, $new), reason($new_backend, $rotated->{secret})), 'ok ok malformed',
+		"a file that is bad ($name) leaves the last good keys in force, in a new backend too, and no other");
+	is($stat->(), "1 $word t", "and mirox.stat says so ($name)");
+	my $again = slurp_file($node->logfile);
+	reason($_, $new) for $main, $new_backend;
+	is(slurp_file($node->logfile), $again, "and the log once ($name)");
+	$new_backend->close;
 }
-unlink $file;
-is(reason($main, $new), 'malformed', 'no file, no key');
+is(($main->rows($issue_jwt, $session, 'still', 'reporting', 'jwt'))[0][1] =~ /^eyJ/, 1, 'they sign on');
+write_keys("second: $hex2\n");
+is($stat->(), '1 ok t', 'a good file is taken at once');
+# An editor that truncates and then writes, and one that moves the new file into place, while others check all the time.
+for my $way ('truncate', 'move')
+{
+	my @workers = map { wire($node) } 1 .. 2;
+	my %seen;
+	for my $round (1 .. 60)
+	{
+		if ($way eq 'truncate')
+		{
+			open my $out, '>', $file or die;
+			$seen{ reason($workers[ $round % 2 ], $new) }++;
+			print $out "second: $hex2\nthird$round: $hex1\n";
+			$out->flush;
+			close $out;
+		}
+		else { write_keys("second: $hex2\nthird$round: $hex1\n") }
+		$seen{ reason($_, $new) }++ for @workers;
+	}
+	is(join(' ', keys %seen), 'ok', "no check fails meanwhile ($way)");
+	$_->close for @workers;
+}
+write_keys("third: $hex1\n");
+{
+	my $new_backend = wire($node);
+	is(join(' ', map { reason($_, $new) } $main, $new_backend), 'malformed malformed', 'a good file that lacks a key takes it away at once, everywhere');
+}
+write_keys("second: $hex2\n");
+is(reason($main, $new), 'ok', 'and one that has it again gives it back');
+
+# ---- a server that never had a good file ---------------------------------------------------------------------------------------
+write_keys("second $hex2\n");
+$node->restart;
+$main = wire($node);
+$session = open_session($main, 'anna');
+$verdict = verify($main, $new);
+is("$verdict->{status} $verdict->{reason}", '503 keys_unavailable', 'nobody can tell whether a JWT is ours');
+is(join(' ', @{ ($main->rows("SELECT status, reason, www_authenticate IS NULL, retry_after IS NULL, user_id IS NULL FROM mirox.check_request(\$1, 'GET', '/')", "Bearer $new"))[0] }),
+	'503 keys_unavailable t t t', 'check_request answers the same, with no challenge');
+is(reason($main, 'eyJ.no.jwt'), 'malformed', 'what has not the form of one is malformed');
+is($main->value('SELECT reason FROM mirox.verify_digest(sha256($1))', $new), 'ok', 'a digest needs no key');
+is($main->state('SELECT mirox.authenticate($1)', "Bearer $new"), '55000', 'authenticate raises');
+my $refused = $main->run("SELECT set_config('request.headers', json_build_object('authorization', \$1::text)::text, false), mirox.postgrest_pre_request()", "Bearer $new");
+is("$refused->{state} $refused->{detail}", 'PT503 []', 'for PostgREST it is a 503');
+is($main->state($issue_jwt, $session, 'x', 'reporting', 'jwt'), '55000', 'and no JWT is issued');
+is(join(' ', @{ ($main->rows('SELECT jwt_keys, jwt_key_file, keys_unavailable FROM mirox.stat'))[0] }), '0 invalid 4', 'mirox.stat counts them');
+write_keys("second: $hex2\n");
+is(reason($main, $new), 'ok', 'until the file is repaired');
+$node->append_conf('postgresql.conf', "mirox_tokens.jwt_key_file = ''\n");
+$node->reload;
+ok($node->poll_query_until('postgres', 'SHOW mirox_tokens.jwt_key_file', ''), 'no file is set any more');
+is($stat->(), '0 unused f', 'mirox.stat says so');
+is(reason($main, $new), 'malformed', 'so no JWT is one of ours');
+$node->append_conf('postgresql.conf', "mirox_tokens.jwt_key_file = '$file.bad'\n");
+$node->reload;
+ok($node->poll_query_until('postgres', 'SHOW mirox_tokens.jwt_key_file', "$file.bad"), 'another file is set, which is not there');
+is(reason($main, $new), 'keys_unavailable', 'and the keys of the one before are not gone by');
+$node->append_conf('postgresql.conf', "mirox_tokens.jwt_key_file = '$file'\n");
+$node->reload;
+ok($node->poll_query_until('postgres', 'SHOW mirox_tokens.jwt_key_file', $file), 'the file is set again');
+is(reason($main, $new), 'ok', 'and read');
+write_keys("third: $hex1\n");
+is(reason($main, $new), 'malformed', 'no key, no token');
 is($main->value('SELECT mirox.revoke_self($1) IS NOT NULL', $new), 't', 'a leaked one can be ended with itself even when its key is gone');
 write_keys("second: $hex2\n");
 is(reason($main, $new), 'revoked', 'and is');
+
+# Where the keys stand, core dumps leave out: the shelf of all backends, and this one's copy.
+SKIP: {
+	my $pid = $main->value('SELECT pg_backend_pid()');
+	open my $maps, '<', "/proc/$pid/smaps" or skip 'no /proc', 1;
+	my (%left_out, $kind);
+	while (<$maps>)
+	{
+		$kind = /rw-s.*\/dev\/zero/ ? 'shared' : /rw-p \S+ \S+ 0\s*$/ ? 'own' : '' if /^[0-9a-f]+-[0-9a-f]+ /;
+		$left_out{$kind}++ if $kind && /^VmFlags:.* dd\b/;
+	}
+	is(join(' ', sort keys %left_out), 'own shared', 'core dumps leave the keys out');
+}
 
 my $log = slurp_file($node->logfile);
 unlike($log, qr/\Q$hex1\E|\Q$hex2\E/, 'no key in the log');
 unlike($log, qr/\Q$s\E/, 'no token in the log');
 like($log, qr/jwt_key_file cannot be used: group or others may read or write it/, 'the log says what is wrong with the file');
+like($log, qr/jwt_key_file can be used again/, 'and when it is good again');
+unlike($log, qr/jwt_key_file[^\n]*\n(?:[^\n]*(?:DETAIL|HINT)[^\n]*\n)*[^\n]*(?:STATEMENT|CONTEXT)/, 'without the statement that found it out');
 clean_log($node);
 done_testing();

@@ -90,10 +90,12 @@ TEST(ClientAddress, RightmostUntrusted) {
     EXPECT_EQ(client("203.0.113.9"), "203.0.113.9");
     EXPECT_EQ(client("6.6.6.6, 203.0.113.9"), "203.0.113.9");
     EXPECT_EQ(client("6.6.6.6, 203.0.113.9, 10.1.1.1,10.2.2.2"), "203.0.113.9");
-    EXPECT_EQ(client("10.9.9.9, 10.1.1.1"), "10.9.9.9");
-    EXPECT_EQ(client(""), "10.0.0.1");
-    EXPECT_EQ(client(" , ,, "), "10.0.0.1");
-    EXPECT_EQ(client("203.0.113.9,, ,10.1.1.1,"), "203.0.113.9");
+    EXPECT_EQ(client("10.9.9.9, 10.1.1.1"), "none");
+    EXPECT_EQ(client(""), "none");
+    EXPECT_EQ(client(" , ,, "), "none");
+    EXPECT_EQ(client("203.0.113.9,"), "none");
+    EXPECT_EQ(client("203.0.113.9, , 10.1.1.1"), "none");
+    EXPECT_EQ(client(", 203.0.113.9"), "203.0.113.9");
     EXPECT_EQ(client("203.0.113.9:4711"), "203.0.113.9");
     EXPECT_EQ(client("[2001:db8::7]:4711"), "2001:db8::7");
     EXPECT_EQ(client("2001:db8::7"), "2001:db8::7");
@@ -105,19 +107,31 @@ TEST(ClientAddress, RightmostUntrusted) {
 
 // RFC 7239, sections 4, 6 and 7.1; 192.0.2.43 is a proxy of ours here.
 TEST(ClientAddress, ForwardedOfTheRfc) {
-    EXPECT_EQ(client("for=\"_gazonk\""), "10.0.0.1");
+    EXPECT_EQ(client("for=\"_gazonk\""), "none");
     EXPECT_EQ(client("For=\"[2001:db8:cafe::17]:4711\""), "2001:db8:cafe::17");
     EXPECT_EQ(client("for=192.0.2.60;proto=http;by=203.0.113.43"), "192.0.2.60");
     EXPECT_EQ(client("for=192.0.2.43, for=198.51.100.17"), "198.51.100.17");
     EXPECT_EQ(client("for=198.51.100.17, for=192.0.2.43"), "198.51.100.17");
-    EXPECT_EQ(client("for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"), "10.0.0.1");
-    EXPECT_EQ(client("for=192.0.2.43:47011"), "192.0.2.43");
+    EXPECT_EQ(client("for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"), "none");
+    EXPECT_EQ(client("for=192.0.2.43:47011"), "none");
     EXPECT_EQ(client("for=\"192.0.2.61:_port\""), "192.0.2.61");
     EXPECT_EQ(client("proto=https; FOR=192.0.2.60 ;host=\"a,b;c\\\"d\""), "192.0.2.60");
     EXPECT_EQ(client("for=198.51.100.17;host=\"x,for=1.1.1.1\", for=10.3.3.3"), "198.51.100.17");
     EXPECT_EQ(client("host=\"for=1.1.1.1\";for=198.51.100.17"), "198.51.100.17");
 }
 
+TEST(ClientAddress, TheNearestHop) {
+    const auto hop = [](std::string_view forwarded) { return text(nearest_hop(forwarded)); };
+    EXPECT_EQ(hop("6.6.6.6, 203.0.113.9"), "203.0.113.9");
+    EXPECT_EQ(hop("for=6.6.6.6, for=\"[2001:db8::7]:443\";proto=https"), "2001:db8::7");
+    EXPECT_EQ(hop("0.0.0.0"), "0.0.0.0");
+    EXPECT_EQ(hop("6.6.6.6, 0.0.0.0"), "0.0.0.0");
+    for (const char* junk :
+         {"", " ", ",", "6.6.6.6,", "6.6.6.6, unknown", "6.6.6.6, for=_hidden", "6.6.6.6, x"})
+        EXPECT_EQ(hop(junk), "none") << junk;
+}
+
+// What a hop of ours does not tell is not known; the address of the hop is never the client's.
 TEST(ClientAddress, JunkStopsTheWalk) {
     for (const char* junk : {"unknown",
                              "_hidden",
@@ -151,14 +165,14 @@ TEST(ClientAddress, JunkStopsTheWalk) {
                              "1.2.3.4/32",
                              "0x1.2.3.4",
                              "a=b=c"}) {
-        EXPECT_EQ(client(junk), "10.0.0.1") << junk;
-        EXPECT_EQ(client(std::string("6.6.6.6, ") + junk + ", 10.7.7.7"), "10.7.7.7") << junk;
+        EXPECT_EQ(client(junk), "none") << junk;
+        EXPECT_EQ(client(std::string("6.6.6.6, ") + junk + ", 10.7.7.7"), "none") << junk;
         // What a client sent is no matter to the hop that our proxy wrote to the right of it.
         EXPECT_EQ(client(std::string(junk) + ", 203.0.113.9"), "203.0.113.9") << junk;
         EXPECT_EQ(client(std::string(junk) + ", for=203.0.113.9"), "203.0.113.9") << junk;
         EXPECT_EQ(client(std::string(junk) + ",for=\"[2001:db8::1]:80\";proto=http"), "2001:db8::1") << junk;
     }
-    EXPECT_EQ(client(std::string_view("6.6.6.6, 1.2.3.4\0", 17)), "10.0.0.1");
+    EXPECT_EQ(client(std::string_view("6.6.6.6, 1.2.3.4\0", 17)), "none");
 }
 
 TEST(ClientAddress, LongHeadersAreBounded) {
@@ -168,14 +182,14 @@ TEST(ClientAddress, LongHeadersAreBounded) {
         return out;
     };
     EXPECT_EQ(client(list(kMaxHops - 1, "10.1.1.1")), "6.6.6.6");
-    EXPECT_EQ(client(list(kMaxHops, "10.1.1.1")), "10.1.1.1");
-    EXPECT_EQ(client(list(20000, "10.1.1.1")), "10.1.1.1");
-    EXPECT_EQ(client(list(20000, "")), "10.0.0.1");
+    EXPECT_EQ(client(list(kMaxHops, "10.1.1.1")), "none");
+    EXPECT_EQ(client(list(20000, "10.1.1.1")), "none");
+    EXPECT_EQ(client(list(20000, "")), "none");
     EXPECT_EQ(client(std::string(65536, 'a') + ", 203.0.113.9"), "203.0.113.9");
-    EXPECT_EQ(client(std::string(65536, 'a') + ", 10.1.1.1"), "10.1.1.1");
-    EXPECT_EQ(client("6.6.6.6," + std::string(65536, ' ')), "10.0.0.1");
-    EXPECT_EQ(client("6.6.6.6," + std::string(65536, '"')), "10.0.0.1");
-    EXPECT_EQ(client("6.6.6.6,\"" + std::string(65536, '\\') + "\""), "10.0.0.1");
+    EXPECT_EQ(client(std::string(65536, 'a') + ", 10.1.1.1"), "none");
+    EXPECT_EQ(client("6.6.6.6," + std::string(65536, ' ')), "none");
+    EXPECT_EQ(client("6.6.6.6," + std::string(65536, '"')), "none");
+    EXPECT_EQ(client("6.6.6.6,\"" + std::string(65536, '\\') + "\""), "none");
 }
 
 }  // namespace

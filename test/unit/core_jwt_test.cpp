@@ -363,6 +363,13 @@ TEST(Jwt, Shape) {
 }
 
 // RFC 4648, section 10, without padding, and 5's two other digits.
+TEST(Jwt, Redacted) {
+    char hint[kMaxJwtHintBytes];
+    const std::string_view jwt = kByHand;
+    EXPECT_EQ(std::string(hint, redact_jwt(jwt, hint)),
+              "eyJ\xE2\x80\xA6" + std::string(jwt.substr(jwt.size() - 4)));
+}
+
 TEST(Base64Url, Vectors) {
     const std::pair<std::string_view, std::string_view> table[] = {
         {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},

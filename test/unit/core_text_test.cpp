@@ -369,6 +369,22 @@ TEST(ValidUtf8, EveryThreeBytes) {
     }
 }
 
+TEST(CheckLine, OneLineForPeople) {
+    EXPECT_EQ(check_line(""), NameStatus::ok);
+    EXPECT_EQ(check_line("  a reason, \xC3\xBC\xE2\x80\xA6 "), NameStatus::ok);
+    std::string longest;
+    for (std::size_t i = 0; i < kMaxLineChars; ++i) longest += "\xF0\x9F\x94\x91";
+    EXPECT_EQ(check_line(longest), NameStatus::ok);
+    EXPECT_EQ(check_line(longest + "x"), NameStatus::too_long);
+    EXPECT_EQ(check_line(std::string(200000000, 'x')), NameStatus::too_long);
+    EXPECT_EQ(check_line(std::string_view("a\0b", 3)), NameStatus::control_character);
+    for (const char* bad :
+         {"\n", "a\x1B[2J", "\x7F", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE", "\xE2\x81\xA6"})
+        EXPECT_EQ(check_line(bad), NameStatus::control_character) << bad;
+    for (const char* bad : {"\xFF", "a\xC3", "\xED\xA0\x80"})
+        EXPECT_EQ(check_line(bad), NameStatus::invalid_utf8) << bad;
+}
+
 TEST(CleanUserAgent, KeepsWhatIsFit) {
     for (std::string_view text :
          {"", "curl/7.88.1", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",

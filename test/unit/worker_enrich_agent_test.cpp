@@ -186,6 +186,10 @@ TEST(WorkerEnrichAgent, GivesTextForPeople) {
          "Safari/537.36",
          "Chrome 60.0.3112", "Linux"},
         {"curl/8.5.0", "curl 8.5.0", ""},
+        {"Mozilla/5.0 (iPhone; CPU iPhone OS 17_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+         "FxiOS/123.0.1 Mobile/15E148 Safari/605.1.15",
+         "Firefox iOS 123.0.1", "iOS 17.3"},
+        {"FxiOS/123.0", "Firefox iOS 123.0", ""},
         {"Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
          "Version/17.4 Mobile/15E148 Safari/604.1",
          "Mobile Safari 17.4", "iOS 17.4"},
@@ -219,6 +223,9 @@ user_agent_parsers:
   - regex: 'loud(ly)?'
     regex_flag: 'i'
     family_replacement: ' Loud$1 '
+  - regex: '(Nest)/(\d+)\.(\d+)(\.(\d+)|)'
+  - regex: '(Pair)/(\d+)(\.(\d+)|)'
+  - regex: '(Dots)/(\d+)(\.\.\d+)'
   - regex: 'nofamily'
     family_replacement: 'Other'
     v1_replacement: '7'
@@ -245,7 +252,7 @@ TEST(WorkerEnrichAgent, FollowsTheSpecification) {
     Agents agents(file.path);
     AgentRules rules;
     ASSERT_EQ(load_agent_rules(*agents.parser, &rules, agents.error), AgentStatus::ok) << agents.error;
-    EXPECT_EQ(rules.browser_rules, 7u);
+    EXPECT_EQ(rules.browser_rules, 10u);
     EXPECT_EQ(rules.os_rules, 2u);
     EXPECT_EQ(rules.refused_rules, 2u);  // look-ahead and back reference; device rules are not read
     EXPECT_EQ(rules.loads, 1u);
@@ -258,6 +265,13 @@ TEST(WorkerEnrichAgent, FollowsTheSpecification) {
         {"Hare/9.0.0", "Hare", "9.0.0", "Hare 9.0"},
         {"Fox", "Never reached with a version", "", "Never reached with a version"},
         {"fox/1.2", "", "", ""},
+        // A group that holds the dot before a part, and a group within for the part alone.
+        {"Pair/1", "Pair", "1", "Pair 1"},
+        {"Pair/1.2", "Pair", "1.2", "Pair 1.2"},
+        {"Nest/1.2", "Nest", "1.2", "Nest 1.2"},
+        {"Nest/1.2.3", "Nest", "1.2.3", "Nest 1.2.3"},
+        {"Nest/1.0.0", "Nest", "1.0.0", "Nest 1.0"},
+        {"Dots/1..2", "Dots", "1.2", "Dots 1.2"},
         {"cat a b c", "Wild cat", "ab.xc", "Wild cat ab.xc"},
         {"lOUD", "Loud", "", "Loud"},
         {"LOUDLY", "LoudLY", "", "LoudLY"},
