@@ -418,7 +418,7 @@ for my $column (qw(bind literal nested))
 	};
 	my @server = grep { $_ ne 'refused' } keys %inside;
 	my %row;
-	$row{'an error in one of our functions, ours or the server\'s: what the client is told, and `PG_EXCEPTION_CONTEXT`'} =
+	$row{'an error while one of our functions runs that is given or returns a secret, ours or the server\'s: what the client is told, and `PG_EXCEPTION_CONTEXT`'} =
 	  $whether->('client', keys %inside);
 	$row{'such an error of ours: the log'} = $whether->('log', 'refused');
 	$row{'such an error of the server\'s (a timeout, a cancel, a failing trigger): the log'} = $whether->('log', @server);
