@@ -12,8 +12,12 @@ SET plan_cache_mode = force_generic_plan;
 EXPLAIN (COSTS OFF, VERBOSE) EXECUTE by_plan('x');
 EXECUTE by_plan(:'s');
 EXECUTE by_plan('x');
+-- What the function is given is not shown, though it is a constant in a plan of its own.
+SET plan_cache_mode = force_custom_plan;
+EXPLAIN (COSTS OFF, VERBOSE) EXECUTE by_plan('x');
 RESET plan_cache_mode;
 DEALLOCATE by_plan;
+EXPLAIN (COSTS OFF, VERBOSE) SELECT v.status FROM (VALUES ('x'), ('y')) AS g (s), mirox.verify_token(g.s || 'z', required_scope => 'parks') v;
 -- The server's scan where a row may have to be shown again whole, or there is more than one function.
 EXPLAIN (COSTS OFF) SELECT v FROM mirox.verify_token('x') v;
 EXPLAIN (COSTS OFF) SELECT status FROM mirox.verify_token('x') v WHERE v IS NOT NULL;

@@ -224,11 +224,14 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
         const int number = variable->varattno;
         if (have == nullptr || type->tupDesc_identifier != node->form || number > have->natts ||
             (TupleDescAttr(have, number - 1)->atttypid != variable->vartype &&
-             !TupleDescAttr(have, number - 1)->attisdropped))
+             !TupleDescAttr(have, number - 1)->attisdropped)) {
+            // The query may have given the function a secret: it is not told where it stands.
+            error_context_stack = nullptr;
             MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH,
                         errmsg("the row of a function is not what the query was planned for"),
                         errdetail("Column %d is of another type, or is missing.", number),
                         errhint("Run the query again, once the function's row type is changed no more."));
+        }
         slot->tts_values[i] = heap_getattr(&row, number, have, &slot->tts_isnull[i]);
         i++;
     }

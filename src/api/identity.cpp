@@ -166,8 +166,8 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
     // Two fields are as one that holds both: no credential.
     const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
-    const std::string_view credential = pg::text_view(
-        pg::secret_text_datum(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value));
+    const std::string_view credential =
+        pg::wiped_copy(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value);
     pg::wipe_json_value(headers[kMoved]);
     pg::wipe_json_value(headers[kAuthorization]);
     // PostgREST does not say who came to itself: the word of the proxy before it is all there is.

@@ -26,15 +26,18 @@ void wipe(void* at) {
     core::wipe(wiped->bytes, wiped->size);
 }
 
-// What is larger has a block of its own, which goes back to the system when it is freed: it could not be looked at once more.
-// No secret is so long, but a JWT for a user id of nothing but characters that JSON escapes.
+// For a result. A larger one has a block of its own, which goes back to the system when the server frees it: it could not be
+// looked at once more. No secret is so long, but a JWT for a user id of nothing but characters that JSON escapes.
 constexpr Size kMost = 4096;
+
+void* result_alloc(Size size) {
+    return size > kMost ? palloc(size) : wiped_alloc(CurrentMemoryContext, size);
+}
 
 }  // namespace
 
 void* wiped_alloc(MemoryContext parent, Size size) {
-    if (size > kMost) return MemoryContextAlloc(parent, size);
-    // In a context of its own nobody else is given what somebody has freed.
+    // In a context of its own nobody else is given what the server has freed.
     const MemoryContext own = AllocSetContextCreate(parent, MIROX_WIPED, ALLOCSET_DEFAULT_SIZES);
     auto* const wiped = static_cast<Wiped*>(MemoryContextAllocZero(own, sizeof(Wiped)));
     wiped->bytes = MemoryContextAlloc(own, size);
@@ -53,16 +56,22 @@ void wiped_free(void* memory) {
         pfree(memory);
 }
 
+std::string_view wiped_copy(std::string_view bytes) {
+    auto* const out = static_cast<char*>(wiped_alloc(CurrentMemoryContext, Max(bytes.size(), Size{1})));
+    memcpy(out, bytes.data(), bytes.size());
+    return {out, bytes.size()};
+}
+
 Datum secret_text_datum(std::string_view secret) {
     const Size size = VARHDRSZ + secret.size();
-    auto* const out = static_cast<struct varlena*>(wiped_alloc(CurrentMemoryContext, size));
+    auto* const out = static_cast<struct varlena*>(result_alloc(size));
     SET_VARSIZE(out, size);
     memcpy(VARDATA(out), secret.data(), secret.size());
     return PointerGetDatum(out);
 }
 
 Datum secret_row_datum(HeapTuple row) {
-    void* const out = wiped_alloc(CurrentMemoryContext, row->t_len);
+    void* const out = result_alloc(row->t_len);
     memcpy(out, row->t_data, row->t_len);
     core::wipe(row->t_data, row->t_len);
     heap_freetuple(row);
@@ -71,12 +80,10 @@ Datum secret_row_datum(HeapTuple row) {
 
 std::string_view detoasted_secret(struct varlena* value) {
     struct varlena* const plain = detoast_attr(value);
-    const Size size = VARSIZE(plain);
-    auto* const out = static_cast<struct varlena*>(wiped_alloc(CurrentMemoryContext, size));
-    memcpy(out, plain, size);
-    core::wipe(plain, size);
+    const std::string_view copy = wiped_copy({VARDATA(plain), VARSIZE(plain) - VARHDRSZ});
+    core::wipe(plain, VARSIZE(plain));
     pfree(plain);
-    return {VARDATA(out), size - VARHDRSZ};
+    return copy;
 }
 
 }  // namespace mirox::pg

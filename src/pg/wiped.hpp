@@ -5,14 +5,17 @@
 
 namespace mirox::pg {
 
-// Memory in a context of its own below `parent`, wiped when that one is reset or deleted, on success and on ERROR: so the server
-// may read a result after we have returned it, and may free it too.
+// Memory in a context of its own below `parent`, wiped when that one is reset or deleted, on success and on ERROR.
 void* wiped_alloc(MemoryContext parent, Size size);
 
 // Ends it before that.
 void wiped_free(void* memory);
 
-// Results that show a secret, in wiped memory below the current context. The row is wiped and freed: what is returned is a copy.
+// A copy in such memory below the current context.
+std::string_view wiped_copy(std::string_view bytes);
+
+// Results that show a secret, in wiped memory below the current context: the server reads them after we have returned, and may
+// free them before that. The row is wiped and freed; what is returned is a copy.
 Datum secret_text_datum(std::string_view secret);
 Datum secret_row_datum(HeapTuple row);
 

@@ -7,7 +7,7 @@ from tree import created, cxx_code, files, name_of, report
 ARGUMENTS = {"session", "secret", "authorization", "credential", "sha256", "digest", "token"}
 TYPES = r"\bmirox\s*\.\s*(secret|issued_token)\b"
 # What only such a function calls.
-CALLS = r"\b(secret_arg|secret_view|secret_text_datum|secret_row_datum|enter_session|require_session|digest_of)\b"
+CALLS = r"\b(secret_arg|secret_view|secret_text_datum|secret_row_datum|wiped_copy|enter_session|require_session|digest_of)\b"
 
 # What runs with nobody told where it was called from.
 SECRET = ("MIROX_SECRET_FUNCTION", "MIROX_CHECK_FUNCTION", "MIROX_SECRET_ACT", "MIROX_OWN_ACT")
