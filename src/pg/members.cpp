@@ -56,10 +56,10 @@ void hear_of_row(Datum, int, uint32 hash) {
     changes++;
 }
 
-// Whoever was a superuser may be one no more.
-void hear_of_role(Datum, int, uint32) {
-    own = false;
-    changes++;
+// Before the row is read, so that no change of it is missed.
+void listen_to_row(CacheId cache, Oid row) {
+    const uint32 hash = GetSysCacheHashValue1(cache, ObjectIdGetDatum(row));
+    bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
 }
 
 // Calls each for the owned objects that depend so on the object.
@@ -101,14 +101,13 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
 }
 
 void check_object(void* state, const Member& object) {
-    // Before its row is read, so that no change of it is missed.
-    const uint32 hash = GetSysCacheHashValue1(cache_of(*object.catalog), ObjectIdGetDatum(object.object));
-    bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
+    listen_to_row(cache_of(*object.catalog), object.object);
     const Oid owner = *static_cast<Oid*>(state);
     struct varlena* acl;
     const Oid has = owner_of_member(object, &acl);
     if (!OidIsValid(has)) return;  // dropped meanwhile
-    // A superuser's could do nothing that he could not do himself.
+    // A superuser's could do nothing that he could not do himself, as long as he is one.
+    if (has != owner) listen_to_row(AUTHOID, has);
     if (has != owner && !superuser_arg(has))
         MIROX_RAISE(
             ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -172,7 +171,7 @@ void require_own_members() {
 void watch_members() {
     for (const OwnedCatalog& catalog : kOwned)
         CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
-    CacheRegisterSyscacheCallback(AUTHOID, hear_of_role, 0);
+    CacheRegisterSyscacheCallback(AUTHOID, hear_of_row, 0);
 }
 
 }  // namespace mirox::pg

@@ -120,7 +120,8 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 sub dump_of
 {
 	my ($file, @options) = @_;
-	$node->command_ok([ 'pg_dump', '-d', $node->connstr('lived'), '-f', "$folder/$file", @options ], "pg_dump @options");
+	my ($out, $err) = run_command([ 'pg_dump', '-d', $node->connstr('lived'), '-f', "$folder/$file", @options ]);
+	is($err, '', "pg_dump @options, with nothing to say");
 	return "$folder/$file";
 }
 sub play

@@ -2,6 +2,12 @@
 # lures: code that makes him a superuser wherever one runs it. They stand in a database without the extension, in one where it has just been
 # dropped with uses waiting, and beside it. Then objects of ours that came to belong to somebody else by mistake, before and in the
 # midst of an act. No lure runs as anybody but its maker, checks go on, and once it is put right all works on the same connection.
+#
+# Of the lines in "Who runs what, as whom" of docs/security.md this file shows: the launcher and the worker without the extension; the worker's
+# SQL; functions that manage; triggers that somebody put on our tables; domains and the like; checks; grant_access. The others: our
+# triggers, sql/direct.sql and own_triggers.sql; reports, sql/access.sql and 139_dependence.pl; bind_accounts, sql/bind_accounts.sql;
+# protect_table, sql/protect.sql; planner functions, sql/protect_plans.sql and function_scan.sql; the hook on utility commands,
+# 115_databases.pl; scripts, sql/search_path_attack.sql and 139_dependence.pl.
 use strict;
 use warnings;
 use Mirox qw(new_node wire call put_account open_session issue reason clean_log);
