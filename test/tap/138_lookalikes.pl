@@ -333,6 +333,14 @@ is($boss->value("SELECT has_function_privilege('guest', 'mirox.open_session(text
 $boss->rows("SELECT mirox.revoke_access('guest', 'login')");
 is($boss->value("SELECT has_function_privilege('guest', 'mirox.open_session(text,interval,inet,text)', 'EXECUTE')"), 'f', 'and revoked');
 
+# Two who grant at once wait for each other.
+$act->rows('BEGIN');
+$act->rows("SELECT mirox.grant_access('guest', 'gateway')");
+$boss->send("SELECT mirox.grant_access('trig', 'gateway')");
+await(sub { $act->value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%grant_access(''trig%' AND pid <> pg_backend_pid()") }, 'a second grant_access waits');
+$act->rows('COMMIT');
+is($boss->wait->{state}, undef, 'and then grants too');
+
 # ---- the lures do work: a superuser who reads them springs one --------------------------------------------------------------------
 my $reader = wire($node, dbname => 'prey');
 $reader->rows('BEGIN');
