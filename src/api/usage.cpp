@@ -18,9 +18,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "utils/array.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
@@ -357,19 +355,4 @@ MIROX_FUNCTION(stat_reset) {
     region.ring().reset_statistics(lane);
     seat->stats_reset_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
     PG_RETURN_VOID();
-}
-
-// On usage_minute: what is closed stays as it is; retention alone takes rows away.
-MIROX_FUNCTION(usage_guard) {
-    if (!CALLED_AS_TRIGGER(fcinfo))
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"),
-                    errhint("It is internal to mirox_tokens."));
-    auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-    const Actor* actor = store::current_actor();
-    if (TRIGGER_FIRED_BY_DELETE(data->tg_event) && actor != nullptr && actor->maintenance)
-        return PointerGetDatum(data->tg_trigtuple);
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded usage of closed minutes is append-only"),
-                errdetail("Only the retention job takes rows from it."),
-                errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
-    PG_RETURN_NULL();
 }

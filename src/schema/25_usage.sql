@@ -187,15 +187,6 @@ COMMENT ON TABLE mirox_internal.drain_position IS 'Up to where the events of eac
 CREATE INDEX audit_log_at ON mirox_internal.audit_log (at);
 CREATE INDEX audit_log_deleted ON mirox_internal.audit_log (account_id) WHERE event = 'account_deleted';
 
-CREATE FUNCTION mirox_internal.usage_guard() RETURNS trigger
-    AS 'MODULE_PATHNAME', 'mirox_usage_guard' LANGUAGE C;
-REVOKE ALL ON FUNCTION mirox_internal.usage_guard() FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.usage_guard() IS 'Internal: keeps closed minutes as they are';
-CREATE TRIGGER usage_append_only BEFORE UPDATE OR DELETE ON mirox_internal.usage_minute
-    FOR EACH ROW EXECUTE FUNCTION mirox_internal.usage_guard();
-CREATE TRIGGER usage_no_truncate BEFORE TRUNCATE ON mirox_internal.usage_minute
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.usage_guard();
-
 -- What an earlier extension of this database left in shared memory is none of this one's.
 CREATE FUNCTION mirox_internal.begin_recording() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_begin_recording' LANGUAGE C VOLATILE;

@@ -18,6 +18,9 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "storage/lmgr.h"
@@ -62,6 +65,44 @@ Change read_change(FunctionCallInfo fcinfo) {
     return change;
 }
 
+// How the install script has put a trigger: when it fires, and for which events.
+struct Fires {
+    bool before, row;
+    const char* events;  // letters of insert, update, delete, truncate
+};
+constexpr Fires kBeforeRow = {true, true, "iud"};
+constexpr Fires kAfterRow = {false, true, "ud"};
+
+bool fires(const Change& change, const Fires& as) {
+    const TriggerEvent event = change.data->tg_event;
+    const char letter = change.inserted ? 'i' : change.updated ? 'u' : change.deleted ? 'd' : 't';
+    return (as.before ? TRIGGER_FIRED_BEFORE(event) : TRIGGER_FIRED_AFTER(event)) &&
+           (TRIGGER_FIRED_FOR_ROW(event) != 0) == as.row && strchr(as.events, letter) != nullptr;
+}
+
+[[noreturn]] void not_ours(const Change& change) {
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                errmsg("trigger \"%s\" does not belong on \"%s\" as it is", change.data->tg_trigger->tgname,
+                       RelationGetRelationName(change.data->tg_relation)),
+                errdetail("Its function reads rows of one table of mirox_tokens, at one moment."),
+                errhint("Drop the trigger: the extension has put its own where they belong."));
+}
+
+// The install script itself writes rows before all of the tables are there.
+bool is_installing() {
+    return creating_extension && CurrentExtensionObject == get_extension_oid("mirox_tokens", true);
+}
+
+// The same where the trigger stands as the script has put it. Anybody who may call the function can put it elsewhere, where rows
+// have other columns, or there are none.
+Change read_change(FunctionCallInfo fcinfo, Oid pg::Catalog::*table, const Fires& as) {
+    const Change change = read_change(fcinfo);
+    if (!fires(change, as) ||
+        (!is_installing() && RelationGetRelid(change.data->tg_relation) != pg::catalog().*table))
+        not_ours(change);
+    return change;
+}
+
 struct Value {
     Datum datum;
     bool is_null;
@@ -82,11 +123,6 @@ bool differs(const Change& change, int column) {
     if (before.is_null || after.is_null) return before.is_null != after.is_null;
     const Form_pg_attribute attribute = TupleDescAttr(change.columns, column - 1);
     return !datum_image_eq(before.datum, after.datum, attribute->attbyval, attribute->attlen);
-}
-
-// The result of a BEFORE trigger on `row`, which a DELETE returns as it is.
-HeapTuple proceed(const Change& change) {
-    return change.deleted ? change.before : change.after;
 }
 
 HeapTuple with_values(const Change& change, HeapTuple row, int count, int* columns, Datum* values,
@@ -213,7 +249,7 @@ Account account_of(HeapTuple row, const Change& change) {
 }  // namespace
 
 MIROX_FUNCTION(account_guard) {
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kBeforeRow);
     if (is_replay(change, account_column::kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, account_column::kAccountId);
     if (change.inserted || (change.updated && differs(change, account_column::kUserId))) {
@@ -260,7 +296,7 @@ MIROX_FUNCTION(account_guard) {
 }
 
 MIROX_FUNCTION(account_follow) {
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kAfterRow);
     Act act;
     if (change.updated) {
         using namespace account_column;
@@ -297,7 +333,7 @@ constexpr int kDigest = 1, kSessionId = 2, kAccountId = 3, kClosedAt = 6, kAudit
 
 MIROX_FUNCTION(session_guard) {
     using namespace session_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::session, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kDigest);
     refuse_move(change, kSessionId);
@@ -379,7 +415,7 @@ const char* token_event(const Change& change) {
 
 MIROX_FUNCTION(token_guard) {
     using namespace token_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kTokenId);
     refuse_move(change, kAccountId);
@@ -457,7 +493,7 @@ MIROX_FUNCTION(token_guard) {
 
 MIROX_FUNCTION(token_follow) {
     using namespace token_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token, kAfterRow);
     HeapTuple row = change.before;
     pg::Args args;
     args.int8(get_int8(row, change, kTokenId));
@@ -490,7 +526,7 @@ Query select_state = {
 
 MIROX_FUNCTION(token_secret_guard) {
     using namespace secret_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token_secret, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     Act act;
     begin(act);
@@ -560,7 +596,7 @@ Query select_made_group_use = {
 
 MIROX_FUNCTION(group_guard) {
     using namespace group_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::permission_group, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kGroupId);
     refuse_move(change, kName);
@@ -618,7 +654,7 @@ Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox_internal.endpoin
 
 MIROX_FUNCTION(endpoint_guard) {
     using namespace endpoint_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::endpoint, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kMethod);
     refuse_move(change, kPath);
@@ -667,28 +703,51 @@ MIROX_FUNCTION(endpoint_guard) {
 
 // ---- all -------------------------------------------------------------------------------------------------------------
 
+// On permission_group and endpoint, for statements and, for a subscriber's apply worker, rows.
 MIROX_FUNCTION(cache_changed) {
     const Change change = read_change(fcinfo);
-    CacheInvalidateRelcacheByRelid(RelationGetRelid(change.data->tg_relation));
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    if ((!fires(change, {false, false, "iudt"}) && !fires(change, {false, true, "iud"})) ||
+        (!is_installing() && table != pg::catalog().permission_group && table != pg::catalog().endpoint))
+        not_ours(change);
+    CacheInvalidateRelcacheByRelid(table);
     return PointerGetDatum(nullptr);
 }
 
 MIROX_FUNCTION(statement_lock) {
-    (void)read_change(fcinfo);
-    if (current_actor() == nullptr) LockRelationOid(pg::catalog().account, ShareRowExclusiveLock);
+    const Change change = read_change(fcinfo);
+    const pg::Catalog& ours = pg::catalog();
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    if (!fires(change, {true, false, "ud"}) ||
+        (table != ours.session && table != ours.token && table != ours.token_secret))
+        not_ours(change);
+    if (current_actor() == nullptr) LockRelationOid(ours.account, ShareRowExclusiveLock);
     return PointerGetDatum(nullptr);
 }
 
+// On every table of ours against TRUNCATE; on the audit log and on recorded use against UPDATE and DELETE. For each statement, not
+// row, so that the worker pays nothing for its rows.
 MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    const pg::Catalog& ours = pg::catalog();
+    if (!fires(change, {true, false, "udt"}) ||
+        getExtensionOfObject(RelationRelationId, table) != ours.extension)
+        not_ours(change);
+    const bool audit = table == ours.audit_log;
     const Actor* actor = current_actor();
-    if (change.deleted && actor != nullptr && actor->maintenance) return PointerGetDatum(proceed(change));
-    const char* table = RelationGetRelationName(change.data->tg_relation);
-    if (RelationGetRelid(change.data->tg_relation) == pg::catalog().audit_log)
+    if (actor != nullptr && actor->maintenance && (change.deleted || (change.updated && !audit)))
+        return PointerGetDatum(nullptr);
+    if (audit)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),
                     errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("%s cannot be truncated", table),
+    const char* name = RelationGetRelationName(change.data->tg_relation);
+    if (TRIGGER_FOR_UPDATE(change.data->tg_trigger->tgtype))
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded use cannot be changed"),
+                    errdetail("Only the worker changes rows of %s, or takes them away.", name),
+                    errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("%s cannot be truncated", name),
                 errdetail("Each row's end is checked, audited and carried to what depends on it."),
                 errhint("Delete rows, or accounts with mirox.delete_account."));
     return PointerGetDatum(nullptr);

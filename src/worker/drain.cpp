@@ -499,14 +499,13 @@ std::uint64_t stored_position(Region& region) {
 
 void write_batch(void* state) {
     Step& step = *static_cast<Step*>(state);
-    if (!pg::extension_present()) {
+    store::Actor actor;
+    if (!begin_step(actor)) {
         step.absent = true;
         discard_absent();
         return;
     }
     Region& region = shmem::region();
-    store::Actor actor;
-    store::enter(actor);
     plan_by_keys();
     const std::uint64_t freed = region.ring().freed(step.lane);
     // Positions grow as long as the file lives, whatever ring id an event has; so the greatest one holds for all.
@@ -553,6 +552,13 @@ void write_batch(void* state) {
 }
 
 }  // namespace
+
+bool begin_step(store::Actor& actor) {
+    if (!pg::extension_present()) return false;
+    store::enter(actor);
+    actor.maintenance = true;
+    return true;
+}
 
 void plan_by_keys() {
     for (const char* setting : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
@@ -631,9 +637,8 @@ struct StrangerStep {
 
 void write_strangers(void* state) {
     const StrangerStep& step = *static_cast<StrangerStep*>(state);
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     constexpr Oid kTypes[10] = {INT8OID, INT8OID, TIMESTAMPTZOID, INETOID,        TEXTOID,
                                 INT2OID, TEXTOID, INT8OID,        TIMESTAMPTZOID, TIMESTAMPTZOID};
     const Datum empty = pg::text_datum({});

@@ -8,6 +8,7 @@
 //
 #include "pg/transaction.hpp"
 #include "shmem/events.hpp"
+#include "store/actor.hpp"
 
 namespace mirox::worker {
 
@@ -21,6 +22,10 @@ enum class Drained : std::uint8_t {
 // Adds to `open` how many rows by minute and caller it wrote to usage_open.
 Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble);
 Drained drain_strangers(pg::Trouble& trouble);
+
+// Begins what the worker does within a transaction, as the extension's owner and as the one who may change what is recorded. False,
+// and nothing begun, where the extension is not in this database (any more). Ends with store::leave().
+bool begin_step(store::Actor& actor);
 
 // Until store::leave(): statements planned from now on find rows by an index, one after the other, and read no table whole. A
 // worker's plans are made when it starts, perhaps of tables that are empty then, and serve for as long as it lives; a plan that

@@ -207,9 +207,8 @@ TimestampTz days_before(TimestampTz now, const Interval& span) {
 }
 
 void close_step(void* state) {
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     plan_by_keys();
     pg::Args args;
     args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
@@ -218,9 +217,8 @@ void close_step(void* state) {
 }
 
 void notices_step(void*) {
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
     const auto widest = static_cast<std::int32_t>((horizon - now) / USECS_PER_DAY);
@@ -241,10 +239,8 @@ void notices_step(void*) {
 }
 
 void sessions_step(void*) {
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
-    actor.maintenance = true;
+    if (!begin_step(actor)) return;
     const TimestampTz before = GetCurrentTimestamp() - kSessionsKept;
     pg::Args args;
     args.add(TimestampTzGetDatum(before));
@@ -269,10 +265,8 @@ struct Retention {
 
 void retention_step(void* state) {
     Retention& retention = *static_cast<Retention*>(state);
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
-    actor.maintenance = true;
+    if (!begin_step(actor)) return;
     std::uint64_t most = 0;
     for (Query* query : {&delete_minutes, &delete_hours, &delete_days, &delete_strangers, &delete_audit}) {
         pg::Args args;
@@ -301,9 +295,8 @@ TimestampTz oldest_slot(TimestampTz before) {
 
 void house_step(void* state) {
     auto* seat = static_cast<shmem::Seat*>(state);
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz closed = oldest_slot(shmem::minute_of(now - 10 * USECS_PER_MINUTE));
     const TimestampTz day_ago = shmem::minute_of(Min(closed, now - kStrangerMinutesKept));
