@@ -285,7 +285,8 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
     OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
-    OUT geoip text, OUT stats_reset timestamptz)
+    OUT geoip text, OUT stats_reset timestamptz,
+    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -389,7 +390,7 @@ COMMENT ON COLUMN mirox.usage_hourly.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_hourly.os IS 'The operating system';
 COMMENT ON COLUMN mirox.usage_hourly.scope IS 'What the request needed; NULL: nothing in particular';
 COMMENT ON COLUMN mirox.usage_hourly.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.usage_hourly.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_hourly.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_hourly.last_at IS 'When the last was';
@@ -404,7 +405,7 @@ COMMENT ON COLUMN mirox.usage_daily.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_daily.os IS 'The operating system';
 COMMENT ON COLUMN mirox.usage_daily.scope IS 'What the request needed; NULL: nothing in particular';
 COMMENT ON COLUMN mirox.usage_daily.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.usage_daily.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_daily.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_daily.last_at IS 'When the last was';
@@ -413,7 +414,7 @@ COMMENT ON COLUMN mirox.usage_daily.generation IS 'How often the token had been 
 COMMENT ON COLUMN mirox.refusals.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.refusals.last_at IS 'When the last was';
 COMMENT ON COLUMN mirox.refusals.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.refusals.token_id IS 'The token, when it is known';
 COMMENT ON COLUMN mirox.refusals.user_id IS 'The owner, when known';
 COMMENT ON COLUMN mirox.refusals.ip IS 'The address; of callers without a known token their network; NULL: not known, or gathered from many';
@@ -465,7 +466,7 @@ COMMENT ON COLUMN mirox.stat.flushes IS 'Transactions that wrote events';
 COMMENT ON COLUMN mirox.stat.flush_failures IS 'Attempts to write that failed and were, or will be, repeated';
 COMMENT ON COLUMN mirox.stat.flush_time IS 'Milliseconds spent writing';
 COMMENT ON COLUMN mirox.stat.last_flush_at IS 'When events were last written';
-COMMENT ON COLUMN mirox.stat.worker_pid IS 'The process of this database''s worker; NULL: none runs, since there is nothing to do';
+COMMENT ON COLUMN mirox.stat.worker_pid IS 'The process of this database''s worker; NULL: none runs, and worker_state says whether one should';
 COMMENT ON COLUMN mirox.stat.ring_bytes IS 'Size of the ring of events, for all databases';
 COMMENT ON COLUMN mirox.stat.ring_used IS 'How much of it is in use, 0 to 1';
 COMMENT ON COLUMN mirox.stat.shared_memory IS 'Bytes of shared memory and of the file behind it, for all databases';
@@ -476,3 +477,8 @@ COMMENT ON COLUMN mirox.stat.lost IS 'Events dropped for want of a place for the
 COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: ok, unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.geoip IS 'The file of locations: ok, none (not set), unused, unreadable or invalid';
 COMMENT ON COLUMN mirox.stat.stats_reset IS 'When the counts were last set to zero; NULL: not since the start';
+COMMENT ON COLUMN mirox.stat.worker_state IS
+    'idle: none runs, and nothing waits for one; running; failing: some of its work fails and is repeated; missing: events wait, and none could be started';
+COMMENT ON COLUMN mirox.stat.last_error IS 'What failed last, with the SQLSTATE; the server''s log has its message. Kept when all is well again; NULL: nothing failed yet';
+COMMENT ON COLUMN mirox.stat.last_error_at IS 'When that was';
+COMMENT ON COLUMN mirox.stat.failing_since IS 'Since when something has been failing; NULL: all is well';
