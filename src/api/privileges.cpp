@@ -1,4 +1,4 @@
-// What the extension's scripts alone do: revoke_default_privileges, with which they end, and what only they may write.
+// What the extension's scripts end with: revoke_default_privileges.
 //
 // Locks: what REVOKE takes on each object.
 #include "pg/entry.hpp"
@@ -9,9 +9,7 @@ extern "C" {
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
-#include "commands/trigger.h"
 #include "utils/acl.h"
-#include "utils/rel.h"
 }
 
 using namespace mirox;
@@ -46,19 +44,4 @@ MIROX_FUNCTION(revoke_default_privileges) {
             MIROX_DEFECT("could not revoke default privileges");
     pg::spi_close();
     PG_RETURN_VOID();
-}
-
-MIROX_FUNCTION(script_only) {
-    if (!CALLED_AS_TRIGGER(fcinfo))
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"),
-                    errhint("It is internal to mirox_tokens."));
-    const auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-    const Oid extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(data->tg_relation));
-    if (!creating_extension || !OidIsValid(extension) || CurrentExtensionObject != extension)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    errmsg("%s is filled by the scripts of mirox_tokens alone",
-                           RelationGetRelationName(data->tg_relation)),
-                    errdetail("What stands there is done with the rights of the extension's owner."),
-                    errhint("Give a role rights with mirox.grant_access, or by GRANT."));
-    return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }

@@ -21,9 +21,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "utils/array.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
@@ -169,9 +167,7 @@ MIROX_FUNCTION(waiting_uses) {
         bool nulls[7] = {};
         values[0] = TimestampTzGetDatum(event.at);
         values[1] = Int16GetDatum(static_cast<std::int16_t>(event.status));
-        values[2] = pg::text_datum(
-            store::outcome_of(static_cast<store::Reason>(event.reason < store::kReasons ? event.reason : 0))
-                .reason);
+        values[2] = pg::text_datum(store::reason_text(event.reason));
         nulls[3] = event.address.family == 0;
         if (!nulls[3]) values[3] = pg::inet_datum(core_address(event.address));
         values[4] = pg::text_datum(pg::from_utf8_lossy({texts.data + event.agent_at, event.agent_size}));
@@ -183,6 +179,41 @@ MIROX_FUNCTION(waiting_uses) {
     }
     return (Datum)0;
 }
+
+namespace {
+
+// How long flush() waits for a worker that does not come, and for one that does nothing: a transaction may take minutes, when a
+// million callers are new.
+constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUTE;
+
+[[noreturn]] void drain_failed(shmem::Seat* seat) {
+    char message[sizeof(shmem::Failure::message)];
+    LWLockAcquire(shmem::region_lock(), LW_SHARED);
+    const shmem::Duty duty = seat->failure.duty;
+    const std::int32_t sqlstate = seat->failure.sqlstate;
+    strlcpy(message, seat->failure.message, sizeof(message));
+    LWLockRelease(shmem::region_lock());
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(duty)),
+                errdetail("%s: %s", unpack_sql_state(sqlstate), message),
+                errhint("It tries again, and what is recorded waits in shared memory until then."));
+}
+
+[[noreturn]] void no_worker(const shmem::Seat* seat) {
+    const bool launcher = shmem::control().launcher.load(std::memory_order_relaxed) != nullptr;
+    const bool missing = seat->missing_since.load(std::memory_order_relaxed) != 0;
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("no worker writes recorded uses of this database"),
+        errdetail(!launcher ? "The launcher of mirox_tokens does not run."
+                  : missing
+                      ? "None could be started: the server's log says why."
+                      : "None has come: a command may need the database empty, or all slots be in use."),
+        errhint(
+            "Raise max_worker_processes, which is %d, if no slot is free. What is recorded waits in shared "
+            "memory until then.",
+            max_worker_processes));
+}
+
+}  // namespace
 
 MIROX_ACT(flush) {
     shmem::Region& region = require_region();
@@ -198,11 +229,26 @@ MIROX_ACT(flush) {
                     errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
                     errhint("Drop databases that are not used, or call this again when one is gone."));
     const std::uint64_t request = seat->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
+    TimestampTz seen = GetCurrentTimestamp(), moved = seen;
+    std::uint64_t steps = seat->steps.load(std::memory_order_relaxed);
     ConditionVariablePrepareToSleep(&shmem::control().drained);
     for (bool ask = true;;) {
         const bool drained =
             region.ring().applied(lane) >= target || region.ring().find_lane(MyDatabaseId).key != lane.key;
         if (drained && seat->completed.load(std::memory_order_acquire) >= request) break;
+        if (seat->failed.load(std::memory_order_acquire) >= request) drain_failed(seat);
+        const TimestampTz now = GetCurrentTimestamp();
+        const shmem::Worker* worker = shmem::worker_of(MyDatabaseId);
+        if (worker != nullptr && worker->latch.load(std::memory_order_relaxed) != nullptr) seen = now;
+        if (now - seen >= kComes) no_worker(seat);
+        if (steps != seat->steps.load(std::memory_order_relaxed)) {
+            steps = seat->steps.load(std::memory_order_relaxed);
+            moved = now;
+        }
+        if (now - moved >= kMoves)
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker does nothing"),
+                        errdetail("It has ended no transaction for ten minutes."),
+                        errhint("pg_stat_activity tells what it waits for."));
         if (ask) shmem::wake_worker(MyDatabaseId);
         ask = ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
     }
@@ -288,6 +334,17 @@ std::uint64_t checks_of(const shmem::Seat& seat, int reason) {
     return sum;
 }
 
+// What has become of the worker: more than whether there is one.
+const char* worker_state(bool runs, const shmem::Seat& seat) {
+    if (!runs && !RecoveryInProgress() &&
+        (seat.missing_since.load(std::memory_order_relaxed) != 0 ||
+         shmem::control().launcher.load(std::memory_order_relaxed) == nullptr) &&
+        shmem::wants_worker(MyDatabaseId))
+        return "missing";
+    if (seat.failure.failing.load(std::memory_order_relaxed) != 0) return "failing";
+    return runs ? "running" : "idle";
+}
+
 Datum count_datum(std::uint64_t count) {
     return Int64GetDatum(static_cast<std::int64_t>(count));
 }
@@ -299,8 +356,8 @@ MIROX_FUNCTION(stat_now) {
     TupleDesc columns;
     if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
         MIROX_DEFECT("unexpected result type");
-    Datum values[36] = {};
-    bool nulls[36] = {};
+    Datum values[40] = {};
+    bool nulls[40] = {};
     static const shmem::Seat nothing = {};
     const shmem::Seat* found = shmem::seat_of(MyDatabaseId);
     const shmem::Seat& seat = found == nullptr ? nothing : *found;
@@ -311,6 +368,10 @@ MIROX_FUNCTION(stat_now) {
     const std::uint64_t torn = region.ring().torn_since_reset(lane);
     const shmem::Worker* worker = shmem::worker_of(MyDatabaseId);
     const std::int32_t pid = worker == nullptr ? 0 : worker->pid.load(std::memory_order_relaxed);
+    const shmem::Failure& failure = seat.failure;
+    const TimestampTz failed_at = failure.at, failing_since = failure.since;
+    const shmem::Duty duty = failure.duty;
+    const std::int32_t sqlstate = failure.sqlstate;
     LWLockRelease(shmem::region_lock());
     std::uint64_t all = 0;
     for (int i = 0; i < store::kReasons; i++) {
@@ -323,7 +384,7 @@ MIROX_FUNCTION(stat_now) {
         // The first eleven reasons stand together; later ones came at the end of the row.
         values[i < 11 ? 1 + i : 31 + i - 11] = count_datum(count);
     }
-    static_assert(store::kReasons == 13);
+    static_assert(store::kReasons == 13 && store::kReasons <= shmem::kReasonCodes);
     const std::int64_t last = seat.last_drain_at.load(std::memory_order_relaxed);
     const std::int64_t reset = seat.stats_reset_at.load(std::memory_order_relaxed);
     const double segments = region.ring().segments();
@@ -356,6 +417,14 @@ MIROX_FUNCTION(stat_now) {
     values[34] = pg::text_datum(keys.file);
     values[35] = TimestampTzGetDatum(keys.since);
     nulls[35] = keys.since == 0;
+    values[36] = pg::text_datum(worker_state(pid != 0, seat));
+    // No message of the server's, which quotes values: whoever reads this may know of no person.
+    nulls[37] = nulls[38] = failed_at == 0;
+    if (failed_at != 0)
+        values[37] = pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(duty)));
+    values[38] = TimestampTzGetDatum(failed_at);
+    values[39] = TimestampTzGetDatum(failing_since);
+    nulls[39] = failing_since == 0;
     return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
 }
 
@@ -371,19 +440,4 @@ MIROX_ACT(stat_reset) {
     region.ring().reset_statistics(lane);
     seat->stats_reset_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
     PG_RETURN_VOID();
-}
-
-// On usage_minute: what is closed stays as it is; retention alone takes rows away.
-MIROX_FUNCTION(usage_guard) {
-    if (!CALLED_AS_TRIGGER(fcinfo))
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"),
-                    errhint("It is internal to mirox_tokens."));
-    auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-    const Actor* actor = store::current_actor();
-    if (TRIGGER_FIRED_BY_DELETE(data->tg_event) && actor != nullptr && actor->maintenance)
-        return PointerGetDatum(data->tg_trigtuple);
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded usage of closed minutes is append-only"),
-                errdetail("Only the retention job takes rows from it."),
-                errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
-    PG_RETURN_NULL();
 }

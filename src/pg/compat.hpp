@@ -27,8 +27,10 @@ extern "C" {
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "postmaster/bgworker_internals.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
@@ -213,6 +215,35 @@ inline void* allocate_for_setting(std::size_t size) {
 #else
     return malloc(size);
 #endif
+}
+
+// The process at a place from 1 to pgstat_fetch_stat_numbackends(), null when there is none.
+inline const PgBackendStatus* process_at(int place) {
+#if PG_VERSION_NUM >= 160000
+    const LocalPgBackendStatus* found = pgstat_get_local_beentry_by_index(place);
+#else
+    const LocalPgBackendStatus* found = pgstat_fetch_stat_local_beentry(place);
+#endif
+    return found == nullptr ? nullptr : &found->backendStatus;
+}
+
+// How many background workers the server has been told of while it starts, and whether one of them runs this function. (The server's
+// own loops over such a list are C.)
+inline int registered_workers(const char* function, bool& found) {
+    int count = 0;
+    found = false;
+#if PG_VERSION_NUM >= 180000
+    for (dlist_node* at = BackgroundWorkerList.head.next; at != nullptr && at != &BackgroundWorkerList.head;
+         at = at->next) {
+#else
+    for (slist_node* at = BackgroundWorkerList.head.next; at != nullptr; at = at->next) {
+#endif
+        auto* worker = reinterpret_cast<RegisteredBgWorker*>(reinterpret_cast<char*>(at) -
+                                                             offsetof(RegisteredBgWorker, rw_lnode));
+        count++;
+        found = found || strcmp(worker->rw_worker.bgw_function_name, function) == 0;
+    }
+    return count;
 }
 
 // Names the transaction that runs, for as long as the backend lives.

@@ -9,6 +9,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 }
 
 namespace mirox::pg {
@@ -21,22 +22,30 @@ void keep(const char* text, char (&out)[256]) {
     out[length] = '\0';
 }
 
-void run_step(void (*step)(void*), void* state) {
+void run_step(void (*step)(void*), void* state, int most_ms) {
     StartTransactionCommand();
+    // The server's main loop would do it by statement_timeout.
+    if (most_ms > 0) enable_timeout_after(STATEMENT_TIMEOUT, most_ms);
     PushActiveSnapshot(GetTransactionSnapshot());
     guard(step, state);
     PopActiveSnapshot();
+    if (most_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
     CommitTransactionCommand();
 }
 
 }  // namespace
 
-bool in_transaction(void (*step)(void*), void* state, Trouble& trouble) {
+void serve_interrupts() {
+    QueryCancelPending = false;
+    CHECK_FOR_INTERRUPTS();
+}
+
+bool in_transaction(void (*step)(void*), void* state, Trouble& trouble, int most_ms) {
     const MemoryContext context = CurrentMemoryContext;
     ErrorData* data = nullptr;
     int code = 0;
     try {
-        pg_call([&] { run_step(step, state); });
+        pg_call([&] { run_step(step, state, most_ms); });
     } catch (const PgError& e) {
         code = e.sqlstate();
         data = e.data();
@@ -46,6 +55,7 @@ bool in_transaction(void (*step)(void*), void* state, Trouble& trouble) {
         keep(data == nullptr ? "out of memory" : data->message, trouble.message);
         keep(data == nullptr ? nullptr : data->detail, trouble.detail);
         // As PostgresMain does: nothing of the failed transaction is left, a request to cancel it has been served.
+        disable_all_timeouts(false);
         QueryCancelPending = false;
         AbortCurrentTransaction();
     }

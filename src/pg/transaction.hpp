@@ -15,7 +15,10 @@ struct Trouble {
 };
 
 // Calls step(state) in a transaction, with an active snapshot. False when it was rolled back; `trouble` says why. A request
-// to shut down ends the process, as ever. Not to be called inside a transaction.
-bool in_transaction(void (*step)(void*), void* state, Trouble& trouble);
+// to cancel a statement ends this one alone, and so does its time, if one is given (57014). Not to be called inside a transaction.
+bool in_transaction(void (*step)(void*), void* state, Trouble& trouble, int most_ms = 0);
+
+// What is asked of the process between two transactions. A request to cancel has come too late, and asks for nothing.
+void serve_interrupts();
 
 }  // namespace mirox::pg

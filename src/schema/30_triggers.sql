@@ -41,7 +41,7 @@ COMMENT ON FUNCTION mirox_internal.group_guard() IS 'Internal: protects built-in
 COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: tells every backend to read the cached table afresh';
 COMMENT ON FUNCTION mirox_internal.statement_lock() IS
     'Internal: a direct UPDATE or DELETE waits for all management in flight, since it locks rows before their account';
-COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses what must not be done to a table';
+COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses to truncate, and to change what only the worker may';
 
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.account
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.account_guard();
@@ -76,10 +76,26 @@ CREATE TRIGGER group_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_inter
 ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_changed;
 ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_row_changed;
 
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON mirox_internal.audit_log
-    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON mirox_internal.audit_log
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+-- Nobody but the worker changes what is recorded. By statement: the worker, which passes, pays nothing for its rows.
+CREATE TRIGGER agent_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.agent
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER caller_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.caller
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_open_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_open
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_minute_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_minute
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_hour
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_day
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER token_usage_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.token_usage
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER stranger_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.stranger
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+
 CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON mirox_internal.account
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER session_no_truncate BEFORE TRUNCATE ON mirox_internal.session

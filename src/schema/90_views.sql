@@ -288,7 +288,8 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint,
-    OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz)
+    OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz,
+    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -392,7 +393,7 @@ COMMENT ON COLUMN mirox.usage_hourly.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_hourly.os IS 'The operating system';
 COMMENT ON COLUMN mirox.usage_hourly.scope IS 'What the request needed; NULL: nothing in particular';
 COMMENT ON COLUMN mirox.usage_hourly.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.usage_hourly.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_hourly.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_hourly.last_at IS 'When the last was';
@@ -407,7 +408,7 @@ COMMENT ON COLUMN mirox.usage_daily.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_daily.os IS 'The operating system';
 COMMENT ON COLUMN mirox.usage_daily.scope IS 'What the request needed; NULL: nothing in particular';
 COMMENT ON COLUMN mirox.usage_daily.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.usage_daily.requests IS 'How many there were';
 COMMENT ON COLUMN mirox.usage_daily.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.usage_daily.last_at IS 'When the last was';
@@ -416,7 +417,7 @@ COMMENT ON COLUMN mirox.usage_daily.generation IS 'How often the token had been 
 COMMENT ON COLUMN mirox.refusals.first_at IS 'When the first was';
 COMMENT ON COLUMN mirox.refusals.last_at IS 'When the last was';
 COMMENT ON COLUMN mirox.refusals.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer';
+COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer; other: one that this version does not know';
 COMMENT ON COLUMN mirox.refusals.token_id IS 'The token, when it is known';
 COMMENT ON COLUMN mirox.refusals.user_id IS 'The owner, when known';
 COMMENT ON COLUMN mirox.refusals.ip IS 'The address; of callers without a known token their network; NULL: not known, or gathered from many';
@@ -471,7 +472,7 @@ COMMENT ON COLUMN mirox.stat.flushes IS 'Transactions that wrote events';
 COMMENT ON COLUMN mirox.stat.flush_failures IS 'Attempts to write that failed and were, or will be, repeated';
 COMMENT ON COLUMN mirox.stat.flush_time IS 'Milliseconds spent writing';
 COMMENT ON COLUMN mirox.stat.last_flush_at IS 'When events were last written';
-COMMENT ON COLUMN mirox.stat.worker_pid IS 'The process of this database''s worker; NULL: none runs, since there is nothing to do';
+COMMENT ON COLUMN mirox.stat.worker_pid IS 'The process of this database''s worker; NULL: none runs, and worker_state says whether one should';
 COMMENT ON COLUMN mirox.stat.ring_bytes IS 'Size of the ring of events, for all databases';
 COMMENT ON COLUMN mirox.stat.ring_used IS 'How much of it is in use, 0 to 1';
 COMMENT ON COLUMN mirox.stat.shared_memory IS 'Bytes of shared memory and of the file behind it, for all databases';
@@ -487,3 +488,8 @@ COMMENT ON COLUMN mirox.stat.keys_unavailable IS 'Refused (503): tokens in the f
 COMMENT ON COLUMN mirox.stat.jwt_keys IS 'How many keys of JWTs checks go by: those of the last good file';
 COMMENT ON COLUMN mirox.stat.jwt_key_file IS 'The file of the keys of JWTs: ok, unused (not set), unreadable, unsafe (owner or mode), empty or invalid';
 COMMENT ON COLUMN mirox.stat.jwt_key_file_since IS 'Since when it is so; NULL: no file is set';
+COMMENT ON COLUMN mirox.stat.worker_state IS
+    'idle: none runs, and nothing waits for one; running; failing: some of its work fails and is repeated; missing: events wait, and none could be started';
+COMMENT ON COLUMN mirox.stat.last_error IS 'What failed last, with the SQLSTATE; the server''s log has its message. Kept when all is well again; NULL: nothing failed yet';
+COMMENT ON COLUMN mirox.stat.last_error_at IS 'When that was';
+COMMENT ON COLUMN mirox.stat.failing_since IS 'Since when something has been failing; NULL: all is well';

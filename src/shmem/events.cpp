@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pg/entry.hpp"
 #include "pg/settings.hpp"
 
 extern "C" {
 #include "common/file_perm.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -134,6 +136,24 @@ bool attach_file(const Config& config, std::uint64_t id) {
 
 }  // namespace
 
+// In the postmaster, which is the last to go: what no worker came to write.
+static void tell_of_rest(int, Datum) {
+    if (MyProcPid != PostmasterPid || !region_view) return;
+    std::uint64_t events = 0;
+    int databases = 0;
+    for (std::uint32_t i = 0; i < region_view.ring().lane_count(); i++) {
+        const std::uint64_t waiting = region_view.ring().waiting(region_view.ring().lane_at(i));
+        events += waiting;
+        if (waiting > 0) databases++;
+    }
+    if (events > 0)
+        MIROX_LOG(
+            LOG,
+            errmsg("mirox_tokens leaves recorded use in \"%s\": " UINT64_FORMAT " events of %d database(s)",
+                   kFile, events, databases),
+            errdetail("It is written when the server runs again."));
+}
+
 void request_events() {
     RequestAddinShmemSpace(sizeof(Control));
     RequestNamedLWLockTranche(kTranche, 1);
@@ -144,6 +164,9 @@ void start_events() {
     control_block = static_cast<Control*>(ShmemInitStruct("mirox_tokens control", sizeof(Control), &found));
     lock = &GetNamedLWLockTranche(kTranche)->lock;
     if (found) return;  // a child that was started by exec; ours are forked and inherit all
+    static constinit bool registered = false;
+    if (!registered) on_proc_exit(pg::guarded<tell_of_rest>, 0);
+    registered = true;
     memset(static_cast<void*>(control_block), 0, sizeof(Control));
     ConditionVariableInit(&control_block->drained);
     // After a crash of a child the old mapping is still here: attached anew, in the place of what it was.
@@ -214,6 +237,67 @@ Seat* make_seat(std::uint32_t database) {
     return seat;
 }
 
+const char* could_not(Duty duty) {
+    switch (duty) {
+        case Duty::uses:
+            return "could not write recorded usage";
+        case Duty::strangers:
+            return "could not write refusals of strangers";
+        case Duty::minutes:
+            return "could not close minutes";
+        case Duty::notices:
+            return "could not send notices of expiration";
+        case Duty::house:
+            return "could not take old rows away";
+    }
+    return "could not do its work";
+}
+
+bool wants_worker(std::uint32_t database) {
+    const LaneRef lane = region_view.ring().find_lane(database);
+    if (lane && region_view.ring().claimed(lane) > region_view.ring().freed(lane)) return true;
+    const Seat* seat = seat_of(database);
+    if (seat != nullptr &&
+        seat->requested.load(std::memory_order_acquire) != seat->completed.load(std::memory_order_relaxed))
+        return true;
+    const Strangers& strangers = region_view.strangers();
+    if (strangers.used() == 0 && strangers.overflowed() == 0) return false;
+    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
+        if (strangers.database_at(i) == database) return true;
+    return false;
+}
+
+bool note_failure(Seat& seat, Duty duty, int sqlstate, const char* message, bool tell) {
+    Failure& failure = seat.failure;
+    const TimestampTz now = GetCurrentTimestamp();
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    const bool same =
+        failure.duty == duty && failure.sqlstate == sqlstate && strcmp(failure.message, message) == 0;
+    if (failure.since == 0) {
+        failure.since = now;
+        failure.said_at = 0;
+    }
+    failure.failing.fetch_or(1U << static_cast<std::uint32_t>(duty), std::memory_order_relaxed);
+    failure.duty = duty;
+    failure.sqlstate = sqlstate;
+    failure.at = now;
+    strlcpy(failure.message, message, sizeof(failure.message));
+    if (!same) failure.said_at = 0;
+    const bool say = tell && now - failure.said_at >= USECS_PER_HOUR;
+    if (say) failure.said_at = now;
+    LWLockRelease(lock);
+    return say;
+}
+
+void note_success(Seat& seat, Duty duty) {
+    Failure& failure = seat.failure;
+    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(duty);
+    if ((failure.failing.load(std::memory_order_relaxed) & bit) == 0) return;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    if (failure.failing.fetch_and(~bit, std::memory_order_relaxed) == bit) failure.since = 0;
+    LWLockRelease(lock);
+}
+
 Worker* worker_of(std::uint32_t database) {
     for (Worker& worker : control_block->workers)
         if (worker.database.load(std::memory_order_acquire) == database) return &worker;
@@ -232,6 +316,7 @@ void wake_worker(std::uint32_t database) {
     if (Worker* worker = worker_of(database); worker != nullptr) {
         Latch* latch = worker->latch.load(std::memory_order_acquire);
         if (latch != nullptr) {
+            worker->woken.store(1, std::memory_order_release);
             SetLatch(latch);
             return;
         }

@@ -31,13 +31,34 @@ inline constexpr int kStripes = 16;      // so that backends that count at once 
 // How reading the rules of agents and the file of locations went, for mirox.stat.
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid };
 
+// What a worker does, each in transactions of its own.
+enum class Duty : std::uint32_t { uses, strangers, minutes, notices, house };
+inline constexpr int kDuties = 5;
+// For a message that begins with who could not.
+const char* could_not(Duty duty);
+
+// What went wrong last, and what still does. Read and written under region_lock(), but for `failing`.
+struct Failure {
+    std::atomic<std::uint32_t> failing;  // a bit for each Duty
+    Duty duty;
+    std::int32_t sqlstate;
+    TimestampTz at;       // 0: nothing has failed yet
+    TimestampTz since;    // of what fails still
+    TimestampTz said_at;  // when the log was told, since `since`
+    char message[256];    // the server's, for level admin alone: it may quote values
+};
+
 // What has happened in a database since the start of the server. It is given to another database only when its own is gone.
 struct Seat {
-    std::atomic<std::uint32_t> database;   // 0: free
-    std::atomic<std::uint32_t> geo;        // Enricher
-    std::atomic<std::uint32_t> agents;     // Enricher
-    std::atomic<std::uint64_t> requested;  // calls of flush()
-    std::atomic<std::uint64_t> completed;  // of those, which a whole drain has followed
+    std::atomic<std::uint32_t> database;      // 0: free
+    std::atomic<std::uint32_t> geo;           // Enricher
+    std::atomic<std::uint32_t> agents;        // Enricher
+    std::atomic<std::uint64_t> requested;     // calls of flush()
+    std::atomic<std::uint64_t> completed;     // of those, which a whole drain has followed
+    std::atomic<std::uint64_t> failed;        // of those, which a drain that failed has followed
+    std::atomic<std::uint64_t> steps;         // transactions of the worker that have ended, however
+    std::atomic<std::int64_t> missing_since;  // TimestampTz since when no worker could be started, 0: not so
+    Failure failure;
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;
     std::atomic<std::uint64_t> flushed;        // events written to the tables
@@ -53,7 +74,9 @@ struct Seat {
 struct Worker {
     std::atomic<std::uint32_t> database;  // 0: free
     std::atomic<std::int32_t> pid;
-    std::atomic<Latch*> latch;
+    std::atomic<Latch*> latch;  // null until it is connected
+    std::atomic<std::uint32_t>
+        woken;  // 1: by one of us, since it last looked; the server sets latches for reasons of its own
 };
 
 // A database whose worker must stay away while a command needs it empty.
@@ -96,6 +119,15 @@ Seat* make_seat(std::uint32_t database);
 Worker* worker_of(std::uint32_t database);
 // Whether a command wants the database empty. Call with region_lock() held.
 bool is_barred(std::uint32_t database);
+
+// Whether anything of the database waits for a worker. No lock.
+bool wants_worker(std::uint32_t database);
+
+// Takes down that a duty failed, with the server's message. True when the log, which `tell` asks for, was not told of the same within
+// the last hour. Takes region_lock().
+bool note_failure(Seat& seat, Duty duty, int sqlstate, const char* message, bool tell);
+// … or that it is well (again). Takes region_lock() when it was not.
+void note_success(Seat& seat, Duty duty);
 
 // Wakes the database's worker, or else the launcher, which starts one. No lock, no ERROR.
 void wake_worker(std::uint32_t database);

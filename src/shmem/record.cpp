@@ -71,8 +71,8 @@ constinit std::size_t clean_agent_size = 0;
     Region& shared = region();
     if (!shared) return;
     Seat* seat = my_seat();
-    if (seat != nullptr)
-        seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason % kReasonCodes].fetch_add(
+    if (seat != nullptr && use.reason < kReasonCodes)
+        seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason].fetch_add(
             1, std::memory_order_relaxed);
     // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
     LaneRef lane = my_lane();

@@ -20,7 +20,7 @@ struct AuditKey {
 struct Actor {
     pg::OwnerScope owner;
     bool direct;              // a trigger on behalf of DML that bypasses the functions
-    bool maintenance;         // the retention job: may delete what is past its time
+    bool maintenance;         // the worker: may change recorded use, and delete what is past its time
     std::int64_t session_id;  // 0: none
     Datum session_ip;         // inet, 0: none
     struct varlena* session_agent;

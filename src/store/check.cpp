@@ -144,6 +144,10 @@ void begin_session(const core::Digest& digest, Checked& out) {
     return kOutcomes[static_cast<int>(reason)];
 }
 
+const char* reason_text(std::uint8_t code) {
+    return code < kReasons ? kOutcomes[code].reason : "other";
+}
+
 [[gnu::hot]] void begin_refused(Reason reason, Checked& out) {
     clear(out);
     out.reason = reason;

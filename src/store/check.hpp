@@ -46,6 +46,8 @@ struct Outcome {
     int status;
 };
 const Outcome& outcome_of(Reason reason);
+// The word for a code as shared memory keeps it; `other` for one that this version does not know.
+const char* reason_text(std::uint8_t code);
 
 // What a request needs, once it is known who sends it.
 enum class Need : std::uint8_t {

@@ -18,6 +18,9 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "storage/lmgr.h"
@@ -62,6 +65,44 @@ Change read_change(FunctionCallInfo fcinfo) {
     return change;
 }
 
+// How the install script has put a trigger: when it fires, and for which events.
+struct Fires {
+    bool before, row;
+    const char* events;  // letters of insert, update, delete, truncate
+};
+constexpr Fires kBeforeRow = {true, true, "iud"};
+constexpr Fires kAfterRow = {false, true, "ud"};
+
+bool fires(const Change& change, const Fires& as) {
+    const TriggerEvent event = change.data->tg_event;
+    const char letter = change.inserted ? 'i' : change.updated ? 'u' : change.deleted ? 'd' : 't';
+    return (as.before ? TRIGGER_FIRED_BEFORE(event) : TRIGGER_FIRED_AFTER(event)) &&
+           (TRIGGER_FIRED_FOR_ROW(event) != 0) == as.row && strchr(as.events, letter) != nullptr;
+}
+
+[[noreturn]] void not_ours(const Change& change) {
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                errmsg("trigger \"%s\" does not belong on \"%s\" as it is", change.data->tg_trigger->tgname,
+                       RelationGetRelationName(change.data->tg_relation)),
+                errdetail("Its function reads rows of one table of mirox_tokens, at one moment."),
+                errhint("Drop the trigger: the extension has put its own where they belong."));
+}
+
+// The install script itself writes rows before all of the tables are there.
+bool is_installing() {
+    return creating_extension && CurrentExtensionObject == get_extension_oid("mirox_tokens", true);
+}
+
+// The same where the trigger stands as the script has put it. Anybody who may call the function can put it elsewhere, where rows
+// have other columns, or there are none.
+Change read_change(FunctionCallInfo fcinfo, Oid pg::Catalog::*table, const Fires& as) {
+    const Change change = read_change(fcinfo);
+    if (!fires(change, as) ||
+        (!is_installing() && RelationGetRelid(change.data->tg_relation) != pg::catalog().*table))
+        not_ours(change);
+    return change;
+}
+
 struct Value {
     Datum datum;
     bool is_null;
@@ -89,11 +130,6 @@ void check_new_line(const Change& change, int column, const char* what) {
     if (change.deleted || (change.updated && !differs(change, column))) return;
     const Value text = get(change.after, change, column);
     if (!text.is_null) check_line(what, pg::text_view(text.datum));
-}
-
-// The result of a BEFORE trigger on `row`, which a DELETE returns as it is.
-HeapTuple proceed(const Change& change) {
-    return change.deleted ? change.before : change.after;
 }
 
 HeapTuple with_values(const Change& change, HeapTuple row, int count, int* columns, Datum* values,
@@ -220,7 +256,7 @@ Account account_of(HeapTuple row, const Change& change) {
 }  // namespace
 
 MIROX_FUNCTION(account_guard) {
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kBeforeRow);
     if (is_replay(change, account_column::kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, account_column::kAccountId);
     check_new_line(change, account_column::kLockReason, "reason");
@@ -268,7 +304,7 @@ MIROX_FUNCTION(account_guard) {
 }
 
 MIROX_FUNCTION(account_follow) {
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kAfterRow);
     Act act;
     if (change.updated) {
         using namespace account_column;
@@ -305,7 +341,7 @@ constexpr int kDigest = 1, kSessionId = 2, kAccountId = 3, kClosedAt = 6, kAudit
 
 MIROX_FUNCTION(session_guard) {
     using namespace session_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::session, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kDigest);
     refuse_move(change, kSessionId);
@@ -387,7 +423,7 @@ const char* token_event(const Change& change) {
 
 MIROX_FUNCTION(token_guard) {
     using namespace token_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kTokenId);
     refuse_move(change, kAccountId);
@@ -471,7 +507,7 @@ MIROX_FUNCTION(token_guard) {
 
 MIROX_FUNCTION(token_follow) {
     using namespace token_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token, kAfterRow);
     HeapTuple row = change.before;
     pg::Args args;
     args.int8(get_int8(row, change, kTokenId));
@@ -504,7 +540,7 @@ Query select_state = {
 
 MIROX_FUNCTION(token_secret_guard) {
     using namespace secret_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::token_secret, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     Act act;
     begin(act);
@@ -574,7 +610,7 @@ Query select_made_group_use = {
 
 MIROX_FUNCTION(group_guard) {
     using namespace group_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::permission_group, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kGroupId);
     refuse_move(change, kName);
@@ -633,7 +669,7 @@ Query count_endpoints = {"SELECT pg_catalog.count(*) FROM mirox_internal.endpoin
 
 MIROX_FUNCTION(endpoint_guard) {
     using namespace endpoint_column;
-    const Change change = read_change(fcinfo);
+    const Change change = read_change(fcinfo, &pg::Catalog::endpoint, kBeforeRow);
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     refuse_move(change, kMethod);
     refuse_move(change, kPath);
@@ -682,28 +718,68 @@ MIROX_FUNCTION(endpoint_guard) {
 
 // ---- all -------------------------------------------------------------------------------------------------------------
 
+// On permission_group and endpoint, for statements and, for a subscriber's apply worker, rows.
 MIROX_FUNCTION(cache_changed) {
     const Change change = read_change(fcinfo);
-    CacheInvalidateRelcacheByRelid(RelationGetRelid(change.data->tg_relation));
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    if ((!fires(change, {false, false, "iudt"}) && !fires(change, {false, true, "iud"})) ||
+        (!is_installing() && table != pg::catalog().permission_group && table != pg::catalog().endpoint))
+        not_ours(change);
+    CacheInvalidateRelcacheByRelid(table);
     return PointerGetDatum(nullptr);
 }
 
 MIROX_FUNCTION(statement_lock) {
-    (void)read_change(fcinfo);
-    if (current_actor() == nullptr) LockRelationOid(pg::catalog().account, ShareRowExclusiveLock);
+    const Change change = read_change(fcinfo);
+    const pg::Catalog& ours = pg::catalog();
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    if (!fires(change, {true, false, "ud"}) ||
+        (table != ours.session && table != ours.token && table != ours.token_secret))
+        not_ours(change);
+    if (current_actor() == nullptr) LockRelationOid(ours.account, ShareRowExclusiveLock);
     return PointerGetDatum(nullptr);
+}
+
+// On every table of ours against TRUNCATE; on the audit log and on recorded use against UPDATE and DELETE. For each statement, not
+// row, so that the worker pays nothing for its rows.
+// What the extension's scripts alone write: its rights are the owner's.
+MIROX_FUNCTION(script_only) {
+    const Change change = read_change(fcinfo);
+    const Oid extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
+    const bool placed = fires(change, kBeforeRow) || fires(change, {true, false, "t"});
+    const bool scripted = creating_extension && CurrentExtensionObject == extension;
+    if (!placed || !OidIsValid(extension) || (!scripted && extension != pg::catalog().extension))
+        not_ours(change);
+    if (!scripted)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    errmsg("%s is filled by the scripts of mirox_tokens alone",
+                           RelationGetRelationName(change.data->tg_relation)),
+                    errdetail("What stands there is done with the rights of the extension's owner."),
+                    errhint("Give a role rights with mirox.grant_access, or by GRANT."));
+    return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 
 MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
+    const Oid table = RelationGetRelid(change.data->tg_relation);
+    const pg::Catalog& ours = pg::catalog();
+    if (!fires(change, {true, false, "udt"}) ||
+        getExtensionOfObject(RelationRelationId, table) != ours.extension)
+        not_ours(change);
+    const bool audit = table == ours.audit_log;
     const Actor* actor = current_actor();
-    if (change.deleted && actor != nullptr && actor->maintenance) return PointerGetDatum(proceed(change));
-    const char* table = RelationGetRelationName(change.data->tg_relation);
-    if (RelationGetRelid(change.data->tg_relation) == pg::catalog().audit_log)
+    if (actor != nullptr && actor->maintenance && (change.deleted || (change.updated && !audit)))
+        return PointerGetDatum(nullptr);
+    if (audit)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),
                     errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("%s cannot be truncated", table),
+    const char* name = RelationGetRelationName(change.data->tg_relation);
+    if (TRIGGER_FOR_UPDATE(change.data->tg_trigger->tgtype))
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded use cannot be changed"),
+                    errdetail("Only the worker changes rows of %s, or takes them away.", name),
+                    errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("%s cannot be truncated", name),
                 errdetail("Each row's end is checked, audited and carried to what depends on it."),
                 errhint("Delete rows, or accounts with mirox.delete_account."));
     return PointerGetDatum(nullptr);

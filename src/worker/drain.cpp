@@ -40,6 +40,8 @@ using shmem::StoredEvent;
 // Events a transaction: what a ring of the default size holds, so that a drain writes a token's rows once, however often it was
 // used; a bound all the same, since what differs is held in memory.
 constexpr int kBatch = 500'000;
+// … of a last drain, so that what was written before its time is up stays written.
+constexpr std::uint64_t kLastBatch = 10'000;
 // Distinct refused callers of one token in a batch; what is beyond them is gathered without address and agent, so that whoever
 // holds a dead token cannot fill the tables by inventing agents.
 constexpr int kRefusedCallers = 200;
@@ -362,9 +364,10 @@ void resolve_agents(shmem::Seat* seat, Batch& batch) {
 std::int64_t* resolve_callers(Batch& batch) {
     const std::uint32_t count = batch.caller_count;
     auto* ids = static_cast<std::int64_t*>(palloc0(sizeof(std::int64_t) * Max(count, std::uint32_t{1})));
-    Datum* reasons = datums(store::kReasons);
-    for (int i = 0; i < store::kReasons; i++)
-        reasons[i] = pg::text_datum(store::outcome_of(static_cast<store::Reason>(i)).reason);
+    // With the word for a code that is none of ours, of a file that a newer library has left.
+    Datum* reasons = datums(store::kReasons + 1);
+    for (int i = 0; i <= store::kReasons; i++)
+        reasons[i] = pg::text_datum(store::reason_text(static_cast<std::uint8_t>(i)));
     Datum* scopes = datums(batch.scopes.count + 1);
     scopes[0] = batch.empty;
     for (std::uint32_t i = 1; i <= batch.scopes.count; i++)
@@ -389,7 +392,7 @@ std::int64_t* resolve_callers(Batch& batch) {
             columns[3][missing] = Int64GetDatum(batch.agent_ids[key.agent]);
             columns[4][missing] = Int32GetDatum(key.generation);
             columns[5][missing] = Int16GetDatum(static_cast<std::int16_t>(key.status));
-            columns[6][missing] = reasons[key.reason < store::kReasons ? key.reason : 0];
+            columns[6][missing] = reasons[Min(key.reason, store::kReasons)];
             columns[7][missing] = stored_inet(address);
             columns[8][missing] = location_of(batch, address);
             columns[9][missing] = scopes[key.scope];
@@ -478,6 +481,7 @@ struct Step {
     LaneRef lane;
     std::uint64_t from, to;
     std::uint64_t ring_id;
+    std::uint64_t most;  // events
     std::uint64_t events;
     std::uint64_t uses;  // by minute and caller
     ReadStatus ended;
@@ -499,14 +503,13 @@ std::uint64_t stored_position(Region& region) {
 
 void write_batch(void* state) {
     Step& step = *static_cast<Step*>(state);
-    if (!pg::extension_present()) {
+    store::Actor actor;
+    if (!begin_step(actor)) {
         step.absent = true;
         discard_absent();
         return;
     }
     Region& region = shmem::region();
-    store::Actor actor;
-    store::enter(actor);
     plan_by_keys();
     const std::uint64_t freed = region.ring().freed(step.lane);
     // Positions grow as long as the file lives, whatever ring id an event has; so the greatest one holds for all.
@@ -530,7 +533,7 @@ void write_batch(void* state) {
         step.ring_id = event.ring_id;
         if (!step.settles) step.to = event.end;
         step.events++;
-        if (step.events >= kBatch && !step.settles) break;
+        if (step.events >= step.most && !step.settles) break;
     }
     if (!step.settles && step.ended != ReadStatus::event && step.ended != ReadStatus::new_ring_id)
         step.to = Max(step.to, reader.position());  // past what was torn
@@ -553,6 +556,13 @@ void write_batch(void* state) {
 }
 
 }  // namespace
+
+bool begin_step(store::Actor& actor) {
+    if (!pg::extension_present()) return false;
+    store::enter(actor);
+    actor.maintenance = true;
+    return true;
+}
 
 void plan_by_keys() {
     for (const char* setting : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
@@ -582,7 +592,20 @@ Datum array_datum(Oid type, Datum* values, bool* nulls, int count) {
         construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
 }
 
-Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble) {
+bool run_step(shmem::Seat* seat, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms) {
+    const bool well = pg::in_transaction(step, state, trouble, most_ms);
+    if (seat != nullptr) seat->steps.fetch_add(1, std::memory_order_relaxed);
+    return well;
+}
+
+// What is left of the time, for run_step(): 0 for as long as it takes.
+static int left_ms(TimestampTz until) {
+    return until == 0
+               ? 0
+               : static_cast<int>(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), 1L));
+}
+
+Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until) {
     Region& region = shmem::region();
     const LaneRef lane = region.ring().find_lane(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(lane);
@@ -591,8 +614,9 @@ Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& troubl
         Step step = {};
         step.seat = seat;
         step.lane = lane;
+        step.most = until == 0 ? kBatch : kLastBatch;
         const TimestampTz began = GetCurrentTimestamp();
-        if (!pg::in_transaction(write_batch, &step, trouble)) return Drained::failed;
+        if (!run_step(seat, write_batch, &step, trouble, left_ms(until))) return Drained::failed;
         if (step.absent) return Drained::absent;
         if (!lane) return Drained::all;
         region.ring().set_applied(lane, step.to);
@@ -611,9 +635,9 @@ Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& troubl
         }
         ConditionVariableBroadcast(&shmem::control().drained);
         pgstat_report_stat(true);
-        CHECK_FOR_INTERRUPTS();
+        pg::serve_interrupts();
+        if (until == 0 ? ShutdownRequestPending != 0 : GetCurrentTimestamp() >= until) return Drained::later;
         if (step.settles) continue;
-        if (ShutdownRequestPending) return Drained::later;
         if (step.to >= target) return Drained::all;
         if (step.events == 0) return step.ended == ReadStatus::empty ? Drained::all : Drained::later;
     }
@@ -631,9 +655,8 @@ struct StrangerStep {
 
 void write_strangers(void* state) {
     const StrangerStep& step = *static_cast<StrangerStep*>(state);
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     constexpr Oid kTypes[10] = {INT8OID, INT8OID, TIMESTAMPTZOID, INETOID,        TEXTOID,
                                 INT2OID, TEXTOID, INT8OID,        TIMESTAMPTZOID, TIMESTAMPTZOID};
     const Datum empty = pg::text_datum({});
@@ -648,8 +671,6 @@ void write_strangers(void* state) {
         network.bits = slot.network.family == 0 ? 0 : slot.bits;
         if (slot.network.family != 0)
             memcpy(network.bytes.data(), slot.network.bytes, sizeof(slot.network.bytes));
-        const store::Outcome& outcome =
-            store::outcome_of(static_cast<store::Reason>(slot.reason < store::kReasons ? slot.reason : 0));
         columns[0][i] = Int64GetDatum(static_cast<std::int64_t>(slot.ring_id));
         columns[1][i] = Int64GetDatum(static_cast<std::int64_t>(slot.serial));
         columns[2][i] = TimestampTzGetDatum(slot.minute);
@@ -657,7 +678,7 @@ void write_strangers(void* state) {
         columns[4][i] =
             location.shown.empty() ? empty : pg::text_datum(pg::from_utf8_lossy(location.shown.view()));
         columns[5][i] = Int16GetDatum(static_cast<std::int16_t>(slot.status));
-        columns[6][i] = pg::text_datum(outcome.reason);
+        columns[6][i] = pg::text_datum(store::reason_text(slot.reason));
         columns[7][i] = Int64GetDatum(static_cast<std::int64_t>(slot.requests));
         columns[8][i] = TimestampTzGetDatum(slot.first_at);
         columns[9][i] = TimestampTzGetDatum(slot.last_at);
@@ -671,7 +692,7 @@ void write_strangers(void* state) {
 
 }  // namespace
 
-Drained drain_strangers(pg::Trouble& trouble) {
+Drained drain_strangers(shmem::Seat* seat, pg::Trouble& trouble, TimestampTz until) {
     shmem::Strangers& strangers = shmem::region().strangers();
     const std::uint32_t capacity = strangers.capacity();
     StrangerStep step = {};
@@ -680,7 +701,7 @@ Drained drain_strangers(pg::Trouble& trouble) {
     for (std::uint32_t i = 0; i < capacity; i++)
         if (strangers.read(i, MyDatabaseId, step.counts[step.count])) step.at[step.count++] = i;
     if (step.count == 0) return Drained::all;
-    if (!pg::in_transaction(write_strangers, &step, trouble)) return Drained::failed;
+    if (!run_step(seat, write_strangers, &step, trouble, left_ms(until))) return Drained::failed;
     // Only once the minute is over: until then more of the same comes.
     const TimestampTz over = GetCurrentTimestamp() - shmem::kMinute;
     for (int i = 0; i < step.count; i++)

@@ -8,6 +8,7 @@
 //
 #include "pg/transaction.hpp"
 #include "shmem/events.hpp"
+#include "store/actor.hpp"
 
 namespace mirox::worker {
 
@@ -18,9 +19,17 @@ enum class Drained : std::uint8_t {
     failed,  // a transaction was rolled back: `trouble` says why
 };
 
-// Adds to `open` how many rows by minute and caller it wrote to usage_open.
-Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble);
-Drained drain_strangers(pg::Trouble& trouble);
+// Adds to `open` how many rows by minute and caller it wrote to usage_open. `until`: a last drain, in small batches, which ends then
+// at the latest; 0: one that takes its time, and ends when the process is told to stop.
+Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until = 0);
+Drained drain_strangers(shmem::Seat* seat, pg::Trouble& trouble, TimestampTz until = 0);
+
+// A transaction of the worker's, counted in the seat (null: none) so that whoever waits sees it move.
+bool run_step(shmem::Seat* seat, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms = 0);
+
+// Begins what the worker does within a transaction, as the extension's owner and as the one who may change what is recorded. False,
+// and nothing begun, where the extension is not in this database (any more). Ends with store::leave().
+bool begin_step(store::Actor& actor);
 
 // Until store::leave(): statements planned from now on find rows by an index, one after the other, and read no table whole. A
 // worker's plans are made when it starts, perhaps of tables that are empty then, and serve for as long as it lives; a plan that

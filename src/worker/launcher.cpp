@@ -35,8 +35,12 @@ namespace {
 constexpr TimestampTz kVisits = USECS_PER_HOUR;
 constexpr TimestampTz kFirstVisits = 30 * USECS_PER_SEC;
 constexpr TimestampTz kStarting = 10 * USECS_PER_SEC;  // how long a start may take before it is tried again
-constexpr int kAtOnce = 2;                             // visits
+constexpr TimestampTz kSaysAgain = USECS_PER_HOUR;
+constexpr int kInVain = 5;  // starts in a row after which a worker is missing
+constexpr int kAtOnce = 2;  // visits
 constexpr int kMaxStarts = shmem::kMaxDatabases * 2;
+
+constexpr char kLauncherMain[] = "mirox_launcher_main";
 
 // A worker that was asked for.
 struct Start {
@@ -56,7 +60,7 @@ struct State {
     Oid* to_visit;
     int visit_count;
     TimestampTz next_visits;
-    bool said_full;
+    TimestampTz said_full;  // when the log was told that no slot is free
     MemoryContext kept;
 };
 
@@ -183,11 +187,12 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     if (!registered) {
         start->handle = nullptr;
         shmem::control().starved.store(1, std::memory_order_relaxed);
-        if (!state.said_full)
-            MIROX_LOG(LOG, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
+        if (now - state.said_full >= kSaysAgain)
+            MIROX_LOG(WARNING,
+                      errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
                       errdetail("Recorded uses wait in shared memory; it is tried again."),
-                      errhint("Raise max_worker_processes."));
-        state.said_full = true;
+                      errhint("Raise max_worker_processes, which is %d.", max_worker_processes));
+        state.said_full = now - state.said_full >= kSaysAgain ? now : state.said_full;
         return Asked::full;
     }
     start->in_vain++;
@@ -196,29 +201,22 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     return Asked::started;
 }
 
-bool has_strangers(Oid database) {
-    const shmem::Strangers& strangers = shmem::region().strangers();
-    if (strangers.used() == 0 && strangers.overflowed() == 0) return false;
-    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
-        if (strangers.database_at(i) == database) return true;
-    return false;
-}
-
 // A worker that has drained or served was no start in vain.
 void note_work(State& state, Oid database) {
     Start* start = start_of(state, database);
     if (start != nullptr) start->in_vain = 0;
 }
 
-bool wants_worker(Oid database) {
-    shmem::Region& region = shmem::region();
-    const shmem::LaneRef lane = region.ring().find_lane(database);
-    if (lane && region.ring().claimed(lane) > region.ring().freed(lane)) return true;
-    const shmem::Seat* seat = shmem::seat_of(database);
-    if (seat != nullptr &&
-        seat->requested.load(std::memory_order_acquire) != seat->completed.load(std::memory_order_relaxed))
-        return true;
-    return has_strangers(database);
+// That what waits in a database finds no worker, or that it is not so (any more).
+void note_missing(Oid database, bool missing, TimestampTz now) {
+    shmem::Seat* seat = shmem::seat_of(database);
+    if (seat == nullptr && missing) {
+        LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
+        seat = shmem::make_seat(database);
+        LWLockRelease(shmem::region_lock());
+    }
+    if (seat == nullptr || (seat->missing_since.load(std::memory_order_relaxed) != 0) == missing) return;
+    seat->missing_since.store(missing ? now : 0, std::memory_order_relaxed);
 }
 
 void look_around(State& state) {
@@ -232,17 +230,21 @@ void look_around(State& state) {
     bool full = false;
     for (int i = 0; i < state.database_count; i++) {
         const Oid database = state.databases[i];
-        if (!wants_worker(database)) {
+        if (!shmem::wants_worker(database)) {
             note_work(state, database);
+            note_missing(database, false, now);
             continue;
         }
-        if (shmem::worker_of(database) != nullptr) continue;
-        full = ask_for(state, database, false, now) == Asked::full || full;
+        if (const shmem::Worker* worker = shmem::worker_of(database); worker != nullptr) {
+            if (worker->latch.load(std::memory_order_relaxed) != nullptr) note_work(state, database);
+            continue;
+        }
+        const bool none = ask_for(state, database, false, now) == Asked::full;
+        const Start* start = start_of(state, database);
+        if (none || (start != nullptr && start->in_vain >= kInVain)) note_missing(database, true, now);
+        full = none || full;
     }
-    if (!full) {
-        state.said_full = false;
-        shmem::control().starved.store(0, std::memory_order_relaxed);
-    }
+    if (!full) shmem::control().starved.store(0, std::memory_order_relaxed);
 
     if (now >= state.next_visits) {
         state.next_visits = now + kVisits;
@@ -275,10 +277,23 @@ void register_launcher() {
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = 1;
     strlcpy(worker.bgw_library_name, "mirox_tokens", BGW_MAXLEN);
-    strlcpy(worker.bgw_function_name, "mirox_launcher_main", BGW_MAXLEN);
+    strlcpy(worker.bgw_function_name, kLauncherMain, BGW_MAXLEN);
     strlcpy(worker.bgw_name, "mirox_tokens launcher", BGW_MAXLEN);
     strlcpy(worker.bgw_type, "mirox_tokens launcher", BGW_MAXLEN);
     RegisterBackgroundWorker(&worker);
+    // Nobody runs later who could say so.
+    if (!IsPostmasterEnvironment || IsUnderPostmaster) return;
+    bool found;
+    const int count = pg::registered_workers(kLauncherMain, found);
+    if (found && count < max_worker_processes) return;
+    MIROX_LOG(
+        WARNING,
+        errmsg(found ? "mirox_tokens has no background worker slot for its workers"
+                     : "mirox_tokens has no background worker slot for its launcher"),
+        errdetail("Recorded uses will not be written to the tables."),
+        errhint(
+            "Raise max_worker_processes, which is %d: one for the launcher, one for each database in use.",
+            max_worker_processes));
 }
 
 }  // namespace mirox::worker

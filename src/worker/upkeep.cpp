@@ -14,7 +14,6 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "postmaster/interrupt.h"
 #include "utils/timestamp.h"
 }
 
@@ -29,8 +28,10 @@ constexpr TimestampTz kSessionsKept = 30 * USECS_PER_DAY;
 // Networks of strangers that keep a row of their own in a minute, and in an hour, that is over.
 constexpr int kNetworksKept = 200;
 constexpr TimestampTz kStrangerMinutesKept = USECS_PER_DAY;
-// Rows a statement, so that a long overdue job comes in small transactions.
-constexpr int kRowsAtOnce = 20000;
+// A slice is cut so that it takes about this long, and gives up when it takes too long: nobody waits longer for a drain.
+constexpr TimestampTz kSlice = 100'000;
+constexpr int kMostSliceMs = 1000;
+constexpr std::int32_t kLeastRows = 50, kFirstRows = 1000, kMostRows = 50000;
 
 // What is open moves to closed minutes, and is added to hours, days and tokens. The view and the DELETE see the same rows: they are
 // of one statement, and nobody else writes there. Only the worker writes the other tables too, so a row that is
@@ -129,17 +130,24 @@ Query select_notices = {
     {Type::timestamptz, Type::int4_array, Type::timestamptz, Type::timestamptz_array}};
 Query delete_notices = {"DELETE FROM mirox_internal.notice WHERE expires_at < $1", {Type::timestamptz}};
 
+// A walk through a table by its key goes from one of these to the next: the key of the last of some rows.
+#define STEP_OF(TABLE, KEY)                                                                             \
+    "SELECT pg_catalog.max(s.key) FROM (SELECT " KEY " AS key FROM mirox_internal." TABLE " WHERE " KEY \
+    " > $1 ORDER BY " KEY " LIMIT $2) s"
+
+Query step_of_sessions = {STEP_OF("session", "session_id"), {Type::int8, Type::int4}};
 Query select_ended = {
-    "SELECT DISTINCT account_id FROM (SELECT account_id FROM mirox_internal.session "
-    "WHERE COALESCE(closed_at, expires_at) < $1 AND expires_at < 'infinity' LIMIT 1000) s",
-    {Type::timestamptz}};
+    "SELECT DISTINCT account_id FROM mirox_internal.session WHERE session_id > $1 AND session_id <= $2 "
+    "AND LEAST(closed_at, expires_at) < $3",
+    {Type::int8, Type::int8, Type::timestamptz}};
 Query hold_account = {
     "SELECT 1 FROM mirox_internal.account WHERE account_id = $1 FOR NO KEY UPDATE SKIP LOCKED", {Type::int8}};
 Query delete_ended = {
-    "DELETE FROM mirox_internal.session WHERE account_id = $1 AND LEAST(closed_at, expires_at) < $2",
-    {Type::int8, Type::timestamptz}};
+    "DELETE FROM mirox_internal.session WHERE session_id > $1 AND session_id <= $2 "
+    "AND LEAST(closed_at, expires_at) < $3 AND account_id = $4",
+    {Type::int8, Type::int8, Type::timestamptz, Type::int8}};
 
-// Retention, oldest first.
+// Retention.
 #define OLD_ROWS(TABLE, COLUMN)                                                                           \
     "DELETE FROM mirox_internal." TABLE " WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal." TABLE \
     " WHERE " COLUMN " < $1 LIMIT $2))"
@@ -150,19 +158,23 @@ Query delete_strangers = {OLD_ROWS("stranger", "minute"), {Type::timestamptz, Ty
 Query delete_audit = {OLD_ROWS("audit_log", "at"), {Type::timestamptz, Type::int4}};
 
 // Usage of generations and tokens that are gone. What is of the current generation stays, however old.
+Query step_of_usage = {STEP_OF("token_usage", "token_id"), {Type::int8, Type::int4}};
 Query delete_usage = {
-    "DELETE FROM mirox_internal.token_usage u WHERE GREATEST(u.last_used_at, u.last_refused_at) < $1 "
-    "AND NOT EXISTS (SELECT FROM mirox_internal.token t WHERE t.token_id = u.token_id AND t.generation = "
-    "u.generation)",
-    {Type::timestamptz}};
+    "DELETE FROM mirox_internal.token_usage u WHERE u.token_id > $1 AND u.token_id <= $2 "
+    "AND GREATEST(u.last_used_at, u.last_refused_at) < $3 AND NOT EXISTS (SELECT FROM mirox_internal.token t "
+    "WHERE t.token_id = u.token_id AND t.generation = u.generation)",
+    {Type::int8, Type::int8, Type::timestamptz}};
+
+// Callers without a use that is kept: whatever is closed has a row in usage_day, which goes last.
+Query step_of_callers = {STEP_OF("caller", "caller_id"), {Type::int8, Type::int4}};
+Query select_unused = {
+    "SELECT caller_id FROM mirox_internal.caller c WHERE c.caller_id > $1 AND c.caller_id <= $2 "
+    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_day u WHERE u.caller_id = c.caller_id)",
+    {Type::int8, Type::int8}};
 Query delete_callers = {
-    "DELETE FROM mirox_internal.caller c WHERE c.caller_id = ANY (ARRAY(SELECT o.caller_id FROM "
-    "mirox_internal.caller o "
-    "WHERE o.caller_id NOT IN (SELECT u.caller_id FROM mirox_internal.open_use u) "
-    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_minute u WHERE u.caller_id = o.caller_id) "
-    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_hour u WHERE u.caller_id = o.caller_id) "
-    "AND NOT EXISTS (SELECT FROM mirox_internal.usage_day u WHERE u.caller_id = o.caller_id) LIMIT $1))",
-    {Type::int4}};
+    "DELETE FROM mirox_internal.caller WHERE caller_id = ANY (ARRAY(SELECT pg_catalog.unnest($1) EXCEPT "
+    "SELECT u.caller_id FROM mirox_internal.open_use u))",
+    {Type::int8_array}};
 
 // Strangers: beyond the first networks of a minute, and of minutes older than a day by the hour, one row each.
 #define FOLD(UNIT, RANGE)                                                                                  \
@@ -194,8 +206,8 @@ Query delete_positions = {
     "INTERVAL '1 day' OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.oid = database)",
     {Type::int8_array}};
 
-Query select_unresolved = {"SELECT agent_id, agent FROM mirox_internal.agent WHERE NOT resolved LIMIT 1000",
-                           {}};
+Query select_unresolved = {"SELECT agent_id, agent FROM mirox_internal.agent WHERE NOT resolved LIMIT $1",
+                           {Type::int4}};
 Query resolve = {
     "UPDATE mirox_internal.agent SET browser = NULLIF($2, ''), os = NULLIF($3, ''), resolved = true WHERE "
     "agent_id = "
@@ -208,9 +220,8 @@ TimestampTz days_before(TimestampTz now, const Interval& span) {
 }
 
 void close_step(void* state) {
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     plan_by_keys();
     pg::Args args;
     args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
@@ -219,9 +230,8 @@ void close_step(void* state) {
 }
 
 void notices_step(void*) {
-    if (!pg::extension_present()) return;
     store::Actor actor;
-    store::enter(actor);
+    if (!begin_step(actor)) return;
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
     // The widest is known by its days as the server orders intervals, a month for 30 of them: what it is called must not change
@@ -251,55 +261,15 @@ void notices_step(void*) {
     store::leave(actor);
 }
 
-void sessions_step(void*) {
-    if (!pg::extension_present()) return;
-    store::Actor actor;
-    store::enter(actor);
-    actor.maintenance = true;
-    const TimestampTz before = GetCurrentTimestamp() - kSessionsKept;
-    pg::Args args;
-    args.add(TimestampTzGetDatum(before));
-    const std::uint64_t count = pg::run(select_ended, args);
-    auto* accounts = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
-    for (std::uint64_t i = 0; i < count; i++) accounts[i] = DatumGetInt64(pg::result_value(i, 1));
-    for (std::uint64_t i = 0; i < count; i++) {
-        pg::Args hold;
-        hold.int8(accounts[i]);
-        if (pg::run(hold_account, hold) == 0 || !store::lock_account(accounts[i], actor.account)) continue;
-        pg::Args gone;
-        gone.int8(accounts[i]).add(TimestampTzGetDatum(before));
-        pg::run(delete_ended, gone);
-    }
-    store::leave(actor);
-}
+// ---- the house, in slices -----------------------------------------------------------------------------------------------
 
-struct Retention {
-    TimestampTz before;
-    bool again;
+// One transaction of a task: where it begins, how much it may do, and where the next goes on.
+struct Slice {
+    const House* house;
+    shmem::Seat* seat;
+    std::int64_t next;  // the next one's cursor
+    bool done;          // there is none
 };
-
-void retention_step(void* state) {
-    Retention& retention = *static_cast<Retention*>(state);
-    if (!pg::extension_present()) return;
-    store::Actor actor;
-    store::enter(actor);
-    actor.maintenance = true;
-    std::uint64_t most = 0;
-    for (Query* query : {&delete_minutes, &delete_hours, &delete_days, &delete_strangers, &delete_audit}) {
-        pg::Args args;
-        args.add(TimestampTzGetDatum(retention.before)).int4(kRowsAtOnce);
-        pg::run(*query, args);
-        most = Max(most, static_cast<std::uint64_t>(SPI_processed));
-    }
-    pg::Args usage;
-    usage.add(TimestampTzGetDatum(retention.before));
-    pg::run(delete_usage, usage);
-    pg::Args callers;
-    callers.int4(kRowsAtOnce);
-    pg::run(delete_callers, callers);
-    store::leave(actor);
-    retention.again = most >= kRowsAtOnce;
-}
 
 // Only minutes of which no slot is left in shared memory, so that no slot writes its row again.
 TimestampTz oldest_slot(TimestampTz before) {
@@ -310,69 +280,212 @@ TimestampTz oldest_slot(TimestampTz before) {
     return before;
 }
 
-void house_step(void* state) {
-    auto* seat = static_cast<shmem::Seat*>(state);
-    if (!pg::extension_present()) return;
-    store::Actor actor;
-    store::enter(actor);
-    const TimestampTz now = GetCurrentTimestamp();
-    const TimestampTz closed = oldest_slot(shmem::minute_of(now - 10 * USECS_PER_MINUTE));
-    const TimestampTz day_ago = shmem::minute_of(Min(closed, now - kStrangerMinutesKept));
-    const TimestampTz day_ago_hour = day_ago - day_ago % USECS_PER_HOUR;
-    pg::Args minutes;
-    minutes.add(TimestampTzGetDatum(closed)).add(TimestampTzGetDatum(day_ago_hour)).int4(kNetworksKept);
-    minutes.int4(pg::settings().node_id);
-    pg::run(fold_minutes, minutes);
-    pg::Args hours;
-    hours.add(TimestampTzGetDatum(day_ago_hour)).add(TimestampTzGetDatum(day_ago_hour - 7 * USECS_PER_DAY));
-    hours.int4(kNetworksKept).int4(pg::settings().node_id);
-    pg::run(fold_hours, hours);
+// Strangers between two instants, as many minutes or hours at a time as the number of rows stands for.
+void fold(Slice& slice, Query& query, TimestampTz from, TimestampTz to, TimestampTz unit) {
+    const TimestampTz begin = Max(from, slice.house->cursor);
+    const TimestampTz end = Min(to, begin + Max(slice.house->rows / kNetworksKept, 1) * unit);
+    slice.next = end;
+    slice.done = end >= to;
+    if (begin >= end) return;
+    pg::Args args;
+    args.add(TimestampTzGetDatum(end)).add(TimestampTzGetDatum(begin)).int4(kNetworksKept);
+    args.int4(pg::settings().node_id);
+    pg::run(query, args);
+}
 
+void fold_recent(Slice& slice) {
+    const House& house = *slice.house;
+    const TimestampTz closed = oldest_slot(shmem::minute_of(house.began - 10 * USECS_PER_MINUTE));
+    const TimestampTz day_ago = house.began - kStrangerMinutesKept;
+    fold(slice, fold_minutes, day_ago - day_ago % USECS_PER_HOUR, closed, USECS_PER_MINUTE);
+}
+
+void fold_old(Slice& slice) {
+    const TimestampTz day_ago = oldest_slot(shmem::minute_of(slice.house->began - kStrangerMinutesKept));
+    const TimestampTz hour = day_ago - day_ago % USECS_PER_HOUR;
+    fold(slice, fold_hours, hour - 7 * USECS_PER_DAY, hour, USECS_PER_HOUR);
+}
+
+void forget_positions(Slice& slice) {
     std::uint64_t ids[shmem::kKeptRingIds];
     const std::size_t count = shmem::region().ring_ids(ids);
     Datum values[shmem::kKeptRingIds];
     for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
-    pg::Args rings;
-    rings.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count)));
-    pg::run(delete_positions, rings);
+    pg::Args args;
+    args.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count)));
+    pg::run(delete_positions, args);
+    slice.done = true;
+}
 
+void resolve_agents(Slice& slice) {
+    const std::int32_t most = Min(slice.house->rows, kFirstRows);
     pg::Args none;
+    none.int4(most);
     const std::uint64_t agents = pg::run(select_unresolved, none);
     SPITupleTable* const table = SPI_tuptable;
+    slice.done = agents < static_cast<std::uint64_t>(most);
     for (std::uint64_t i = 0; i < agents; i++) {
         bool is_null;
         const Datum id = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
         const Datum agent = SPI_getbinval(table->vals[i], table->tupdesc, 2, &is_null);
         AgentInfo info;
-        if (!look_up_agent(seat, pg::to_utf8(pg::text_view(agent)), info)) break;
+        if (!look_up_agent(slice.seat, pg::to_utf8(pg::text_view(agent)), info)) {
+            slice.done = true;
+            break;
+        }
         pg::Args args;
         args.add(id).text(pg::from_utf8_lossy(info.browser.view())).text(pg::from_utf8_lossy(info.os.view()));
         pg::run(resolve, args);
     }
+}
+
+// The next stretch of a walk, from the cursor to slice.next; false when there is none.
+bool next_stretch(Slice& slice, Query& step) {
+    pg::Args args;
+    args.int8(slice.house->cursor).int4(slice.house->rows);
+    pg::run(step, args);
+    bool is_null;
+    slice.next = DatumGetInt64(pg::result(0, 1, &is_null));
+    slice.done = is_null;
+    return !is_null;
+}
+
+void forget_sessions(Slice& slice) {
+    if (!next_stretch(slice, step_of_sessions)) return;
+    const TimestampTz before = slice.house->began - kSessionsKept;
+    pg::Args args;
+    args.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before));
+    const std::uint64_t count = pg::run(select_ended, args);
+    auto* accounts = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
+    for (std::uint64_t i = 0; i < count; i++) accounts[i] = DatumGetInt64(pg::result_value(i, 1));
+    store::Actor& actor = *store::current_actor();
+    for (std::uint64_t i = 0; i < count; i++) {
+        pg::Args hold;
+        hold.int8(accounts[i]);
+        if (pg::run(hold_account, hold) == 0 || !store::lock_account(accounts[i], actor.account)) continue;
+        pg::Args gone;
+        gone.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
+        pg::run(delete_ended, gone);
+    }
+}
+
+void forget_rows(Slice& slice, Query& query, TimestampTz before) {
+    pg::Args args;
+    args.add(TimestampTzGetDatum(before)).int4(slice.house->rows);
+    slice.done = pg::run(query, args) < static_cast<std::uint64_t>(slice.house->rows);
+}
+void forget_minutes(Slice& slice) {
+    forget_rows(slice, delete_minutes, slice.house->before);
+}
+// Of hours and days, whole ones.
+void forget_hours(Slice& slice) {
+    forget_rows(slice, delete_hours, slice.house->before - slice.house->before % USECS_PER_HOUR);
+}
+void forget_days(Slice& slice) {
+    forget_rows(slice, delete_days, slice.house->before - slice.house->before % USECS_PER_DAY);
+}
+void forget_strangers(Slice& slice) {
+    forget_rows(slice, delete_strangers, slice.house->before);
+}
+void forget_audit(Slice& slice) {
+    forget_rows(slice, delete_audit, slice.house->before);
+}
+
+void forget_usage(Slice& slice) {
+    if (!next_stretch(slice, step_of_usage)) return;
+    pg::Args args;
+    args.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(slice.house->before));
+    pg::run(delete_usage, args);
+}
+
+void forget_callers(Slice& slice) {
+    if (!next_stretch(slice, step_of_callers)) return;
+    pg::Args args;
+    args.int8(slice.house->cursor).int8(slice.next);
+    const std::uint64_t count = pg::run(select_unused, args);
+    if (count == 0) return;
+    auto* unused = static_cast<Datum*>(palloc(sizeof(Datum) * count));
+    for (std::uint64_t i = 0; i < count; i++) unused[i] = pg::result_value(i, 1);
+    pg::Args gone;
+    gone.add(array_datum(INT8OID, unused, nullptr, static_cast<int>(count)));
+    pg::run(delete_callers, gone);
+}
+
+enum class When : std::uint8_t {
+    ever,
+    retained,  // only with audit_retention
+    last       // likewise, and only when nothing before it has failed
+};
+constexpr struct Task {
+    void (*run)(Slice&);
+    When when;
+} kTasks[] = {
+    {fold_recent, When::ever},      {fold_old, When::ever},         {forget_positions, When::ever},
+    {resolve_agents, When::ever},   {forget_sessions, When::ever},  {forget_minutes, When::retained},
+    {forget_hours, When::retained}, {forget_days, When::retained},  {forget_strangers, When::retained},
+    {forget_audit, When::retained}, {forget_usage, When::retained}, {forget_callers, When::last},
+};
+constexpr int kTaskCount = static_cast<int>(std::size(kTasks));
+
+bool is_due(const House& house, const Task& task) {
+    return task.when == When::ever || (house.retains && !(task.when == When::last && house.failed));
+}
+
+void next_task(House& house, int from) {
+    house.task = from;
+    house.cursor = PG_INT64_MIN;
+    house.rows = kFirstRows;
+    while (house.task < kTaskCount && !is_due(house, kTasks[house.task])) house.task++;
+    house.active = house.task < kTaskCount;
+}
+
+void slice_step(void* state) {
+    Slice& slice = *static_cast<Slice*>(state);
+    store::Actor actor;
+    slice.done = true;
+    if (!begin_step(actor)) return;
+    plan_by_keys();
+    slice.done = false;
+    kTasks[slice.house->task].run(slice);
     store::leave(actor);
 }
 
 }  // namespace
 
-bool close_minutes_before(TimestampTz minute, pg::Trouble& trouble) {
-    return pg::in_transaction(close_step, &minute, trouble);
+bool close_minutes_before(shmem::Seat* seat, TimestampTz minute, pg::Trouble& trouble) {
+    return run_step(seat, close_step, &minute, trouble);
 }
 
-bool send_notices(pg::Trouble& trouble) {
-    return pg::in_transaction(notices_step, nullptr, trouble);
+bool send_notices(shmem::Seat* seat, pg::Trouble& trouble) {
+    return run_step(seat, notices_step, nullptr, trouble);
 }
 
-bool keep_house(shmem::Seat* seat, pg::Trouble& trouble) {
-    bool well = pg::in_transaction(house_step, seat, trouble);
-    well = pg::in_transaction(sessions_step, nullptr, trouble) && well;
-    if (!pg::settings().keep_audit) {
-        Retention retention = {days_before(GetCurrentTimestamp(), pg::settings().audit_retention), true};
-        while (retention.again && !ShutdownRequestPending) {
-            if (!pg::in_transaction(retention_step, &retention, trouble)) return false;
-            CHECK_FOR_INTERRUPTS();
+void begin_house(House& house) {
+    house = {};
+    house.began = GetCurrentTimestamp();
+    house.retains = !pg::settings().keep_audit;
+    if (house.retains) house.before = days_before(house.began, pg::settings().audit_retention);
+    next_task(house, 0);
+}
+
+bool keep_house(House& house, shmem::Seat* seat, pg::Trouble& trouble) {
+    Slice slice = {&house, seat, house.cursor, false};
+    const TimestampTz began = GetCurrentTimestamp();
+    if (!run_step(seat, slice_step, &slice, trouble, kMostSliceMs)) {
+        if (trouble.sqlstate == ERRCODE_QUERY_CANCELED && house.rows > kLeastRows) {
+            house.rows = Max(house.rows / 8, kLeastRows);
+            return true;
         }
+        house.failed = true;
+        next_task(house, house.task + 1);
+        return false;
     }
-    return well;
+    const TimestampTz took = GetCurrentTimestamp() - began;
+    house.cursor = slice.next;
+    if (took < kSlice / 2) house.rows = Min(house.rows * 2, kMostRows);
+    if (took > kSlice * 2) house.rows = Max(house.rows / 2, kLeastRows);
+    if (slice.done) next_task(house, house.task + 1);
+    return true;
 }
 
 }  // namespace mirox::worker

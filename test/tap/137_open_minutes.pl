@@ -39,9 +39,11 @@ sub close_minutes
 sub shift_back
 {
 	my $span = shift;
+	$wire->rows('SET session_replication_role = replica');
 	$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - \$1::interval,
 		first_at = ARRAY(SELECT x - \$1::interval FROM unnest(first_at) WITH ORDINALITY u (x, n) ORDER BY n),
 		last_at = ARRAY(SELECT x - \$1::interval FROM unnest(last_at) WITH ORDINALITY u (x, n) ORDER BY n)", $span);
+	$wire->rows('SET session_replication_role = origin');
 	return;
 }
 sub in_report { my $token = shift; return join ' ', map { $_ // '-' } @{ ($wire->rows('SELECT uses, refusals, host(last_ip), last_browser FROM mirox.token_report WHERE token_id = $1', $token->{token_id}))[0] }; }
