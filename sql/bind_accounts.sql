@@ -124,7 +124,7 @@ BEGIN; UPDATE many SET id = 9 WHERE id = 1; UPDATE many SET id = 1 WHERE id = 9;
 BEGIN; UPDATE many SET id = 3 - id; UPDATE many SET id = 3 - id; COMMIT;
 SELECT count(*) - :audited AS audited FROM mirox_internal.audit_log;
 SELECT * FROM accounts;
--- Gone and put there again in one transaction: nothing ended.
+-- Gone and put there again in one transaction: nothing ended, unless the id had been changed before.
 BEGIN; DELETE FROM many WHERE id = 1; INSERT INTO many VALUES (1); COMMIT;
 BEGIN; UPDATE many SET id = 9 WHERE id = 1; DELETE FROM many WHERE id = 9; INSERT INTO many VALUES (9), (1); COMMIT;
 SELECT * FROM accounts;

@@ -157,7 +157,7 @@ constexpr std::int64_t kNobody = -1;
 // What is known of an account whose user's row has changed in this transaction, or that another waits for.
 struct Claim {
     std::int64_t account_id;  // the key
-    Version row;              // its user's, as it was last judged
+    Version row;              // its user's, as it was last judged; none: not yet
     const char* target;       // the id that it is to have, and waits for; null: it has its own
     std::int64_t waits_for;   // who has that id; 0: it does not wait
     std::int64_t waiter;      // who is to have its id; 0: nobody
@@ -170,12 +170,21 @@ struct Passage {
     std::int64_t account_id;
 };
 
+// A row that was changed in this transaction and then moved to another partition, where its versions do not lead.
+struct Crossing {
+    Version from;             // the key
+    Version to;               // none: not known yet
+    bool left;                // judged before that was known (SET CONSTRAINTS … IMMEDIATE)
+    std::int64_t account_id;  // the row's, then
+};
+
 // All that has been judged in this transaction; a subtransaction has a copy, which takes the place of the original when it commits.
 struct Ledger {
     Ledger* below;
     MemoryContext memory;
     HTAB* claims;
     HTAB* passages;
+    HTAB* crossings;
     int nest_level;
 };
 constinit Ledger* ledger = nullptr;
@@ -200,13 +209,26 @@ void open_ledger() {
     MemoryContext memory = AllocSetContextCreate(
         TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
     auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
-    *fresh = {ledger, memory, make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
-              make_table("passages", sizeof(Version), sizeof(Passage), memory), level};
+    *fresh = {ledger,
+              memory,
+              make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
+              make_table("passages", sizeof(Version), sizeof(Passage), memory),
+              make_table("crossings", sizeof(Version), sizeof(Crossing), memory),
+              level};
     if (ledger != nullptr) {
         copy_table(ledger->claims, fresh->claims, sizeof(Claim));
         copy_table(ledger->passages, fresh->passages, sizeof(Passage));
+        copy_table(ledger->crossings, fresh->crossings, sizeof(Crossing));
     }
     ledger = fresh;
+}
+
+Crossing* crossing_from(const Version& from) {
+    open_ledger();
+    bool known;
+    auto* crossing = static_cast<Crossing*>(hash_search(ledger->crossings, &from, HASH_ENTER, &known));
+    if (!known) *crossing = {from, {}, false, 0};
+    return crossing;
 }
 
 Claim* find_claim(std::int64_t account_id) {
@@ -228,6 +250,10 @@ Claim* make_claim(std::int64_t account_id) {
 std::int64_t account_named(std::string_view user_id) {
     Account account;
     return find_account_of(user_id, account) ? account.account_id : 0;
+}
+
+bool is_made_by_us(HeapTupleHeader row) {
+    return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row));
 }
 
 bool is_changed_by_us(HeapTupleHeader row) {
@@ -299,8 +325,6 @@ std::int64_t account_of_row(const Event& event) {
     if (claim == nullptr) return named;
     if (claim->waiter > 0) {
         const Claim* waiting = find_claim(claim->waiter);
-        // Of a row that has moved since, it cannot be said which of the two it is.
-        if (!OidIsValid(waiting->row.table)) refuse_taken_id();
         if (leads_to(*waiting, event)) return waiting->account_id;
     }
     if (OidIsValid(claim->row.table) && !leads_to(*claim, event)) return 0;
@@ -399,14 +423,17 @@ void arrive(std::int64_t account_id, const char* id, const Version& row) {
     release(claim);
 }
 
-// The row went on from `row`, of which an event is still to be judged.
+// The row went on from `row`, of which an event is still to be judged. That its user has no account is kept too: the ids that the
+// row has in between may be those of others.
 void pass(std::int64_t account_id, const Version& row) {
-    if (account_id == 0) return;
-    Claim* claim = make_claim(account_id);
-    stop_waiting(claim);
-    claim->row = row;
-    auto* passage = static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr));
-    passage->account_id = account_id;
+    open_ledger();
+    if (account_id != 0) {
+        Claim* claim = make_claim(account_id);
+        stop_waiting(claim);
+        claim->row = row;
+        claim->left = false;
+    }
+    static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr))->account_id = account_id;
 }
 
 // The row is gone, or has no id any more.
@@ -416,35 +443,42 @@ void judge_end(const Event& event, std::int64_t account_id) {
         end_account(account_id);
         return;
     }
+    // There is a row of that id. It may be another user's, who was renamed to it, and it is where the account never had that id.
     const Claim* claim = find_claim(account_id);
-    const bool has_id = account_named(event.old_id) == account_id;
-    // The id is another user's by now, who was renamed.
-    if (has_id && claim != nullptr && claim->waiter != 0) {
+    if (account_named(event.old_id) != account_id || (claim != nullptr && claim->waiter != 0)) {
         end_account(account_id);
         return;
     }
     // It was put there again, and the account goes on with it; unless an event to come tells that a user was renamed to it.
-    if (!has_id) arrive(account_id, event.old_id, {});
     Claim* kept = make_claim(account_id);
     kept->row = {};
     kept->left = true;
 }
 
-// The row goes on in another partition, where nothing leads to it from here; its id is the same (note_move).
-void judge_move(const Event& event, std::int64_t account_id) {
-    if (event.old_id == nullptr)
-        judge_end(event, account_id);
-    else if (find_claim(account_id) != nullptr)
-        arrive(account_id, event.old_id, {});
-}
-
-void judge_update(Event& event, std::int64_t account_id) {
-    if (!last_version(event.table, event.binding->column, event.after, event.new_id))
+// The row stands, or went on from `after`.
+void judge_version(Event& event, std::int64_t account_id, Relation table, int column) {
+    if (!last_version(table, column, event.after, event.new_id))
         pass(account_id, event.after);
     else if (event.new_id != nullptr)
         arrive(account_id, event.new_id, event.after);
     else
         judge_end(event, account_id);
+}
+
+// The row goes on in another partition, with the same id (note_move). One that had not changed before is known by that id.
+void judge_move(Event& event, std::int64_t account_id) {
+    Crossing* crossing = crossing_from(event.before);
+    if (!OidIsValid(crossing->to.table)) {
+        crossing->left = true;
+        crossing->account_id = account_id;
+        return;
+    }
+    event.after = crossing->to;
+    event.new_id = event.old_id;
+    Relation table = table_open(event.after.table, AccessShareLock);
+    judge_version(event, account_id, table,
+                  SPI_fnumber(RelationGetDescr(table), NameStr(event.binding->name)));
+    table_close(table, AccessShareLock);
 }
 
 char* id_of(HeapTuple row, Relation table, const Binding& binding) {
@@ -456,6 +490,8 @@ char* id_of(HeapTuple row, Relation table, const Binding& binding) {
 struct Move {
     bool open;
     const char* id;
+    bool changed_before;
+    Version from;
     int nest_level;
 };
 constinit Move move = {};
@@ -466,8 +502,7 @@ constinit Move move = {};
                 errmsg("a user cannot move to another partition and get another id at once"),
                 errdetail("The account could not be told from another user's."),
                 errhint("Move the row and change its id in two statements; where the id decides the "
-                        "partition, make a user "
-                        "of the new id."));
+                        "partition, make a user of the new id."));
 }
 
 [[noreturn]] void refuse_loss() {
@@ -483,14 +518,28 @@ void note_move(FunctionCallInfo fcinfo, const TriggerData* data) {
     const bool leaves = TRIGGER_FIRED_BY_DELETE(data->tg_event);
     if (leaves && !HeapTupleHeaderIndicatesMovedPartitions(row->t_data)) return;
     if (!leaves && !move.open) return;
-    const char* id = id_of(row, data->tg_relation, binding_of(fcinfo, data));
+    const Binding& binding = binding_of(fcinfo, data);
+    const char* id = id_of(row, data->tg_relation, binding);
     if (!leaves) {
         if (!is_same_id(move.id, id)) refuse_move();
+        Event event = {};
+        event.before = move.from;
+        const bool changed_before = move.changed_before;
         move = {};
+        if (!changed_before) return;
+        Crossing* crossing = crossing_from(event.before);
+        crossing->to = version_of(data->tg_relation, row->t_self);
+        if (!crossing->left) return;
+        event.binding = &binding;
+        event.table = data->tg_relation;
+        event.after = crossing->to;
+        event.old_id = event.new_id = id;
+        judge_version(event, crossing->account_id, event.table, binding.column);
         return;
     }
     if (move.open) refuse_loss();
     move = {true, id == nullptr ? nullptr : MemoryContextStrdup(TopTransactionContext, id),
+            is_made_by_us(row->t_data), version_of(data->tg_relation, row->t_self),
             GetCurrentTransactionNestLevel()};
 }
 
@@ -575,10 +624,12 @@ MIROX_FUNCTION(account_bound) {
         judged.new_id = id_of(data->tg_newtuple, judged.table, binding);
         if (is_same_id(judged.old_id, judged.new_id)) return PointerGetDatum(nullptr);
     }
+    const bool moved = TRIGGER_FIRED_BY_DELETE(event) && HeapTupleHeaderIndicatesMovedPartitions(row->t_data);
+    if (moved && !is_made_by_us(row->t_data)) return PointerGetDatum(nullptr);
     const std::int64_t account_id = account_of_row(judged);
     if (TRIGGER_FIRED_BY_UPDATE(event))
-        judge_update(judged, account_id);
-    else if (HeapTupleHeaderIndicatesMovedPartitions(row->t_data))
+        judge_version(judged, account_id, judged.table, binding.column);
+    else if (moved)
         judge_move(judged, account_id);
     else
         judge_end(judged, account_id);

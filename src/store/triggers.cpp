@@ -12,7 +12,6 @@
 #include "pg/values.hpp"
 #include "store/audit.hpp"
 #include "store/endpoints.hpp"
-#include "store/manage.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.hpp"
 
@@ -745,7 +744,8 @@ MIROX_FUNCTION(statement_lock) {
 // What the extension's scripts alone write: its rights are the owner's.
 MIROX_FUNCTION(script_only) {
     const Change change = read_change(fcinfo);
-    const Oid extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
+    const Oid extension =
+        getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
     const bool placed = fires(change, kBeforeRow) || fires(change, {true, false, "t"});
     const bool scripted = creating_extension && CurrentExtensionObject == extension;
     if (!placed || !OidIsValid(extension) || (!scripted && extension != pg::catalog().extension))
