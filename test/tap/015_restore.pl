@@ -36,7 +36,7 @@ for my $i (0 .. 9)
 	$expected{ $second->{secret} } = 'ok';
 	if ($i < 5) { $expected{ $tokens[ $i + 10 ]{secret} } = 'rotated'; $expected{ rotate($wire, $session{anna}, $tokens[ $i + 10 ]{token_id}, '1 day')->{secret} } = 'ok'; }
 	$expected{ $tokens[ $i + 20 ]{secret} } = 'revoked';
-	call($wire, 'revoke_token', $session{anna}, $tokens[ $i + 20 ]{token_id}, "no longer\tneeded \\N");
+	call($wire, 'revoke_token', $session{anna}, $tokens[ $i + 20 ]{token_id}, "no longer \\t needed \\N");
 }
 my $narrow = issue($wire, $session{carl}, 'naïve 🌍', permissions => ['parks.berlin:read'], allowed_ips => ['10.0.0.0/8']);
 $expected{ $narrow->{secret} } = 'ip_not_allowed';
