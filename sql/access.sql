@@ -166,6 +166,12 @@ SELECT has_function_privilege('regress_mirox "x"; DROP TABLE mirox_internal.toke
 SELECT mirox.revoke_access('"regress_mirox ""x""; DROP TABLE mirox_internal.token"', 'login');
 DROP ROLE "regress_mirox ""x""; DROP TABLE mirox_internal.token";
 
+-- The rules of access are the scripts' alone, even for a publisher, by whom no ordinary trigger fires.
+SET session_replication_role = replica;
+SELECT statement, t.state(statement) FROM unnest(ARRAY[$$INSERT INTO mirox_internal.access_rule VALUES ('mirox_internal.token_secret', 'relation', 'reporting')$$,
+    $$UPDATE mirox_internal.access_rule SET level = 'login'$$, 'DELETE FROM mirox_internal.access_rule', 'TRUNCATE mirox_internal.access_rule']) statement;
+RESET session_replication_role;
+
 SELECT mirox.delete_account('access');
 SELECT mirox.revoke_access(('regress_mirox_' || level)::regrole, level) FROM levels;
 SELECT level, function FROM levels, functions WHERE oid IN (SELECT oid FROM rules) AND has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE');

@@ -351,6 +351,11 @@ SELECT attname, t.outcome(format('SELECT mirox.bind_accounts(%L, %L)', 'kinds', 
 -- A former child is none.
 ALTER TABLE younger NO INHERIT elder;
 SELECT mirox.bind_accounts('elder', 'id'), mirox.bind_accounts('younger', 'id');
+-- Nor can one be had later.
+ALTER TABLE younger INHERIT elder;
+CREATE TABLE youngest () INHERITS (kinds, elder);
+CREATE SCHEMA nursery CREATE TABLE youngest (id int) INHERITS (elder);
+SELECT count(*) AS children FROM pg_inherits WHERE inhparent = 'elder'::regclass;
 DROP FOREIGN TABLE far, cut3_a;
 DROP SERVER regress_mirox_far;
 DROP FOREIGN DATA WRAPPER regress_mirox_fdw;

@@ -1,17 +1,15 @@
 // grant_access and revoke_access: which role may use what, by the levels of mirox_internal.access_rule.
 //
-// Locks: ShareUpdateExclusiveLock on the extension. Two GRANTs on one function at once end in the server's own "tuple concurrently
-// updated", so one waits for the other's transaction.
+// Locks: that of pg::lock_grants.
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/members.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
 #include "store/acts.hpp"
 #include "store/audit.hpp"
 
 extern "C" {
-#include "catalog/pg_extension.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 }
 
@@ -83,7 +81,7 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
         MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
     store::Actor actor;
     store::enter(actor);
-    LockDatabaseObject(ExtensionRelationId, pg::catalog().extension, 0, ShareUpdateExclusiveLock);
+    pg::lock_grants();
     pg::Args args;
     args.text(level).add(ObjectIdGetDatum(pg::catalog().extension));
     if (!grant) args.add(ObjectIdGetDatum(role));

@@ -1,8 +1,9 @@
 // bind_accounts: the triggers on the platform's own users table by which accounts follow their users (store/bound.hpp).
 //
-// Locks: those of platform_table.hpp.
+// Locks: those of platform_table.hpp, then that of pg::lock_grants.
 #include "api/platform_table.hpp"
 #include "pg/entry.hpp"
+#include "pg/members.hpp"
 #include "pg/query.hpp"
 #include "store/acts.hpp"
 #include "store/audit.hpp"
@@ -81,6 +82,7 @@ MIROX_ACT(bind_accounts) {
     store::Actor actor;
     store::enter(actor);
     // The owner makes partitions, and each takes the triggers over. It also says whose tables the function acts on.
+    pg::lock_grants();
     execute(psprintf("GRANT EXECUTE ON FUNCTION mirox.account_bound() TO %s",
                      quote_identifier(GetUserNameFromId(table.owner, false))));
     store::Detail detail;

@@ -16,6 +16,7 @@ extern "C" {
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -166,6 +167,10 @@ void require_own_members() {
     }
     own = changes == before;
     own_of = owner;
+}
+
+void lock_grants() {
+    LockDatabaseObject(ExtensionRelationId, catalog().extension, 0, ShareUpdateExclusiveLock);
 }
 
 void watch_members() {

@@ -36,6 +36,10 @@ Oid owner_of_member(const Member& member, struct varlena** acl);
 // changes.
 void require_own_members();
 
+// Before a GRANT or REVOKE of ours: two at once on one object end in the server's XX000. Until the transaction's end.
+// ShareUpdateExclusiveLock on the extension.
+void lock_grants();
+
 // Called once from _PG_init.
 void watch_members();
 

@@ -84,6 +84,14 @@ int pin_search_path() {
     return level;
 }
 
+// The extension's own triggers check and carry every change. Where a trigger of ours on somebody's table is ENABLE ALWAYS, we come here
+// from a session that would let them out.
+void pin_own_triggers() {
+    if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+        (void)set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION,
+                                GUC_ACTION_SAVE, true, 0, false);
+}
+
 OwnerScope enter_owner() {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
@@ -93,6 +101,7 @@ OwnerScope enter_owner() {
     const Oid owner = catalog().owner;
     // Every name is qualified as it is; this is the second lock on the same door.
     scope.guc_level = pin_search_path();
+    pin_own_triggers();
     SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE |
                                       (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
     return scope;

@@ -16,8 +16,8 @@ CREATE FUNCTION mirox.postgrest_pre_request() RETURNS void
 REVOKE ALL ON FUNCTION mirox.postgrest_pre_request() FROM PUBLIC;
 COMMENT ON FUNCTION mirox.postgrest_pre_request() IS
     'For PostgREST''s db-pre-request: authenticates by the request''s Authorization field, or X-Mirox-Authorization, where a '
-    'proxy puts what PostgREST would take for a JWT of its own; adds the RateLimit fields to the response''s; raises PT401 or '
-    'PT429, with the fields in DETAIL. The client''s address is the last hop of X-Forwarded-For: have the '
+    'proxy puts what PostgREST would take for a JWT of its own; adds the RateLimit fields to the response''s; raises PT401, '
+    'PT429 or PT503, with the fields in DETAIL. The client''s address is the last hop of X-Forwarded-For: have the '
     'proxy before PostgREST write that field';
 
 -- To PUBLIC: policies call these four as whoever queries. They tell of the caller's own transaction alone.

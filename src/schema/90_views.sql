@@ -489,7 +489,7 @@ COMMENT ON COLUMN mirox.stat.jwt_keys IS 'How many keys of JWTs checks go by: th
 COMMENT ON COLUMN mirox.stat.jwt_key_file IS 'The file of the keys of JWTs: ok, unused (not set), unreadable, unsafe (owner or mode), empty or invalid';
 COMMENT ON COLUMN mirox.stat.jwt_key_file_since IS 'Since when it is so; NULL: no file is set';
 COMMENT ON COLUMN mirox.stat.worker_state IS
-    'idle: none runs, and nothing waits for one; running; failing: some of its work fails and is repeated; missing: events wait, and none could be started';
+    'idle: none runs, and none is missing; running; failing: some of its work fails and is repeated; missing: events wait, and none could be started';
 COMMENT ON COLUMN mirox.stat.last_error IS 'What failed last, with the SQLSTATE; the server''s log has its message. Kept when all is well again; NULL: nothing failed yet';
 COMMENT ON COLUMN mirox.stat.last_error_at IS 'When that was';
 COMMENT ON COLUMN mirox.stat.failing_since IS 'Since when something has been failing; NULL: all is well';

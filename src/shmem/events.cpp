@@ -11,6 +11,7 @@
 
 extern "C" {
 #include "common/file_perm.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -271,20 +272,21 @@ bool note_failure(Seat& seat, Duty duty, int sqlstate, const char* message, bool
     Failure& failure = seat.failure;
     const TimestampTz now = GetCurrentTimestamp();
     LWLockAcquire(lock, LW_EXCLUSIVE);
-    const bool same =
-        failure.duty == duty && failure.sqlstate == sqlstate && strcmp(failure.message, message) == 0;
-    if (failure.since == 0) {
-        failure.since = now;
-        failure.said_at = 0;
-    }
-    failure.failing.fetch_or(1U << static_cast<std::uint32_t>(duty), std::memory_order_relaxed);
+    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(duty);
+    const std::uint32_t what =
+        hash_bytes(reinterpret_cast<const unsigned char*>(message), static_cast<int>(strlen(message))) ^
+        static_cast<std::uint32_t>(sqlstate);
+    auto& said = failure.said[static_cast<std::uint32_t>(duty)];
+    if (failure.since == 0) failure.since = now;
+    if ((failure.failing.fetch_or(bit, std::memory_order_relaxed) & bit) == 0 || said.what != what)
+        said.at = 0;
     failure.duty = duty;
     failure.sqlstate = sqlstate;
     failure.at = now;
     strlcpy(failure.message, message, sizeof(failure.message));
-    if (!same) failure.said_at = 0;
-    const bool say = tell && now - failure.said_at >= USECS_PER_HOUR;
-    if (say) failure.said_at = now;
+    said.what = what;
+    const bool say = tell && now - said.at >= USECS_PER_HOUR;
+    if (say) said.at = now;
     LWLockRelease(lock);
     return say;
 }

@@ -42,10 +42,13 @@ struct Failure {
     std::atomic<std::uint32_t> failing;  // a bit for each Duty
     Duty duty;
     std::int32_t sqlstate;
-    TimestampTz at;       // 0: nothing has failed yet
-    TimestampTz since;    // of what fails still
-    TimestampTz said_at;  // when the log was told, since `since`
-    char message[256];    // the server's, for level admin alone: it may quote values
+    TimestampTz at;     // 0: nothing has failed yet
+    TimestampTz since;  // of what fails still
+    struct {
+        TimestampTz at;      // when the log was told, since this duty fails; 0: not yet
+        std::uint32_t what;  // hash of what it was told
+    } said[kDuties];
+    char message[256];  // the server's, for level admin alone: it may quote values
 };
 
 // What has happened in a database since the start of the server. It is given to another database only when its own is gone.

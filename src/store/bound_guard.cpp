@@ -1,5 +1,5 @@
 // What takes users away without a trigger of the row: TRUNCATE of a bound table or of a part of it, DROP and DETACH of a part. All
-// are refused while there are users in it. An empty part may go, and so may a part of a table that is no longer bound, or the
+// are refused while there are users in it. So is a table that inherits from a bound one, whose rows would have no trigger. An empty part may go, and so may a part of a table that is no longer bound, or the
 // whole table.
 //
 // A part that is dropped or detached loses its copy of the trigger. Whether the trigger that it was copied from stays is known
@@ -215,6 +215,34 @@ void before_detach(const AlterTableStmt* statement) {
     }
 }
 
+// A child's rows are not seen by its parent's triggers. Looked at after the command, whose lock on the parent keeps a binding away.
+void after_inherit(const List* parents) {
+    ListCell* cell;
+    foreach (cell, parents) {
+        BoundTrigger trigger;
+        const Oid parent = RangeVarGetRelid(static_cast<RangeVar*>(lfirst(cell)), NoLock, true);
+        if (OidIsValid(parent) && has_triggers(parent) && is_watched(parent, trigger))
+            MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+                        errmsg("accounts are bound to table \"%s\", so no table can inherit from it",
+                               get_rel_name(parent)),
+                        errdetail("Rows of a child are not seen by its parent's triggers."),
+                        errhint("Keep the users in one table, or in a partitioned one."));
+    }
+}
+
+void after_inherit(const Node* statement) {
+    if (IsA(statement, CreateStmt)) {
+        const auto* create = reinterpret_cast<const CreateStmt*>(statement);
+        if (create->partbound == nullptr) after_inherit(create->inhRelations);
+    }
+    if (!IsA(statement, AlterTableStmt)) return;
+    ListCell* cell;
+    foreach (cell, reinterpret_cast<const AlterTableStmt*>(statement)->cmds) {
+        const auto* command = static_cast<AlterTableCmd*>(lfirst(cell));
+        if (command->subtype == AT_AddInherit) after_inherit(list_make1(command->def));
+    }
+}
+
 object_access_hook_type next_access = nullptr;
 ProcessUtility_hook_type next_utility = nullptr;
 
@@ -232,6 +260,7 @@ void utility(PlannedStmt* planned, const char* text, bool read_only_tree, Proces
     (next_utility != nullptr ? next_utility : standard_ProcessUtility)(
         planned, text, read_only_tree, context, parameters, environment, destination, completion);
     if (gone != nullptr) judge_gone();
+    after_inherit(planned->utilityStmt);
 }
 
 // What was dropped by no command of SQL is judged at the latest here.

@@ -739,8 +739,6 @@ MIROX_FUNCTION(statement_lock) {
     return PointerGetDatum(nullptr);
 }
 
-// On every table of ours against TRUNCATE; on the audit log and on recorded use against UPDATE and DELETE. For each statement, not
-// row, so that the worker pays nothing for its rows.
 // What the extension's scripts alone write: its rights are the owner's.
 MIROX_FUNCTION(script_only) {
     const Change change = read_change(fcinfo);
@@ -759,6 +757,8 @@ MIROX_FUNCTION(script_only) {
     return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 
+// TRUNCATE, and on the audit log and on recorded use also UPDATE and DELETE. For each statement, not row, so that the worker pays
+// nothing for its rows.
 MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);

@@ -397,6 +397,28 @@ is("@wrong", '', "random transactions: each user keeps his own account (seed $se
 cmp_ok($committed, '>', 100, 'and many of them were done');
 is(broken($wire), '', 'the tables agree');
 
+# ---- triggers that fire always, where ordinary ones do not ---------------------------------------------------------------
+# As on a subscriber. What they do is checked and carried to the tokens as ever.
+my $apply = wire($node);
+my %always = map { $_ => issue($wire, user("always $_"), 'a') } 'gone', 'old';
+$wire->rows("ALTER TABLE users ENABLE ALWAYS TRIGGER $_") for qw(mirox_account_deleted mirox_account_renamed);
+$apply->rows($_) for 'SET session_replication_role = replica', q{DELETE FROM users WHERE id = 'always gone'}, q{UPDATE users SET id = 'always new' WHERE id = 'always old'};
+is($apply->value('SHOW session_replication_role'), 'replica', 'the setting stands after it');
+is($wire->value('SELECT reason FROM mirox.verify_token($1)', $always{gone}{secret}), 'unknown', 'the token of a deleted user is gone');
+is($wire->value('SELECT user_id FROM mirox.verify_token($1)', $always{old}{secret}), 'always new', 'the token of a renamed one is his');
+is($wire->value(q{SELECT count(*) FROM mirox.audit_trail WHERE event IN ('account_deleted', 'account_changed') AND user_id LIKE 'always %'}), 2, 'both are audited');
+$wire->rows("ALTER TABLE users ENABLE TRIGGER $_") for qw(mirox_account_deleted mirox_account_renamed);
+$wire->rows(q{DELETE FROM users WHERE id = 'always new'});
+is(broken($wire), '', 'the tables agree');
+
+# ---- two who bind at once --------------------------------------------------------------------------------------------------
+$wire->rows("CREATE TABLE at_once_$_ (id int)") for 1, 2;
+$a->rows($_) for 'BEGIN', "SELECT mirox.bind_accounts('at_once_1', 'id')";
+$b->send("SELECT mirox.bind_accounts('at_once_2', 'id')");
+ok(waits($b), 'the second waits');
+$a->rows('COMMIT');
+is($b->wait->{state}, undef, 'and then is bound too');
+
 # ---- two-phase commit ----------------------------------------------------------------------------------------------------
 user('race p');
 $a->rows($_) for 'BEGIN', "DELETE FROM users WHERE id = 'race p'", "PREPARE TRANSACTION 'p'", "ROLLBACK PREPARED 'p'";

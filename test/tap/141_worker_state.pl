@@ -92,6 +92,13 @@ like(slurp_file($node->logfile), qr/mirox_tokens could not take old rows away, a
 check();
 is((flush_says($wire))[0], 'ok', 'drains go on');
 is(stat_of($wire, 'worker_state'), 'failing', 'and what fails still does');
+# Two that fail do not fill the log in turn.
+$wire->rows('CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON mirox_internal.usage_minute DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.later()');
+my $told = () = slurp_file($node->logfile) =~ /, and tries again: /g;
+for (1 .. 5) { check(); flush_says($wire); }
+my $more = (() = slurp_file($node->logfile) =~ /, and tries again: /g) - $told;
+cmp_ok($more, '<=', 2, 'what fails in turn is told once each');
+$wire->rows('DROP TRIGGER later ON mirox_internal.usage_minute');
 $wire->rows('DROP TRIGGER later ON mirox_internal.audit_log');
 anew($wire);
 call($wire, 'flush');
