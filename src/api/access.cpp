@@ -63,6 +63,9 @@ pg::Query select_revoked = {
     "FROM held h "
     "JOIN kept k ON k.level OPERATOR(pg_catalog.=) h.level WHERE h.object OPERATOR(pg_catalog.=) r.object)",
     {Type::text, Type::oid, Type::oid}};
+#undef OURS
+#undef RULES
+#undef LISTS
 
 Datum change_access(FunctionCallInfo fcinfo, bool grant) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))

@@ -43,8 +43,7 @@ void require_alone(const PlatformTable& table) {
         (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                     errmsg("table \"%s\" inherits from another table, or another from it", table.name),
-                    errdetail("Rows of a child are not seen by its parent's triggers."),
-                    errhint("Keep the users in one table, or in a partitioned one."));
+                    errdetail("%s", store::kChildUnseen), errhint("%s", store::kOneTable));
 }
 
 void execute(const char* statement) {

@@ -1,6 +1,7 @@
 // What the extension's scripts end with: revoke_default_privileges.
 //
 // Locks: what REVOKE takes on each object.
+#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/members.hpp"
 #include "pg/query.hpp"
@@ -36,7 +37,7 @@ void add_revokes(void* state, const pg::Member& member) {
 
 MIROX_FUNCTION(revoke_default_privileges) {
     List* statements = NIL;
-    pg::for_each_member(get_extension_oid("mirox_tokens", false), add_revokes, &statements);
+    pg::for_each_member(get_extension_oid(pg::kExtension, false), add_revokes, &statements);
     pg::spi_open();
     ListCell* cell;
     foreach (cell, statements)

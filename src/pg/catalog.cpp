@@ -66,7 +66,7 @@ bool find_extension(Oid& extension, Oid& owner) {
     Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-                CStringGetDatum("mirox_tokens"));
+                CStringGetDatum(kExtension));
     SysScanDesc scan = systable_beginscan(extensions, ExtensionNameIndexId, true, nullptr, 1, &key);
     const HeapTuple tuple = systable_getnext(scan);
     const bool found = HeapTupleIsValid(tuple);
@@ -115,8 +115,8 @@ enum class Presence : std::uint8_t { absent, broken, whole };
 
 Presence load(Catalog& out) {
     if (!find_extension(out.extension, out.owner)) return Presence::absent;
-    out.schema = schema_named(out.extension, "mirox");
-    out.internal_schema = schema_named(out.extension, "mirox_internal");
+    out.schema = schema_named(out.extension, kSchema);
+    out.internal_schema = schema_named(out.extension, kInternalSchema);
     if (!OidIsValid(out.schema) || !OidIsValid(out.internal_schema)) return Presence::broken;
     struct Named {
         Oid* at;

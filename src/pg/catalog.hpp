@@ -11,6 +11,9 @@
 
 namespace mirox::pg {
 
+inline constexpr char kExtension[] = "mirox_tokens";
+inline constexpr char kSchema[] = "mirox", kInternalSchema[] = "mirox_internal";
+
 struct Catalog {
     std::uint64_t epoch;  // changes whenever an OID below does
     Oid extension;

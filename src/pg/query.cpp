@@ -84,9 +84,9 @@ int pin_search_path() {
     return level;
 }
 
-// The extension's own triggers check and carry every change. Where a trigger of ours on somebody's table is ENABLE ALWAYS, we come here
-// from a session that would let them out.
-void pin_own_triggers() {
+// Our own triggers check every change of our tables, so they must fire. A trigger on a users table that is ENABLE ALWAYS calls us also
+// where session_replication_role is replica, and there they would not.
+static void pin_own_triggers() {
     if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
         (void)set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION,
                                 GUC_ACTION_SAVE, true, 0, false);

@@ -48,6 +48,6 @@ CREATE TRIGGER access_rule_script_only BEFORE INSERT OR UPDATE OR DELETE ON miro
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.script_only();
 CREATE TRIGGER access_rule_no_truncate BEFORE TRUNCATE ON mirox_internal.access_rule
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.script_only();
--- A publisher writes with session_replication_role = replica.
+-- A subscription's apply worker writes with session_replication_role = replica, where ordinary triggers do not fire.
 ALTER TABLE mirox_internal.access_rule ENABLE ALWAYS TRIGGER access_rule_script_only;
 ALTER TABLE mirox_internal.access_rule ENABLE ALWAYS TRIGGER access_rule_no_truncate;

@@ -16,6 +16,10 @@
 
 namespace mirox::store {
 
+// Why a table that is bound neither inherits nor is inherited from, and what to do.
+inline constexpr char kChildUnseen[] = "Rows of a child are not seen by its parent's triggers.";
+inline constexpr char kOneTable[] = "Keep the users in one table, or in a partitioned one.";
+
 // A trigger on a table that calls our account_bound.
 struct BoundTrigger {
     Oid oid, table;

@@ -49,7 +49,7 @@ bool is_account_bound(Oid function) {
     ReleaseSysCache(row);
     if (!named) return false;
     const Oid extension = getExtensionOfObject(ProcedureRelationId, function);
-    return OidIsValid(extension) && extension == get_extension_oid("mirox_tokens", true);
+    return OidIsValid(extension) && extension == get_extension_oid(pg::kExtension, true);
 }
 
 bool fires(char enabled) {
@@ -225,8 +225,7 @@ void after_inherit(const List* parents) {
             MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                         errmsg("accounts are bound to table \"%s\", so no table can inherit from it",
                                get_rel_name(parent)),
-                        errdetail("Rows of a child are not seen by its parent's triggers."),
-                        errhint("Keep the users in one table, or in a partitioned one."));
+                        errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
     }
 }
 

@@ -89,7 +89,7 @@ bool fires(const Change& change, const Fires& as) {
 
 // The install script itself writes rows before all of the tables are there.
 bool is_installing() {
-    return creating_extension && CurrentExtensionObject == get_extension_oid("mirox_tokens", true);
+    return creating_extension && CurrentExtensionObject == get_extension_oid(pg::kExtension, true);
 }
 
 // The same where the trigger stands as the script has put it. Anybody who may call the function can put it elsewhere, where rows

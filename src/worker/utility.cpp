@@ -113,7 +113,7 @@ Oid if_owned(Oid database) {
 
 bool owns_us() {
     if (!IsTransactionState()) return false;
-    const Oid extension = get_extension_oid("mirox_tokens", true);
+    const Oid extension = get_extension_oid(pg::kExtension, true);
     return OidIsValid(extension) && pg::owns_extension(extension, GetUserId());
 }
 
@@ -124,7 +124,7 @@ bool drops_us(const DropStmt* drop) {
     ListCell* cell;
     foreach (cell, drop->objects) {
         const char* name = strVal(lfirst(cell));
-        for (const char* ours : {"mirox_tokens", "mirox", "mirox_internal"})
+        for (const char* ours : {pg::kExtension, pg::kSchema, pg::kInternalSchema})
             if (strcmp(name, ours) == 0) return true;
     }
     return false;
