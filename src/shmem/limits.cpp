@@ -18,6 +18,11 @@ namespace {
 // No word could be had: come back in a second.
 constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
 
+// A word's lock is held for some hundred nanoseconds, unless its holder is put off the processor meanwhile: on a busy machine
+// that takes some milliseconds. Only a holder that was stopped is not waited for.
+constexpr int kTries = 200;
+constexpr long kPauseUs = 1000;
+
 }  // namespace
 
 [[gnu::hot]] void expect_draw(std::int64_t account_id) {
@@ -28,10 +33,14 @@ constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
                                           std::int32_t burst) {
     Limits& words = limits();
     core::Decision decision = kRefused;
-    const std::int64_t now = monotonic_us();
-    words.use(MyDatabaseId, account_id, now, core::is_idle, [&](std::atomic<std::uint64_t>& word) noexcept {
-        decision = core::draw(word, now, limit_per_minute, burst);
-    });
+    for (int tries = 0; tries < kTries; tries++) {
+        const std::int64_t now = monotonic_us();  // anew each time: nobody may draw by an old reading
+        const auto draw = [&](std::atomic<std::uint64_t>& word) noexcept {
+            decision = core::draw(word, now, limit_per_minute, burst);
+        };
+        if (words.use(MyDatabaseId, account_id, now, core::is_idle, draw) != Limits::Word::none) break;
+        pg_usleep(kPauseUs);
+    }
     return decision;
 }
 
