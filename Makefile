@@ -20,7 +20,16 @@ OBJS := $(CORE_SRCS:.cpp=.o) $(SERVER_SRCS:.cpp=.o)
 
 SCHEMA_PARTS := $(sort $(wildcard src/schema/*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = .deps build results
+DATA = $(wildcard src/upgrade/$(EXTENSION)--*--*.sql)
+EXTRA_CLEAN = src/enrich/*.o mirox_tokens_enrich$(DLSUFFIX) .deps build results tmp_check tmp_check_iso output_iso regression.diffs regression.out META.json
+
+# `make install && make installcheck`, as an ordinary user: the tests bring a server of their own, since the library must be
+# preloaded. (`make test` needs no installation, and runs the other suites too.)
+REGRESS = $(shell sed -n 's/^test: *//p' test/regress.schedule)
+REGRESS_OPTS = --temp-instance=tmp_check --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale --inputdir=.
+ISOLATION = $(shell sed -n 's/^test: *//p' test/isolation.schedule)
+ISOLATION_OPTS = --temp-instance=tmp_check_iso --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale \
+	--inputdir=test/isolation --load-extension=mirox_tokens
 
 # ---- compiling ------------------------------------------------------------------------------------
 # Server headers come in as system headers so that our own warnings stay errors. -Wno-register: the headers of 15
@@ -28,9 +37,8 @@ EXTRA_CLEAN = .deps build results
 # of PG_CXXFLAGS, which clang reads for bitcode.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing -fno-plt
-SHLIB_LINK += -lcrypto -ldeflate -lutf8proc -lre2 -lyaml-cpp -lmaxminddb -lpq -lstdc++ \
-	-Wl,--version-script=src/exports.map
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
+SHLIB_LINK += -lcrypto -lz -lutf8proc -lstdc++ -Wl,--version-script=src/exports.map
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
@@ -56,6 +64,23 @@ $(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
 FORCE:
 $(shlib): src/exports.map .deps/list
 
+# The library that the worker alone loads, at first need: what it links is not needed to start the server.
+ENRICH_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/enrich/*.cpp)))
+ENRICH_LIB = mirox_tokens_enrich$(DLSUFFIX)
+$(ENRICH_LIB): $(ENRICH_OBJS) src/enrich/exports.map
+	$(CXX) -shared -o $@ $(ENRICH_OBJS) $(LDFLAGS) -lre2 -lyaml-cpp -lmaxminddb -Wl,--version-script=src/enrich/exports.map
+$(ENRICH_OBJS): Makefile mirox_tokens.control | .deps
+all: $(ENRICH_LIB)
+install: install-enrich
+.PHONY: install-enrich
+install-enrich: $(ENRICH_LIB)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_SHLIB) $(ENRICH_LIB) '$(DESTDIR)$(pkglibdir)/'
+uninstall: uninstall-enrich
+.PHONY: uninstall-enrich
+uninstall-enrich:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(ENRICH_LIB)'
+
 # The install script: the parts, joined in the order of their numbers.
 $(DATA_built): $(SCHEMA_PARTS) mirox_tokens.control .deps/list
 	cat /dev/null $(SCHEMA_PARTS) > $@
@@ -69,7 +94,7 @@ endif
 # ---- the project's own commands ------------------------------------------------------------------------
 # TESTS="name …" chooses tests within a suite; KEEP=1 leaves the demo's server up; SECONDS is a fuzzer's time.
 export PG_MAJOR TESTS KEEP
-.PHONY: help setup demo test test-static test-unit test-regress test-isolation test-tap fuzz fresh-root format
+.PHONY: help setup demo dist test test-static test-unit test-regress test-isolation test-tap fuzz fresh-root format
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -94,6 +119,11 @@ fuzz:
 ##                      takes Debian 13 with PostgreSQL 17, FRESH_SUITE=forky the next one with 18
 fresh-root:
 	@scripts/fresh-root.sh
+## make dist            the release as a zip file for PGXN, META.json made from the one version
+dist:
+	@sed 's/@SEMVER@/$(EXTVERSION).0/' META.json.in > META.json
+	@git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION).0/ --add-file=META.json -o $(EXTENSION)-$(EXTVERSION).0.zip HEAD
+	@rm META.json; echo $(EXTENSION)-$(EXTVERSION).0.zip
 ## make format          clang-format over src and test
 format:
 	@clang-format-14 -i $$(find src test -name '*.cpp' -o -name '*.hpp')

@@ -79,19 +79,6 @@ measure() {
 }
 measure "${options[@]}" --command "$command" --revision "$revision" "$@"
 
-# The stages of a check, by the same server on a build that looks at the clock where one ends: the few sources that know of
-# stages compiled again, in a copy.
-if [ $# = 0 ]; then
-    mkdir "$WORK/stages"
-    (cd "$top" && tar -cf - Makefile mirox_tokens.control src) | tar -xf - -C "$WORK/stages"
-    (cd "$WORK/stages" && mkdir -p .deps && grep -rlF MIROX_STAGE --include='*.cpp' src | sed 's/cpp$/o/' | xargs rm -f &&
-        make -s -j"$(nproc)" with_llvm=no CXX="g++ -DMIROX_STAGES" mirox_tokens.so) >"$WORK/stages.log" 2>&1 ||
-        { tail -20 "$WORK/stages.log"; fail 'the build with stages failed'; }
-    as_user pg_ctl -s -w -D "$WORK/data" stop
-    install -m 755 "$WORK/stages/mirox_tokens.so" "$STAGE$("$PG_CONFIG" --pkglibdir)/"
-    as_user pg_ctl -s -w -D "$WORK/data" -l "$WORK/server.log" start
-    measure --only stages ${options[0]:+"${options[0]}"}
-fi
 mkdir -p "$top/bench"
 cp "$WORK/out/results.json" "$top/bench/"
 say "kept as bench/results.json"

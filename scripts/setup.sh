@@ -17,13 +17,12 @@ packages() {
     make
     g++
     libssl-dev              # digests, HMAC, random bytes
-    libdeflate-dev          # the checksum in a secret
+    zlib1g-dev              # the checksum in a secret
     libutf8proc-dev         # names in NFC
     libre2-dev              # user agents: patterns
     libyaml-cpp-dev         # user agents: the rules' file
     uap-core                # user agents: the rules
     libmaxminddb-dev        # locations
-    libpq-dev               # standby to primary
     libkrb5-dev             # the server's own headers ask for it, as (from 17 on) for the next one
     libicu-dev
     # testing

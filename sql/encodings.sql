@@ -6,9 +6,10 @@ CREATE DATABASE regress_mirox_latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLL
 CREATE DATABASE regress_mirox_euc TEMPLATE template0 ENCODING 'EUC_JP' LC_COLLATE 'C' LC_CTYPE 'C';
 
 -- ---- SQL_ASCII: bytes are taken as UTF-8, or refused ----------------------------------------------------------------
+\set home :DBNAME
 \c regress_mirox_ascii
 SET client_min_messages = warning;
-CREATE EXTENSION mirox_tokens CASCADE;
+CREATE EXTENSION mirox_tokens;
 SELECT mirox.put_account('anna', '{parks}');
 SELECT mirox.open_session('anna') AS session \gset
 SELECT secret, convert_to(name, 'SQL_ASCII') AS name FROM mirox.issue_token(:'session', E' Caf\xc3\xa9 ', 'full_access') \gset
@@ -44,7 +45,7 @@ SELECT regexp_replace(encode(convert_to(hint, 'SQL_ASCII'), 'escape'), '_[0-9A-Z
 \c regress_mirox_latin
 SET client_min_messages = warning;
 SET client_encoding = 'UTF8';
-CREATE EXTENSION mirox_tokens CASCADE;
+CREATE EXTENSION mirox_tokens;
 SELECT mirox.put_account('müller', '{parks}');
 SELECT mirox.open_session('müller', '1 hour', NULL, 'Möbel/1.0') AS session \gset
 SELECT token_id, secret, name FROM mirox.issue_token(:'session', ' Büro ', 'full_access') \gset
@@ -66,7 +67,7 @@ SELECT event, detail -> 'name' AS name FROM mirox_internal.audit_log WHERE token
 \c regress_mirox_euc
 SET client_min_messages = warning;
 SET client_encoding = 'UTF8';
-CREATE EXTENSION mirox_tokens CASCADE;
+CREATE EXTENSION mirox_tokens;
 SELECT mirox.put_account('花子', '{parks}');
 SELECT mirox.open_session('花子', '1 hour', NULL, repeat('漢', 2000)) AS session \gset
 SELECT token_id, secret, name FROM mirox.issue_token(:'session', '　日報　', 'full_access') \gset
@@ -77,7 +78,7 @@ SELECT name, hint ~ '^mirox_[0-9A-Za-z]{4}…$' AS redacted FROM mirox.list_toke
 SELECT mirox.put_account('x', '{Parks}');
 SELECT status, reason FROM mirox.verify_token('漢', NULL, '漢', '漢');
 
-\c regression
+\c :home
 SET client_min_messages = warning;
 DROP DATABASE regress_mirox_ascii;
 DROP DATABASE regress_mirox_latin;

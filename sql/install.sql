@@ -60,6 +60,7 @@ CREATE FUNCTION t.stored(secret text) RETURNS mirox.digest LANGUAGE sql AS
 CREATE DATABASE regress_mirox_scratch TEMPLATE template0;
 CREATE ROLE regress_mirox_install;
 GRANT CREATE ON DATABASE regress_mirox_scratch TO regress_mirox_install;
+\set home :DBNAME
 \c regress_mirox_scratch
 -- A schema that was prepared is never adopted, not even an empty one, nor its owner trusted.
 SET ROLE regress_mirox_install;
@@ -112,6 +113,6 @@ SELECT * FROM life();
 CREATE EXTENSION mirox_tokens;
 SELECT * FROM life();
 SELECT * FROM life();
-\c regression
+\c :home
 DROP DATABASE regress_mirox_scratch;
 DROP ROLE regress_mirox_install;

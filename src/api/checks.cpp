@@ -1,11 +1,9 @@
 // SQL-callable checks of a secret: none raises an error for what a client sent; each answers with a verdict.
-#include "api/one_column.hpp"
 #include "api/verdict.hpp"
 #include "core/crypto.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
-#include "pg/stages.hpp"
 #include "pg/values.hpp"
 
 extern "C" {
@@ -40,7 +38,7 @@ struct ReasonText {
 };
 constinit ReasonText reason_texts[store::kReasons] = {};
 
-[[gnu::hot]] Datum reason_text(Reason reason) {
+Datum reason_text(Reason reason) {
     ReasonText& text = reason_texts[static_cast<int>(reason)];
     if (VARSIZE(text.bytes) == 0) {
         const std::string_view word = store::outcome_of(reason).reason;
@@ -53,7 +51,7 @@ constinit ReasonText reason_texts[store::kReasons] = {};
 
 }  // namespace
 
-[[gnu::hot]] const TypeCacheEntry& result_type(FunctionCallInfo fcinfo, int known_columns) {
+const TypeCacheEntry& result_type(FunctionCallInfo fcinfo, int known_columns) {
     const Oid function = fcinfo->flinfo->fn_oid;
     const std::uint64_t epoch = pg::catalog_known().epoch;
     for (const RowType& known : row_types) {
@@ -73,7 +71,7 @@ constinit ReasonText reason_texts[store::kReasons] = {};
     return *entry;
 }
 
-[[gnu::hot]] void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
+void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
     const store::Outcome& outcome = store::outcome_of(checked.reason);
     values[kStatus] = Int32GetDatum(outcome.status);
     values[kReason] = reason_text(checked.reason);
@@ -104,13 +102,13 @@ constinit ReasonText reason_texts[store::kReasons] = {};
 namespace {
 
 // The arguments that follow the secret: client_ip, user_agent, required_scope.
-[[gnu::hot]] Check read_check(FunctionCallInfo fcinfo) {
+Check read_check(FunctionCallInfo fcinfo) {
     const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
     return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
             scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
 }
 
-[[gnu::hot]] HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {
+HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {
     Datum values[kCount + kLaterColumns] = {};
     bool nulls[kCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
@@ -125,7 +123,7 @@ struct Refusal {
 };
 constinit Refusal refusals[store::kReasons] = {};
 
-[[gnu::hot]] Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
+Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
     Refusal& known = refusals[static_cast<int>(checked.reason)];
     if (known.form != type.tupDesc_identifier) {
         const HeapTuple made = verdict_row(type, checked);
@@ -141,34 +139,17 @@ constinit Refusal refusals[store::kReasons] = {};
     return PointerGetDatum(copy);
 }
 
-[[gnu::hot]] Datum verdict_alone(FunctionCallInfo fcinfo, const Checked& checked, int number) {
-    // What is asked most.
-    if (number == kStatus + 1) return Int32GetDatum(store::outcome_of(checked.reason).status);
-    Datum values[kCount] = {};
-    bool nulls[kCount];
-    memset(nulls, true, sizeof(nulls));
-    fill_verdict(checked, false, values, nulls);
-    return one_column(fcinfo, number, values, nulls, kCount);
-}
-
-[[gnu::hot]] Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    Datum result;
-    if (const int number = column_asked(fcinfo); number != 0) {
-        result = verdict_alone(fcinfo, checked, number);
-    } else {
-        const TypeCacheEntry& type = result_type(fcinfo, kCount);
-        result =
-            checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
-    }
+Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
+    const TypeCacheEntry& type = result_type(fcinfo, kCount);
+    const Datum result =
+        checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
     store::end_check(checked);
-    MIROX_STAGE(answer);
     return result;
 }
 
 }  // namespace
 
-MIROX_CHECK_FUNCTION(verify_token) {
-    MIROX_STAGES_BEGIN();
+MIROX_SECRET_FUNCTION(verify_token) {
     const Check check = read_check(fcinfo);
     Checked checked;
     // A session's secret is no token: it is not looked up.
@@ -177,7 +158,7 @@ MIROX_CHECK_FUNCTION(verify_token) {
     return verdict(fcinfo, checked);
 }
 
-MIROX_CHECK_FUNCTION(verify_digest) {
+MIROX_SECRET_FUNCTION(verify_digest) {
     const Check check = read_check(fcinfo);
     const std::string_view bytes = pg::text_arg(fcinfo, 0).text;
     Checked checked;

@@ -11,6 +11,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/settings.hpp"
 #include "pg/wiped.hpp"
 
 extern "C" {
@@ -75,6 +76,7 @@ set_rel_pathlist_hook_type next_pathlist = nullptr;
 
 void add_our_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
     if (next_pathlist != nullptr) next_pathlist(root, rel, index, entry);
+    if (!pg::settings().enable_function_scan) return;
     const CmdType command = root->parse->commandType;
     if (rel->reloptkind != RELOPT_BASEREL || (command != CMD_SELECT && command != CMD_INSERT) ||
         root->rowMarks != NIL)
@@ -113,7 +115,7 @@ struct FunctionScan {
 Node* create(CustomScan*);
 void begin(CustomScanState* node, EState* state, int);
 TupleTableSlot* next(CustomScanState* node);
-[[gnu::hot]] void end(CustomScanState*) {}
+void end(CustomScanState*) {}
 void rescan(CustomScanState* node);
 void explain(CustomScanState* node, List* ancestors, ExplainState* out);
 
@@ -165,13 +167,13 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
     return &scan->scan.plan;
 }
 
-[[gnu::hot]] Node* create(CustomScan*) {
+Node* create(CustomScan*) {
     auto* node = reinterpret_cast<FunctionScan*>(newNode(sizeof(FunctionScan), T_CustomScanState));
     node->base.methods = &run_methods;
     return reinterpret_cast<Node*>(node);
 }
 
-[[gnu::hot]] void begin(CustomScanState* base, EState*, int) {
+void begin(CustomScanState* base, EState*, int) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
     const auto* scan = castNode(CustomScan, base->ss.ps.plan);
     auto* const call = static_cast<Expr*>(linitial(scan->custom_exprs));
@@ -181,7 +183,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
 }
 
 // Calls the function and keeps what it answers.
-[[gnu::hot]] void ask(FunctionScan* node, ExprContext* context) {
+void ask(FunctionScan* node, ExprContext* context) {
     bool is_null;
     const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
     if (node->row != nullptr) pg::wiped_free(node->row);
@@ -202,7 +204,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
 }
 
 // The columns that the query names, out of the row, into the scan's slot.
-[[gnu::hot]] void show(FunctionScan* node, TupleTableSlot* slot) {
+void show(FunctionScan* node, TupleTableSlot* slot) {
     ExecClearTuple(slot);
     if (node->row == nullptr) {
         (void)ExecStoreAllNullTuple(slot);
@@ -238,7 +240,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
     (void)ExecStoreVirtualTuple(slot);
 }
 
-[[gnu::hot]] TupleTableSlot* next(CustomScanState* base) {
+TupleTableSlot* next(CustomScanState* base) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
     PlanState& state = base->ss.ps;
     ExprContext* context = state.ps_ExprContext;

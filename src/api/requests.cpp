@@ -3,7 +3,6 @@
 //
 // Locks: a change of a rule takes an object lock on its name, so that two of them wait for each other instead of meeting in
 // the unique index.
-#include "api/one_column.hpp"
 #include "api/verdict.hpp"
 #include "core/authorization.hpp"
 #include "core/endpoint.hpp"
@@ -49,18 +48,12 @@ enum HttpColumn {
 };
 
 // The address of an inet; NULL, and anything but a host, as it is: the host part counts.
-[[gnu::hot]] core::Address host_arg(FunctionCallInfo fcinfo, int n) {
+core::Address host_arg(FunctionCallInfo fcinfo, int n) {
     return core::host_of(pg::address_arg(fcinfo, n));
 }
 
-[[gnu::hot]] Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check,
-                                AuthorizationKind kind, bool everything) {
-    const int number = column_asked(fcinfo);
-    // What is asked most, before anything else is made.
-    if (number == verdict_column::kStatus + 1) {
-        store::end_check(checked);
-        return Int32GetDatum(store::outcome_of(checked.reason).status);
-    }
+Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind,
+                   bool everything) {
     Datum values[kHttpCount + kLaterColumns] = {};
     bool nulls[kHttpCount + kLaterColumns];
     memset(nulls, true, sizeof(nulls));
@@ -89,16 +82,13 @@ enum HttpColumn {
         nulls[kRequiredScope] = false;
     }
     const Datum result =
-        number != 0
-            ? one_column(fcinfo, number, values, nulls, kHttpCount)
-            : HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
+        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
     store::end_check(checked);
     return result;
 }
 
 // Who sends the request: what the field holds is taken as a secret, or refused for its form.
-[[gnu::hot]] void begin_authorization(const core::Authorization& given, const core::Address& client,
-                                      Checked& out) {
+void begin_authorization(const core::Authorization& given, const core::Address& client, Checked& out) {
     switch (given.kind) {
         case AuthorizationKind::bearer:
             store::begin_secret(given.credential, store::Holders::both, client, out);
@@ -112,8 +102,7 @@ enum HttpColumn {
 }
 
 // What method and path need, into the check.
-[[gnu::hot]] void ask_for_endpoint(Check& check, const pg::OptionalText& method,
-                                   const pg::OptionalText& path) {
+void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
     check.need = needed.valid ? Need::scope : Need::invalid;
     check.scope = needed.scope;
@@ -147,7 +136,7 @@ void lock_rule(const core::EndpointText& rule) {
 
 }  // namespace
 
-MIROX_CHECK_FUNCTION(check_request) {
+MIROX_SECRET_FUNCTION(check_request) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
     const core::Authorization given = core::parse_authorization(pg::secret_arg(fcinfo, 0).text);

@@ -324,6 +324,8 @@ const char* enricher_text(std::uint32_t state) {
             return "unreadable";
         case shmem::Enricher::invalid:
             return "invalid";
+        case shmem::Enricher::missing:
+            return "missing";
     }
     return "unused";
 }

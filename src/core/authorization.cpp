@@ -62,7 +62,7 @@ bool is_scope_value(std::string_view text) noexcept {
 
 }  // namespace
 
-[[gnu::hot]] Authorization parse_authorization(std::string_view value) noexcept {
+Authorization parse_authorization(std::string_view value) noexcept {
     while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
     while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
     if (value.empty()) return {AuthorizationKind::missing, {}};

@@ -173,7 +173,7 @@ Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcep
     return made;
 }
 
-[[gnu::hot]] Address host_of(const Address& address) noexcept {
+Address host_of(const Address& address) noexcept {
     switch (address.family) {
         case AddressFamily::ipv4:
             return make_address(std::span(address.bytes).first(4), 32);

@@ -209,8 +209,7 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     return EndpointStatus::ok;
 }
 
-[[gnu::hot]] const EndpointMatcher::Node* EndpointMatcher::child(const Node& node,
-                                                                 std::string_view label) const noexcept {
+const EndpointMatcher::Node* EndpointMatcher::child(const Node& node, std::string_view label) const noexcept {
     std::uint32_t low = node.children;
     std::uint32_t high = low + node.child_count;
     while (low < high) {
@@ -225,8 +224,8 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     return nullptr;
 }
 
-[[gnu::hot]] const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uint32_t count,
-                                                                std::string_view method) const noexcept {
+const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uint32_t count,
+                                                   std::string_view method) const noexcept {
     const bool is_head = method == "HEAD";
     const Rule* best = nullptr;
     for (const Rule* rule = rules_ + first; rule != rules_ + first + count; ++rule) {
@@ -240,8 +239,8 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
 }
 
 // No deeper than kMaxPatternSegments, and no node twice: what a request sends cannot make it slow.
-[[gnu::hot]] const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string_view path,
-                                                                std::string_view method) const noexcept {
+const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string_view path,
+                                                   std::string_view method) const noexcept {
     std::string_view segment;
     if (!next_segment(path, segment)) {
         if (const Rule* rule = pick(node.ends, node.end_count, method)) return rule;
@@ -255,8 +254,7 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     return pick(node.rests, node.rest_count, method);
 }
 
-[[gnu::hot]] EndpointMatch EndpointMatcher::match(std::string_view method,
-                                                  std::string_view path) const noexcept {
+EndpointMatch EndpointMatcher::match(std::string_view method, std::string_view path) const noexcept {
     if (nodes_ == nullptr) return {};
     const Rule* rule = walk(nodes_[0], path, method);
     if (rule == nullptr) return {};

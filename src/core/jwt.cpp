@@ -477,7 +477,7 @@ std::size_t redact_jwt(std::string_view jwt, std::span<char, kMaxJwtHintBytes> o
     return size;
 }
 
-[[gnu::hot]] bool looks_like_jwt(std::string_view text) noexcept {
+bool looks_like_jwt(std::string_view text) noexcept {
     if (text.size() > kMaxJwtChars || !text.starts_with("eyJ")) return false;
     std::size_t first = 0;
     std::size_t second = 0;

@@ -30,7 +30,7 @@ bool is_delimiter(std::int32_t c) noexcept {
 
 // Strict UTF-8 without control characters, and without characters that a normalising server would read as
 // punctuation that means something in a path.
-[[gnu::hot]] bool is_safe_utf8(std::string_view text) noexcept {
+bool is_safe_utf8(std::string_view text) noexcept {
     const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
     auto left = static_cast<utf8proc_ssize_t>(text.size());
     while (left > 0) {
@@ -149,8 +149,8 @@ bool decode_segment(std::string_view segment, char* out, std::size_t& size) noex
 
 }  // namespace
 
-[[gnu::hot]] PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out,
-                                       std::size_t& size) noexcept {
+PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out,
+                          std::size_t& size) noexcept {
     size = 0;
     for (const char c : target)
         if (is_control(c) || c == ' ') return PathStatus::malformed;
@@ -192,8 +192,8 @@ bool decode_segment(std::string_view segment, char* out, std::size_t& size) noex
     return PathStatus::ok;
 }
 
-[[gnu::hot]] bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out,
-                                   std::size_t& size) noexcept {
+bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out,
+                      std::size_t& size) noexcept {
     size = 0;
     if (method.empty() || method.size() > out.size()) return false;
     for (std::size_t i = 0; i < method.size(); ++i) {

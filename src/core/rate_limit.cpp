@@ -87,8 +87,8 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
 }
 
 // A request, or only a look at what one would get.
-[[gnu::hot]] Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-                            std::int64_t burst, bool is_request) noexcept {
+Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
+               bool is_request) noexcept {
     if (limit_per_minute < 1) return {false, kNobodyRetryAfter, 0, 0, word};
 
     const std::int64_t now = clamp_clock(now_us);
@@ -118,8 +118,8 @@ std::int32_t to_seconds(std::int64_t us) noexcept {
 
 }  // namespace
 
-[[gnu::hot]] Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-                             std::int64_t burst) noexcept {
+Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
+                std::int64_t burst) noexcept {
     return judge(word, now_us, limit_per_minute, burst, true);
 }
 
@@ -130,8 +130,8 @@ Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_mi
     return decision;
 }
 
-[[gnu::hot]] Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us,
-                           std::int64_t limit_per_minute, std::int64_t burst) noexcept {
+Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute,
+              std::int64_t burst) noexcept {
     // Relaxed is enough: the word is all there is, nothing else is published with it.
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {
@@ -143,13 +143,6 @@ Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_mi
 
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept {
     return tat_of(word) <= clamp_clock(now_us);
-}
-
-std::uint64_t exhausted_word(std::int64_t now_us, std::int64_t limit_per_minute,
-                             std::int64_t burst) noexcept {
-    if (limit_per_minute < 1) return 0;
-    const Rate rate = rate_of(limit_per_minute, burst);
-    return pack(clamp_clock(now_us) + rate.full, rate.interval);
 }
 
 RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute) noexcept {

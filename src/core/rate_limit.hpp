@@ -60,9 +60,6 @@ Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_
 // sooner.
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept;
 
-// The word of an account about which nothing is known but that it may have used all of its burst.
-std::uint64_t exhausted_word(std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
-
 // The fields of draft-ietf-httpapi-ratelimit-headers (RateLimit-Limit, -Remaining, -Reset) and Retry-After
 // (RFC 9110, 10.2.3), in whole seconds rounded up. `limit` is the quota of a minute; what is left can be no
 // more than the burst.

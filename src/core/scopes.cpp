@@ -103,7 +103,7 @@ constexpr std::size_t kLengthBytes = sizeof(std::uint16_t);
 
 }  // namespace
 
-[[gnu::hot]] ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept {
+ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept {
     if (text.empty()) {
         return ScopeStatus::empty;
     }
@@ -255,11 +255,11 @@ std::size_t ScopeSet::count() const noexcept {
     return bytes_.empty() ? 0 : load16(bytes_.data());
 }
 
-[[gnu::hot]] ScopeSet::Cursor ScopeSet::begin() const noexcept {
+ScopeSet::Cursor ScopeSet::begin() const noexcept {
     return bytes_.empty() ? Cursor{nullptr, 0} : Cursor{bytes_.data() + kCountBytes, load16(bytes_.data())};
 }
 
-[[gnu::hot]] bool ScopeSet::Cursor::next(Scope& out) noexcept {
+bool ScopeSet::Cursor::next(Scope& out) noexcept {
     if (left == 0) {
         return false;
     }
@@ -275,13 +275,13 @@ std::size_t ScopeSet::count() const noexcept {
     return true;
 }
 
-[[gnu::hot]] bool ScopeSet::covers_everything() const noexcept {
+bool ScopeSet::covers_everything() const noexcept {
     // Alone when it is there: it covers all others.
     return bytes_.size() == kCountBytes + kLengthBytes + 1 &&
            static_cast<char>(bytes_[kCountBytes + kLengthBytes]) == '*';
 }
 
-[[gnu::hot]] bool ScopeSet::covers(const Scope& one) const noexcept {
+bool ScopeSet::covers(const Scope& one) const noexcept {
     if (bytes_.empty()) {
         return false;
     }
@@ -319,7 +319,7 @@ std::size_t ScopeSet::count() const noexcept {
     return false;
 }
 
-[[gnu::hot]] bool ScopeSet::covers(const ScopeSet& other) const noexcept {
+bool ScopeSet::covers(const ScopeSet& other) const noexcept {
     if (covers_everything()) {
         return true;
     }

@@ -3,7 +3,7 @@
 // Pure: the C++ library and libdeflate (CRC-32, by the processor's own instructions where it has them). Takes no lock, allocates nothing, keeps no state.
 #include "core/secret.hpp"
 
-#include <libdeflate.h>
+#include <zlib.h>
 
 #include <cstring>
 
@@ -98,7 +98,7 @@ bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept {
     return true;
 }
 
-[[gnu::hot]] SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) noexcept {
+SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) noexcept {
     // The shortest has a stem of one character and an underscore. Everything longer than the longest is
     // refused before it is looked at, so a megabyte of header costs nothing.
     if (text.size() < 2 + kTailChars || text.size() > kMaxSecretChars) {
@@ -171,25 +171,18 @@ std::size_t base62_from_random(std::span<const std::uint8_t> bytes, std::span<ch
     return written;
 }
 
-[[gnu::hot]] void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> out) noexcept {
+void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> out) noexcept {
     for (std::size_t i = kSecretChecksumChars; i-- > 0;) {
         out[i] = kBase62[value % 62U];
         value /= 62U;
     }
 }
 
-[[gnu::hot]] std::uint32_t crc32(std::string_view bytes) noexcept {
+std::uint32_t crc32(std::string_view bytes) noexcept {
     if (bytes.empty()) {
         return 0;  // a null pointer is taken as a wish for the initial value, which is the same
     }
-    return libdeflate_crc32(0, bytes.data(), bytes.size());
-}
-
-[[gnu::hot]] std::string_view shown_chars(std::string_view secret) noexcept {
-    if (secret.size() < kTailChars) {
-        return {};
-    }
-    return secret.substr(secret.size() - kTailChars, kHintRandomChars);
+    return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 std::size_t redact_secret(std::string_view secret, std::span<char, kMaxHintBytes> out) noexcept {

@@ -56,8 +56,6 @@ void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> 
 std::uint32_t crc32(std::string_view bytes) noexcept;
 
 inline constexpr std::size_t kHintRandomChars = 4;
-// Those of its random characters that the hint of a secret shows, wherever tokens are listed; empty for a text that is too short.
-std::string_view shown_chars(std::string_view secret) noexcept;
 inline constexpr std::string_view kEllipsis = "\xE2\x80\xA6";  // U+2026 in UTF-8
 inline constexpr std::size_t kMaxHintBytes = kMaxStemChars + 2 + kHintRandomChars + kEllipsis.size();
 

@@ -140,16 +140,13 @@ Presence load(Catalog& out) {
         {&out.audit_log, "audit_log"},
         {&out.audit_id_seq, "audit_id_seq"},
         {&out.endpoint, "endpoint"},
-        {&out.endpoint_pkey, "endpoint_pkey"},
     };
     for (const Named& relation : relations) {
         *relation.at = relation_named(out.extension, relation.name, out.internal_schema);
         if (!OidIsValid(*relation.at)) return Presence::broken;
     }
-    const Named types[] = {{&out.digest_type, "digest"},
-                           {&out.scopes_type, "scopes"},
-                           {&out.secret_type, "secret"},
-                           {&out.issued_type, "issued_token"}};
+    const Named types[] = {
+        {&out.digest_type, "digest"}, {&out.scopes_type, "scopes"}, {&out.issued_type, "issued_token"}};
     for (const Named& type : types) {
         *type.at = type_named(out.extension, type.name, out.schema);
         if (!OidIsValid(*type.at)) return Presence::broken;
@@ -175,7 +172,7 @@ Presence refresh() {
 
 }  // namespace
 
-[[gnu::hot]] const Catalog& catalog() {
+const Catalog& catalog() {
     if (valid) return known;
     const Presence presence = refresh();
     if (presence == Presence::absent)
@@ -190,7 +187,7 @@ Presence refresh() {
     return known;
 }
 
-[[gnu::hot]] Relation open_table(Oid table, LOCKMODE mode) {
+Relation open_table(Oid table, LOCKMODE mode) {
     const Relation opened = try_table_open(table, mode);
     if (opened != nullptr) return opened;
     (void)catalog();  // says so when the extension is gone
@@ -198,7 +195,7 @@ Presence refresh() {
                 errmsg("the extension mirox_tokens was made anew meanwhile"), errhint("Try again."));
 }
 
-[[gnu::hot]] const Catalog& catalog_known() {
+const Catalog& catalog_known() {
     return known;
 }
 
@@ -206,7 +203,7 @@ bool catalog_present() {
     return valid || refresh() == Presence::whole;
 }
 
-[[gnu::hot]] bool is_our_function(Oid function) {
+bool is_our_function(Oid function) {
     if (!catalog_present() || get_func_namespace(function) != known.schema) return false;
     Asked& slot = asked[function % kAsked];
     if (slot.function != function)

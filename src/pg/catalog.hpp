@@ -20,14 +20,14 @@ struct Catalog {
     Oid owner;            // of the extension: whom our own SQL runs as
     Oid schema;           // mirox: what people call and read
     Oid internal_schema;  // mirox_internal: tables and what stands behind them
-    Oid digest_type, scopes_type, secret_type, issued_type;
+    Oid digest_type, scopes_type, issued_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
     Oid token, token_pkey, token_place, token_id_seq;
     Oid token_secret, token_secret_digest, token_secret_token;
     Oid permission_group, permission_group_pkey;
     Oid audit_log, audit_id_seq;
-    Oid endpoint, endpoint_pkey;
+    Oid endpoint;
     // ~>, |< and |>, which the planner is told of; InvalidOid: not there, and plans do without.
     Oid reach_operator, least_operator, bound_operator;
 };

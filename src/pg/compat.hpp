@@ -28,6 +28,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "postmaster/bgworker_internals.h"
+#include "storage/bufmgr.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
@@ -135,35 +136,21 @@ inline void init_range_table(EState* state, Relation table, Bitmapset* changed) 
 #endif
 }
 
-// What table_tuple_update() says of the indexes, and what is to be done about it.
+// For a change of a row that nobody else can change meanwhile: there is nothing to look at again.
+inline void init_recheck(EPQState& out, EState* state) {
 #if PG_VERSION_NUM >= 160000
-using UpdatedIndexes = TU_UpdateIndexes;
-inline bool wants_index_entries(UpdatedIndexes which) {
-    return which != TU_None;
-}
-inline List* insert_index_entries(ResultRelInfo* table, TupleTableSlot* row, EState* state,
-                                  UpdatedIndexes which) {
-    return ExecInsertIndexTuples(table, row, state, true, false, nullptr, NIL, which == TU_Summarizing);
-}
+    EvalPlanQualInit(&out, state, nullptr, NIL, -1, NIL);
 #else
-using UpdatedIndexes = bool;
-inline bool wants_index_entries(UpdatedIndexes which) {
-    return which;
-}
-inline List* insert_index_entries(ResultRelInfo* table, TupleTableSlot* row, EState* state, UpdatedIndexes) {
-    return ExecInsertIndexTuples(table, row, state, true, false, nullptr, NIL);
-}
+    EvalPlanQualInit(&out, state, nullptr, NIL, -1);
 #endif
+}
 
-// Fires BEFORE ROW triggers with the old row as it is; false when one leaves the row out.
-inline bool fire_before_update(EState* state, ResultRelInfo* table, HeapTuple old_row,
-                               TupleTableSlot* new_row) {
-#if PG_VERSION_NUM >= 180000
-    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr, nullptr, false);
-#elif PG_VERSION_NUM >= 160000
-    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr, nullptr);
+// Pins the buffer when it holds this block of this table; false, and nothing is pinned, when it does not.
+inline bool pin_recent(Relation table, BlockNumber block, Buffer buffer) {
+#if PG_VERSION_NUM >= 160000
+    return ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer);
 #else
-    return ExecBRUpdateTriggers(state, nullptr, table, nullptr, old_row, new_row, nullptr);
+    return ReadRecentBuffer(table->rd_node, MAIN_FORKNUM, block, buffer);
 #endif
 }
 
@@ -175,23 +162,16 @@ inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot sn
 #endif
 }
 
-// Whether `found` is true of a node just below this one, or anywhere in the query (subqueries too): it walks on by itself.
+// Whether `found` is true of a node just below this one: it walks on by itself.
 using Walker = bool (*)(Node*, void*);
 #if PG_VERSION_NUM >= 160000
 inline bool walk_expression(Node* node, Walker found, void* context) {
     return expression_tree_walker(node, found, context);
 }
-inline bool walk_query(Query* query, Walker found, void* context) {
-    return query_tree_walker(query, found, context, 0);
-}
 #else
 inline bool walk_expression(Node* node, Walker found, void* context) {
     return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)),
                                   context);
-}
-inline bool walk_query(Query* query, Walker found, void* context) {
-    return query_tree_walker(query, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)),
-                             context, 0);
 }
 #endif
 

@@ -89,21 +89,18 @@ inline constexpr auto guarded = &Guarded<body>::call;
 }  // namespace mirox::pg
 
 // Defines the SQL-callable C symbol mirox_NAME; the braces that follow are its body, with `fcinfo` in scope.
-#define MIROX_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, guard, )
+#define MIROX_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, guard)
 // One that is given or returns a secret, or what may be one.
-#define MIROX_SECRET_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, secret_guard, )
-// A check of a secret: what is [[gnu::hot]] stands together in the library, on a few pages. A server process that
-// takes turns with many others begins each request with cold caches, and pays for each page that it touches.
-#define MIROX_CHECK_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, secret_guard, [[gnu::hot]])
+#define MIROX_SECRET_FUNCTION(NAME) MIROX_FUNCTION_WITH(NAME, secret_guard)
 
-#define MIROX_FUNCTION_WITH(NAME, GUARD, ATTRIBUTES)              \
-    ATTRIBUTES static Datum NAME##_body(FunctionCallInfo fcinfo); \
-    extern "C" {                                                  \
-    PG_FUNCTION_INFO_V1(mirox_##NAME);                            \
-    ATTRIBUTES Datum mirox_##NAME(PG_FUNCTION_ARGS) {             \
-        return mirox::pg::GUARD(NAME##_body, fcinfo);             \
-    }                                                             \
-    }                                                             \
+#define MIROX_FUNCTION_WITH(NAME, GUARD)               \
+    static Datum NAME##_body(FunctionCallInfo fcinfo); \
+    extern "C" {                                       \
+    PG_FUNCTION_INFO_V1(mirox_##NAME);                 \
+    Datum mirox_##NAME(PG_FUNCTION_ARGS) {             \
+        return mirox::pg::GUARD(NAME##_body, fcinfo);  \
+    }                                                  \
+    }                                                  \
     static Datum NAME##_body([[maybe_unused]] FunctionCallInfo fcinfo)
 
 // Defines the C symbol mirox_NAME that bgw_function_name names; the braces that follow are the worker's body,

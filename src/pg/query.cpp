@@ -21,8 +21,6 @@ Oid type_oid(Type type) {
             return InvalidOid;
         case Type::boolean:
             return BOOLOID;
-        case Type::int2:
-            return INT2OID;
         case Type::int4:
             return INT4OID;
         case Type::int8:
@@ -31,28 +29,16 @@ Oid type_oid(Type type) {
             return TEXTOID;
         case Type::timestamptz:
             return TIMESTAMPTZOID;
-        case Type::interval:
-            return INTERVALOID;
         case Type::inet:
             return INETOID;
-        case Type::cidr_array:
-            return CIDRARRAYOID;
-        case Type::jsonb:
-            return JSONBOID;
         case Type::text_array:
             return TEXTARRAYOID;
         case Type::digest:
             return catalog().digest_type;
         case Type::scopes:
             return catalog().scopes_type;
-        case Type::character:
-            return CHAROID;
-        case Type::name:
-            return NAMEOID;
         case Type::oid:
             return OIDOID;
-        case Type::bytea:
-            return BYTEAOID;
         case Type::int8_array:
             return INT8ARRAYOID;
         case Type::int4_array:

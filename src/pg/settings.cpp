@@ -24,7 +24,7 @@ char* agent_rules_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
-constexpr int kLeastTrackedTokens = 64;
+constexpr int kLeastTrackedTokens = 0;
 constexpr int kMostTrackedTokens = 1 << 28;
 
 // The five years of the contract, which settings may lower and never raise.
@@ -131,7 +131,7 @@ extern "C" bool check_issuer(char** value, void**, GucSource) {
 
 }  // namespace
 
-[[gnu::hot]] const Settings& settings() {
+const Settings& settings() {
     return current;
 }
 
@@ -173,8 +173,8 @@ static void define_sizes() {
                             PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.max_tracked_tokens",
-        "Sets for how many tokens at a time it is remembered where their rows are.",
-        "Each takes 16 bytes of shared memory. A check of one that is not among them reads an index first.",
+        "Sets for how many tokens the server remembers where their rows are.",
+        "Each takes 32 bytes of shared memory. The check of any other token reads an index first; 0: of all.",
         &current.max_tracked_tokens, 1 << 20, kLeastTrackedTokens, kMostTrackedTokens, PGC_POSTMASTER, 0,
         nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
@@ -199,6 +199,15 @@ void define_settings() {
                                "Sets how long a token lives when issued without an expiration.", nullptr,
                                &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
                                assign_default_lifetime, nullptr);
+    DefineCustomBoolVariable(
+        "mirox_tokens.enable_function_scan",
+        "Lets the planner use a scan node of the extension's own for its functions in FROM.",
+        "Off, the server's own scan is used. The answer is the same.", &current.enable_function_scan, true,
+        PGC_SUSET, GUC_EXPLAIN, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("mirox_tokens.enable_hints",
+                             "Lets a check go to a token's row where the last check found it.",
+                             "Off, every check reads the index first. The answer is the same.",
+                             &current.enable_hints, true, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
         "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
         nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);

@@ -32,12 +32,6 @@ Datum scopes_datum(std::span<const core::Scope> scopes) {
     return PointerGetDatum(out);
 }
 
-Datum digest_datum(const core::Digest& digest) {
-    auto* out = static_cast<std::uint8_t*>(palloc(core::kDigestBytes));
-    memcpy(out, digest.data(), core::kDigestBytes);
-    return PointerGetDatum(out);
-}
-
 const char* scope_status_text(core::ScopeStatus status) {
     switch (status) {
         case core::ScopeStatus::ok:
@@ -133,7 +127,7 @@ std::string_view to_utf8(std::string_view text) {
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
 }
 
-[[gnu::hot]] bool try_to_utf8(std::string_view text, std::string_view& out) {
+bool try_to_utf8(std::string_view text, std::string_view& out) {
     const int encoding = GetDatabaseEncoding();
     bool plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
     if (!plain) {

@@ -55,7 +55,6 @@ Datum scopes_datum(std::span<const core::Scope> scopes);
 inline const std::uint8_t* digest_bytes(Datum value) {
     return reinterpret_cast<const std::uint8_t*>(DatumGetPointer(value));
 }
-Datum digest_datum(const core::Digest& digest);
 
 // The scopes of a text[]; a malformed one, or more than 256, is an ERROR 22023 that names it. NULL elements are refused.
 // Returns a mirox.scopes Datum.

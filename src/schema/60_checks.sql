@@ -10,15 +10,9 @@ COMMENT ON TYPE mirox.verdict IS
     'The answer of a check. status: 200, 401, 403 or 429; reason: ok, malformed, unknown, revoked, rotated, expired, locked, '
     'ip_not_allowed, insufficient_scope, rate_limited. The client is told the status alone; on a 401 all but reason is NULL';
 
-CREATE FUNCTION mirox_internal.one_column_support(internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'mirox_one_column_support' LANGUAGE C;
-REVOKE ALL ON FUNCTION mirox_internal.one_column_support(internal) FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.one_column_support(internal) IS
-    'Internal: has the planner ask a check for the one column that a query takes out of it, (f(x)).status, without the row';
-
 CREATE FUNCTION mirox.verify_token(secret text, client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
                                    required_scope text DEFAULT NULL) RETURNS mirox.verdict
-    AS 'MODULE_PATHNAME', 'mirox_verify_token' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_verify_token' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.verify_token(text, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.verify_token(text, inet, text, text) IS
     'Checks a token''s secret: who is this, what may it reach, may it go on now? Never an error for what a client sent. '
@@ -26,7 +20,7 @@ COMMENT ON FUNCTION mirox.verify_token(text, inet, text, text) IS
 
 CREATE FUNCTION mirox.verify_digest(sha256 bytea, client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
                                     required_scope text DEFAULT NULL) RETURNS mirox.verdict
-    AS 'MODULE_PATHNAME', 'mirox_verify_digest' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_verify_digest' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.verify_digest(bytea, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.verify_digest(bytea, inet, text, text) IS
     'As verify_token, given the 32 bytes of SHA-256 of the secret, so that the secret itself never enters SQL';

@@ -61,7 +61,7 @@ COMMENT ON TYPE mirox.http_verdict IS
 
 CREATE FUNCTION mirox.check_request("authorization" text, method text, path text, client_ip inet DEFAULT NULL,
                                     user_agent text DEFAULT NULL) RETURNS mirox.http_verdict
-    AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.check_request(text, text, text, inet, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
     'Checks a request by its Authorization header, method and target, as they came; takes tokens and web sessions. Judged in '
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
 CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, path text DEFAULT NULL,
                                     client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
                                     required_scope text DEFAULT NULL) RETURNS mirox.http_verdict
-    AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT mirox_internal.one_column_support;
+    AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) IS
     'What a check would answer, with the exact reason, whose secret it is and the scope needed; records nothing and draws '

@@ -115,30 +115,6 @@ inline void pause() noexcept {
 #endif
 }
 
-// Asks for a line that is about to be read. Not __builtin_prefetch() where we can help it: to GCC a function that does nothing else is
-// pure, and a call of it may be left out.
-inline void prefetch_to_read(const void* at) noexcept {
-#if defined(__x86_64__)
-    asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(at)));
-#elif defined(__aarch64__)
-    asm volatile("prfm pldl1keep, [%0]" : : "r"(at));
-#else
-    __builtin_prefetch(at);
-#endif
-}
-
-// Asks for a line that is about to be written, as its only holder: read first and then written, one that another processor has
-// written last would have to be asked for twice.
-inline void prefetch_to_write(const void* at) noexcept {
-#if defined(__x86_64__)
-    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(at)));
-#elif defined(__aarch64__)
-    asm volatile("prfm pstl1keep, [%0]" : : "r"(at));
-#else
-    __builtin_prefetch(at, 1);
-#endif
-}
-
 // A lock for rare steps (making an entry) that is never waited for without bound: a holder that was stopped
 // costs the others a fallback, never a hang; one that was killed is undone by recovery, which clears all
 // locks.

@@ -19,20 +19,14 @@ constexpr std::uint32_t kWindow = 32;
 constexpr unsigned kLockSpins = 2000;
 constexpr unsigned kReadTries = 64;
 
-constexpr std::uint64_t kStateMask = 3ULL << 32;
-constexpr std::uint64_t kFree = 0;
-constexpr std::uint64_t kBusy = 1ULL << 32;
-constexpr std::uint64_t kLive = 2ULL << 32;
-constexpr std::uint64_t kVersionStep = 1ULL << 34;
+using Bits = Guard<32, 2>;  // counts uses
+constexpr std::uint64_t kFree = Bits::kFree, kBusy = Bits::kBusy, kLive = Bits::kLive;
 
 constexpr std::uint32_t tag_of(std::uint64_t guard) noexcept {
     return static_cast<std::uint32_t>(guard >> 32);
 }
-constexpr std::uint64_t next_version(std::uint64_t guard, std::uint64_t state) noexcept {
-    return (guard & ~(kVersionStep - 1)) + kVersionStep + state;
-}
 
-[[gnu::hot]] std::uint64_t hash_of(const TokenKey& key) noexcept {
+std::uint64_t hash_of(const TokenKey& key) noexcept {
     return combine(combine(key.database, static_cast<std::uint32_t>(key.generation)),
                    static_cast<std::uint64_t>(key.token));
 }
@@ -110,13 +104,6 @@ void Counters::clear() noexcept {
     initialise(reinterpret_cast<std::byte*>(head_), n);
 }
 
-[[gnu::hot]] void Counters::prefetch(const TokenKey& key) const noexcept {
-    const std::uint32_t window = window_of(hash_of(key), head_->entries - 1);
-    prefetch_to_read(&prints_[window]);
-    prefetch_to_read(&prints_[window + kWindow / 2]);
-    prefetch_to_read(&full_at_[window / kWindow]);
-}
-
 // The places of the hash's window that have its fingerprint, in the order in which they are tried, until each(place) says that it
 // is the one.
 template <typename Each>
@@ -130,19 +117,11 @@ bool Counters::look(std::uint64_t hash, Each&& each) const noexcept {
     return false;
 }
 
-[[gnu::hot]] void Counters::prefetch_entry(const TokenKey& key) const noexcept {
-    look(hash_of(key), [this](std::uint32_t at) noexcept {
-        prefetch_to_write(&entries_[at]);
-        prefetch_to_write(&entries_[at].address_high);
-        return true;
-    });
-}
-
-[[gnu::hot]] bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
-                                 std::uint64_t& guard) const noexcept {
+bool Counters::find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
+                    std::uint64_t& guard) const noexcept {
     return look(hash, [&](std::uint32_t at) noexcept {
         const std::uint64_t g = entries_[at].guard.load(memory_order_acquire);
-        if ((g & kStateMask) != kLive || !is_of(entries_[at], key)) return false;
+        if (Bits::state_of(g) != kLive || !is_of(entries_[at], key)) return false;
         entry = at;
         guard = g;
         return true;
@@ -153,7 +132,7 @@ bool Counters::look(std::uint64_t hash, Each&& each) const noexcept {
 bool Counters::take(std::uint32_t at, const Ring& ring) noexcept {
     CounterEntry& e = entries_[at];
     std::uint64_t g = e.guard.load(memory_order_acquire);
-    if ((g & kStateMask) == kLive) {
+    if (Bits::state_of(g) == kLive) {
         const std::uint64_t uses = e.uses.load(memory_order_acquire);
         const std::uint64_t refusals = e.refusals.load(memory_order_acquire);
         if (static_cast<std::uint32_t>(uses + refusals) != static_cast<std::uint32_t>(g)) return false;
@@ -162,14 +141,14 @@ bool Counters::take(std::uint32_t at, const Ring& ring) noexcept {
             return false;
         const LaneRef lane = ring.find_lane(e.database.load(memory_order_relaxed));
         if (lane && e.posted_at.load(memory_order_acquire) > ring.freed_before(lane)) return false;
-        if (!e.guard.compare_exchange_strong(g, next_version(g, kBusy), memory_order_acq_rel,
+        if (!e.guard.compare_exchange_strong(g, Bits::next_version(g, kBusy), memory_order_acq_rel,
                                              memory_order_relaxed))
             return false;
         head_->evictions.fetch_add(1, memory_order_relaxed);
         return true;
     }
-    if ((g & kStateMask) != kFree ||
-        !e.guard.compare_exchange_strong(g, next_version(g, kBusy), memory_order_acq_rel,
+    if (Bits::state_of(g) != kFree ||
+        !e.guard.compare_exchange_strong(g, Bits::next_version(g, kBusy), memory_order_acq_rel,
                                          memory_order_relaxed))
         return false;
     head_->used.fetch_add(1, memory_order_relaxed);
@@ -192,7 +171,7 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, s
             const std::uint32_t at = window + place_in(hash, i);
             CounterEntry& e = entries_[at];
             // Free places first, evictions in the second round.
-            if (round == 0 && (e.guard.load(memory_order_relaxed) & kStateMask) != kFree) continue;
+            if (round == 0 && Bits::state_of(e.guard.load(memory_order_relaxed)) != kFree) continue;
             if (!take(at, ring)) continue;
             e.uses.store(0, memory_order_relaxed);
             e.refusals.store(0, memory_order_relaxed);
@@ -222,8 +201,7 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, s
     return done;
 }
 
-[[gnu::hot]] Counters::Counted Counters::count(const TokenKey& key, const Event& event,
-                                               const Ring& ring) noexcept {
+Counters::Counted Counters::count(const TokenKey& key, const Event& event, const Ring& ring) noexcept {
     const std::uint64_t hash = hash_of(key);
     for (unsigned tries = 0; tries < kReadTries; tries++) {
         std::uint32_t at = 0;
@@ -329,7 +307,7 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
 bool Counters::key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key) const noexcept {
     const CounterEntry& e = entries_[entry];
     const std::uint64_t g = e.guard.load(memory_order_acquire);
-    if ((g & kStateMask) != kLive || e.database.load(memory_order_relaxed) != database) return false;
+    if (Bits::state_of(g) != kLive || e.database.load(memory_order_relaxed) != database) return false;
     key = {database, e.generation.load(memory_order_relaxed), e.token.load(memory_order_relaxed)};
     // Still the same token's: what was read belongs together.
     return tag_of(e.guard.load(memory_order_acquire)) == tag_of(g);
@@ -340,11 +318,11 @@ void Counters::forget(std::uint32_t database) noexcept {
         CounterEntry& e = entries_[at];
         for (unsigned tries = 0; tries < kReadTries; tries++) {
             std::uint64_t g = e.guard.load(memory_order_acquire);
-            if ((g & kStateMask) != kLive || e.database.load(memory_order_relaxed) != database) break;
+            if (Bits::state_of(g) != kLive || e.database.load(memory_order_relaxed) != database) break;
             const std::uint64_t all =
                 e.uses.load(memory_order_acquire) + e.refusals.load(memory_order_acquire);
             if (static_cast<std::uint32_t>(all) == static_cast<std::uint32_t>(g) &&
-                e.guard.compare_exchange_strong(g, next_version(g, kFree), memory_order_acq_rel,
+                e.guard.compare_exchange_strong(g, Bits::next_version(g, kFree), memory_order_acq_rel,
                                                 memory_order_relaxed)) {
                 prints_[at].store(0, memory_order_relaxed);
                 full_at_[at / kWindow].store(0, memory_order_relaxed);

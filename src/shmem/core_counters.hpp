@@ -33,6 +33,7 @@
 #pragma once
 
 #include "shmem/core_base.hpp"
+#include "shmem/core_guard.hpp"
 #include "shmem/core_ring.hpp"
 
 namespace mirox::shmem {
@@ -107,11 +108,6 @@ class Counters {
     static Counters initialise(std::byte* at, std::uint32_t entries) noexcept;
     static Counters view(std::byte* at, std::uint32_t entries) noexcept;
     void clear() noexcept;  // exclusive, nobody else attached
-
-    // Has the memory that count() begins with fetched meanwhile.
-    void prefetch(const TokenKey& key) const noexcept;
-    // What it goes on with: to be called when what prefetch() asked for has come.
-    void prefetch_entry(const TokenKey& key) const noexcept;
 
     // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known
     // token.

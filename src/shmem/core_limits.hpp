@@ -20,11 +20,12 @@
 #pragma once
 
 #include "shmem/core_base.hpp"
+#include "shmem/core_guard.hpp"
 
 namespace mirox::shmem {
 
 struct alignas(kCacheLine) LimitEntry {
-    std::atomic<std::uint64_t> guard;  // version (32) | state (2) | processes drawing at this moment (30)
+    std::atomic<std::uint64_t> guard;  // Guard<30, 2>
     std::atomic<std::uint64_t> word;
     std::atomic<std::int64_t> account;
     std::atomic<std::uint32_t> database;
@@ -39,7 +40,6 @@ struct alignas(kCacheLine) LimitsHead {
     std::uint32_t entries;  // a power of two
     std::uint32_t unused0[15];
     std::atomic<std::uint64_t> shared_draws;
-    std::atomic<std::uint64_t> put_off;  // use() said none
     std::atomic<std::uint32_t> used;
     std::uint32_t unused1[11];
     BoundedLock locks[kLimitLocks];
@@ -57,10 +57,6 @@ class Limits {
     static std::size_t bytes(std::uint32_t entries) noexcept;
     static Limits initialise(std::byte* at, std::uint32_t entries) noexcept;
     static Limits view(std::byte* at, std::uint32_t entries) noexcept;
-    // After any deaths, nobody else attached: entries half made are freed, holds and locks cleared; words
-    // stay.
-    void recover() noexcept;
-
     // Calls draw(std::atomic<std::uint64_t>&) once on the account's word. `draw` makes no server call: the
     // entry is held while it runs.
     template <typename Draw>
@@ -84,14 +80,7 @@ class Limits {
             lock.release();
             return Word::shared;
         }
-        head_->put_off.fetch_add(1, std::memory_order_relaxed);
         return Word::none;
-    }
-
-    // Has the memory that use() begins with fetched meanwhile.
-    void prefetch(std::uint32_t database, std::int64_t account) const noexcept {
-        prefetch_to_write(
-            &entries_[static_cast<std::uint32_t>(hash_of(database, account)) & (head_->entries - 1)]);
     }
 
     // The word as it stands, for a status that draws nothing; 0 for an account without one that shares an
@@ -103,7 +92,6 @@ class Limits {
     std::uint64_t shared_draws() const noexcept {
         return head_->shared_draws.load(std::memory_order_relaxed);
     }
-    std::uint64_t put_off() const noexcept { return head_->put_off.load(std::memory_order_relaxed); }
 
   private:
     static constexpr unsigned kSpins = 4000;  // some ten microseconds

@@ -11,7 +11,7 @@ using std::memory_order_release;
 
 constexpr std::uint64_t kMagic = 0x676E'6972'786F'726DULL;  // "mroxring" in memory
 // Changes with any change of a layout or of the meaning of a word.
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 constexpr std::uint32_t kMinPower = 64;
 constexpr std::uint32_t kMaxPower = 1U << 24;
@@ -27,7 +27,7 @@ constexpr bool is_power(std::uint32_t n) noexcept {
 }
 
 struct Offsets {
-    std::size_t ring, counters, strangers, limits, end;
+    std::size_t ring, counters, strangers, end;
 };
 
 Offsets offsets_of(const Config& c) noexcept {
@@ -35,8 +35,7 @@ Offsets offsets_of(const Config& c) noexcept {
     o.ring = kHeaderBytes;
     o.counters = round_up(o.ring + Ring::bytes(c.segments, c.max_databases), kHeaderBytes);
     o.strangers = round_up(o.counters + Counters::bytes(c.counter_entries), kHeaderBytes);
-    o.limits = round_up(o.strangers + Strangers::bytes(c.stranger_slots), kHeaderBytes);
-    o.end = round_up(o.limits + Limits::bytes(c.limit_entries), kHeaderBytes);
+    o.end = round_up(o.strangers + Strangers::bytes(c.stranger_slots), kHeaderBytes);
     return o;
 }
 
@@ -47,7 +46,6 @@ struct RegionHeader {
     std::uint32_t version;
     std::uint32_t byte_order;  // 0x01020304 as the maker wrote it
     Config config;
-    std::uint32_t unused0;
     std::uint64_t size;
     std::uint64_t check;                                // over all before
     std::atomic<std::uint64_t> ready;                   // last of initialise(): magic again
@@ -75,7 +73,7 @@ AttachStatus judge(const RegionHeader& h) noexcept {
 }  // namespace
 
 Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t stranger_slots,
-                   std::uint32_t counter_entries, std::uint32_t limit_entries) noexcept {
+                   std::uint32_t counter_entries) noexcept {
     Config c;
     const std::uint64_t segments = ring_bytes / kSegmentBytes + (ring_bytes % kSegmentBytes != 0 ? 1 : 0);
     c.segments = segments < kMinSegments   ? kMinSegments
@@ -84,14 +82,12 @@ Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::u
     c.max_databases = max_databases < 1 ? 1 : max_databases > kMaxLanes ? kMaxLanes : max_databases;
     c.stranger_slots = power_from(stranger_slots);
     c.counter_entries = power_from(counter_entries);
-    c.limit_entries = power_from(limit_entries);
     return c;
 }
 
 bool Config::valid() const noexcept {
     return segments >= kMinSegments && segments <= kMaxSegments && max_databases >= 1 &&
-           max_databases <= kMaxLanes && is_power(stranger_slots) && is_power(counter_entries) &&
-           is_power(limit_entries);
+           max_databases <= kMaxLanes && is_power(stranger_slots) && is_power(counter_entries);
 }
 
 std::size_t region_bytes(const Config& config) noexcept {
@@ -104,7 +100,6 @@ void Region::place(std::byte* at, const Config& config) noexcept {
     ring_ = Ring::view(at + o.ring, config.max_databases);
     counters_ = Counters::view(at + o.counters, config.counter_entries);
     strangers_ = Strangers::view(at + o.strangers, config.stranger_slots);
-    limits_ = Limits::view(at + o.limits, config.limit_entries);
 }
 
 Region Region::initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
@@ -114,7 +109,6 @@ Region Region::initialise(std::byte* at, const Config& config, std::uint64_t rin
     Ring::initialise(at + o.ring, config.segments, config.max_databases, ring_id, first_position);
     Counters::initialise(at + o.counters, config.counter_entries);
     Strangers::initialise(at + o.strangers, config.stranger_slots);
-    Limits::initialise(at + o.limits, config.limit_entries);
     Region region;
     region.place(at, config);
     RegionHeader& h = *region.header_;
@@ -138,8 +132,7 @@ AttachStatus Region::view(std::byte* at, std::size_t size, Region& out) noexcept
     // The parts repeat their sizes, so that each can be used alone; a damaged file may disagree.
     if (out.ring_.head_->segments != h.config.segments || out.ring_.head_->lanes != h.config.max_databases ||
         out.counters_.entries() != h.config.counter_entries ||
-        out.strangers_.capacity() != h.config.stranger_slots + kOverflowSlots ||
-        out.limits_.entries() != h.config.limit_entries) {
+        out.strangers_.capacity() != h.config.stranger_slots + kOverflowSlots) {
         out = {};
         return AttachStatus::foreign;
     }
@@ -157,7 +150,6 @@ AttachStatus Region::attach(std::byte* at, std::size_t size, std::uint64_t ring_
     }
     const RecoveredRing ring = out.ring_.recover(ring_id);
     out.strangers_.recover();
-    out.limits_.recover();
     out.recount();
     found = {ring.events, ring.torn, ring.damaged};
     return AttachStatus::ok;
@@ -224,7 +216,7 @@ bool Region::close_lane(std::uint32_t database) noexcept {
     return true;
 }
 
-[[gnu::hot]] Published Region::record(LaneRef lane, const Event& event) noexcept {
+Published Region::record(LaneRef lane, const Event& event) noexcept {
     Counters::Counted counted;
     if (!ring_.holds(lane)) return {PublishStatus::no_lane, false, 0};
     if (event.token != 0 && (event.kind == EventKind::use || event.kind == EventKind::refusal) && lane)

@@ -1,4 +1,4 @@
-// The region: one mapping that holds the ring, the counters, the strangers and the limits, and its life.
+// The region: one mapping that holds the ring, the counters and the strangers, and its life.
 //
 // May include the C++ library and core_* of this room only; holds no server call, exception, allocation or
 // system call. Region is a process's view of a mapping: plain values, made anew in each process (or inherited
@@ -38,7 +38,6 @@
 
 #include "shmem/core_base.hpp"
 #include "shmem/core_counters.hpp"
-#include "shmem/core_limits.hpp"
 #include "shmem/core_ring.hpp"
 #include "shmem/core_strangers.hpp"
 
@@ -47,13 +46,12 @@ namespace mirox::shmem {
 struct Config {
     std::uint32_t segments = 512;         // of 64 KiB
     std::uint32_t max_databases = 64;     // lanes
-    std::uint32_t stranger_slots = 4096;  // the last three are powers of two
+    std::uint32_t stranger_slots = 4096;  // the last two are powers of two
     std::uint32_t counter_entries = 16384;
-    std::uint32_t limit_entries = 16384;
 
     // The nearest valid sizes, never smaller than asked for within the bounds.
     static Config fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t stranger_slots,
-                      std::uint32_t counter_entries, std::uint32_t limit_entries) noexcept;
+                      std::uint32_t counter_entries) noexcept;
     bool valid() const noexcept;
     friend bool operator==(const Config&, const Config&) = default;
 };
@@ -100,8 +98,6 @@ class Region {
     const Counters& counters() const noexcept { return counters_; }
     Strangers& strangers() noexcept { return strangers_; }
     const Strangers& strangers() const noexcept { return strangers_; }
-    Limits& limits() noexcept { return limits_; }
-    const Limits& limits() const noexcept { return limits_; }
 
     // Ring ids this file has had, newest first, for `WHERE ring = ANY (…)`: the stored position of a lane,
     // for a reader of the counters, is the greatest of theirs. Returns how many.
@@ -134,7 +130,6 @@ class Region {
     Ring ring_;
     Counters counters_;
     Strangers strangers_;
-    Limits limits_;
 };
 
 }  // namespace mirox::shmem

@@ -355,12 +355,6 @@ bool Ring::close_lane(std::uint32_t database) noexcept {
 // ---- publishing
 // --------------------------------------------------------------------------------------------------
 
-[[gnu::hot]] void Ring::expect(LaneRef ref) const noexcept {
-    if (!ref || ref.index >= head_->lanes) return;
-    const std::uint32_t segment = low_of(lanes_[ref.index].tail.load(memory_order_relaxed));
-    if (segment != 0) prefetch_to_write(&segments_[segment - 1].cursor);
-}
-
 [[gnu::hot]] Published Ring::publish(LaneRef ref, const Event& event, bool counted) noexcept {
     Published out;
     if (!ref || ref.index >= head_->lanes) {

@@ -219,8 +219,6 @@ class Ring {
     std::uint32_t lane_count() const noexcept { return head_ == nullptr ? 0 : head_->lanes; }
 
     // -- producers --
-    // Asks for the line that publish() will write first, which all producers of the lane write: a hint, no more.
-    void expect(LaneRef lane) const noexcept;
     // Lock-free, no system call; 1 to 26 cells. The caller may not have the reference of a forked parent's.
     Published publish(LaneRef lane, const Event& event, bool counted = false) noexcept;
     void count_drop(LaneRef lane) noexcept;

@@ -15,17 +15,10 @@ using std::memory_order_release;
 
 constexpr std::uint32_t kWindow = 16;
 
-constexpr std::uint64_t kCountMask = (1ULL << 36) - 1;
-constexpr std::uint64_t kStateMask = 15ULL << 36;
-constexpr std::uint64_t kFree = 0;
-constexpr std::uint64_t kBusy = 1ULL << 36;
-constexpr std::uint64_t kLive = 2ULL << 36;
-constexpr std::uint64_t kClosed = 3ULL << 36;  // read and released, not counted on
-constexpr std::uint64_t kVersionStep = 1ULL << 40;
-
-constexpr std::uint64_t version_of(std::uint64_t word) noexcept {
-    return word & ~(kVersionStep - 1);
-}
+using Bits = Guard<36, 4>;  // counts refusals
+constexpr std::uint64_t kFree = Bits::kFree, kBusy = Bits::kBusy, kLive = Bits::kLive;
+constexpr std::uint64_t kClosed = kBusy + kLive;  // read and released, not counted on
+constexpr std::uint64_t kCountMask = Bits::kCountMask;
 
 constexpr std::uint64_t kind_word(const StrangerCount& key) noexcept {
     return key.network.family | static_cast<std::uint64_t>(key.bits) << 8 |
@@ -66,12 +59,12 @@ void Strangers::recover() noexcept {
     for (std::uint32_t i = 0; i < capacity(); i++) {
         StrangerSlot& s = slots_[i];
         const std::uint64_t word = s.word.load(memory_order_relaxed);
-        const std::uint64_t state = word & kStateMask;
+        const std::uint64_t state = Bits::state_of(word);
         if (state == kLive || state == kClosed) {
-            s.word.store(version_of(word) | kClosed | (word & kCountMask), memory_order_relaxed);
+            s.word.store(Bits::version_of(word) | kClosed | (word & kCountMask), memory_order_relaxed);
             if (i < head_->slots) used++;
         } else {
-            s.word.store(version_of(word) + kVersionStep, memory_order_relaxed);
+            s.word.store(Bits::next_version(word, kFree), memory_order_relaxed);
         }
     }
     head_->used.store(used, memory_order_relaxed);
@@ -79,14 +72,13 @@ void Strangers::recover() noexcept {
 
 // Counts in a slot of the key among `window` places from `start` of the array that begins at `from`, or makes
 // one.
-[[gnu::hot]] bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t mask,
-                                      std::uint32_t start, const StrangerCount& key) noexcept {
+bool Strangers::count_in(std::uint32_t from, std::uint32_t window, std::uint32_t mask, std::uint32_t start,
+                         const StrangerCount& key) noexcept {
     const std::uint64_t kind = kind_word(key);
-    prefetch_to_write(&slots_[from + (start & mask)]);
     for (std::uint32_t i = 0; i < window; i++) {
         StrangerSlot& s = slots_[from + ((start + i) & mask)];
         std::uint64_t word = s.word.load(memory_order_acquire);
-        while ((word & kStateMask) == kLive && (word & kCountMask) != kCountMask && is_of(s, key, kind)) {
+        while (Bits::state_of(word) == kLive && (word & kCountMask) != kCountMask && is_of(s, key, kind)) {
             raise_to(s.last_at, key.last_at);
             std::int64_t first = s.first_at.load(memory_order_relaxed);
             while (key.first_at < first &&
@@ -101,9 +93,9 @@ void Strangers::recover() noexcept {
     for (std::uint32_t i = 0; i < window; i++) {
         StrangerSlot& s = slots_[from + ((start + i) & mask)];
         std::uint64_t word = s.word.load(memory_order_acquire);
-        if ((word & kStateMask) != kFree ||
-            !s.word.compare_exchange_strong(word, version_of(word) + kVersionStep + kBusy,
-                                            memory_order_acq_rel, memory_order_relaxed))
+        if (Bits::state_of(word) != kFree ||
+            !s.word.compare_exchange_strong(word, Bits::next_version(word, kBusy), memory_order_acq_rel,
+                                            memory_order_relaxed))
             continue;
         s.serial.store(head_->serial.fetch_add(1, memory_order_release) + 1, memory_order_release);
         s.ring_id.store(key.ring_id, memory_order_release);
@@ -114,16 +106,16 @@ void Strangers::recover() noexcept {
         s.address_low.store(key.network.low(), memory_order_release);
         s.kind.store(kind, memory_order_release);
         s.database.store(key.database, memory_order_release);
-        s.word.store(version_of(word) + kVersionStep + kLive + 1, memory_order_release);
+        s.word.store(Bits::next_version(word, kLive) + 1, memory_order_release);
         if (from == 0) head_->used.fetch_add(1, memory_order_relaxed);
         return true;
     }
     return false;
 }
 
-[[gnu::hot]] Strangers::Place Strangers::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
-                                               const Address& address, std::uint16_t status,
-                                               std::uint8_t reason) noexcept {
+Strangers::Place Strangers::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
+                                  const Address& address, std::uint16_t status,
+                                  std::uint8_t reason) noexcept {
     StrangerCount key;
     key.database = database;
     key.ring_id = ring_id;
@@ -158,7 +150,7 @@ bool Strangers::read(std::uint32_t index, std::uint32_t database, StrangerCount&
     const StrangerSlot& s = slots_[index];
     for (;;) {
         const std::uint64_t word = s.word.load(memory_order_acquire);
-        const std::uint64_t state = word & kStateMask;
+        const std::uint64_t state = Bits::state_of(word);
         if ((state != kLive && state != kClosed) || s.database.load(memory_order_acquire) != database)
             return false;
         const std::uint64_t kind = s.kind.load(memory_order_acquire);
@@ -188,13 +180,13 @@ bool Strangers::read(std::uint32_t index, std::uint32_t database, StrangerCount&
 
 std::uint32_t Strangers::database_at(std::uint32_t index) const noexcept {
     const StrangerSlot& s = slots_[index];
-    const std::uint64_t state = s.word.load(memory_order_acquire) & kStateMask;
+    const std::uint64_t state = Bits::state_of(s.word.load(memory_order_acquire));
     return state == kLive || state == kClosed ? s.database.load(memory_order_acquire) : 0;
 }
 
 bool Strangers::release(std::uint32_t index, const StrangerCount& stored) noexcept {
     std::uint64_t word = stored.word;
-    if (!slots_[index].word.compare_exchange_strong(word, version_of(word) + kVersionStep,
+    if (!slots_[index].word.compare_exchange_strong(word, Bits::next_version(word, kFree),
                                                     memory_order_acq_rel, memory_order_relaxed))
         return false;
     if (index < head_->slots) head_->used.fetch_sub(1, memory_order_relaxed);

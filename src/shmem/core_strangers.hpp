@@ -18,6 +18,7 @@
 #pragma once
 
 #include "shmem/core_base.hpp"
+#include "shmem/core_guard.hpp"
 
 namespace mirox::shmem {
 

@@ -40,10 +40,9 @@ constinit TimestampTz no_seat_until = 0;
 Config wanted() {
     const auto ring_bytes = static_cast<std::uint64_t>(pg::settings().ring_size) * 1024 * 1024;
     const auto segments = static_cast<std::uint32_t>(ring_bytes / kSegmentBytes);
-    // As many counters as the ring's typical events can belong to different tokens; the region's own limit words are not used
-    // (limits.hpp keeps them where a reboot clears them, since their clock is the machine's).
+    // As many counters as the ring's typical events can belong to different tokens.
     return Config::fit(ring_bytes, kMaxDatabases, Max(segments * 8, std::uint32_t{1024}),
-                       Max(segments * 32, std::uint32_t{1024}), 64);
+                       Max(segments * 32, std::uint32_t{1024}));
 }
 
 std::uint64_t random_id() {
@@ -180,7 +179,7 @@ void start_events() {
     seat_of_mine = nullptr;
 }
 
-[[gnu::hot]] Region& region() {
+Region& region() {
     return region_view;
 }
 Control& control() {
@@ -190,7 +189,7 @@ LWLock* region_lock() {
     return lock;
 }
 
-[[gnu::hot]] LaneRef my_lane() {
+LaneRef my_lane() {
     if (lane_of_mine && lane_of_mine.database() == MyDatabaseId) return lane_of_mine;
     lane_of_mine = region_view.ring().find_lane(MyDatabaseId);
     if (lane_of_mine || !OidIsValid(MyDatabaseId)) return lane_of_mine;
@@ -207,7 +206,7 @@ void forget_lane() {
     lane_of_mine = {};
 }
 
-[[gnu::hot]] Seat* my_seat() {
+Seat* my_seat() {
     if (seat_of_mine != nullptr && seat_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId)
         return seat_of_mine;
     if (!OidIsValid(MyDatabaseId)) return nullptr;

@@ -29,7 +29,7 @@ inline constexpr int kReasonCodes = 16;  // room for store::Reason
 inline constexpr int kStripes = 16;      // so that backends that count at once meet seldom
 
 // How reading the rules of agents and the file of locations went, for mirox.stat.
-enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid };
+enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
 // What a worker does, each in transactions of its own.
 enum class Duty : std::uint32_t { uses, strangers, minutes, notices, house };

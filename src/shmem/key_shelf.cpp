@@ -41,7 +41,7 @@ void start_key_shelf() {
     shelf->version.store(0, std::memory_order_relaxed);
 }
 
-[[gnu::hot]] KeyShelf* key_shelf() {
+KeyShelf* key_shelf() {
     return shelf;
 }
 LWLock* key_lock() {

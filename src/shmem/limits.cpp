@@ -9,7 +9,7 @@ namespace mirox::shmem {
 namespace {
 
 // All processes of the machine read the same one, and nobody can set it.
-[[gnu::hot]] std::int64_t monotonic_us() {
+std::int64_t monotonic_us() {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
@@ -25,12 +25,7 @@ constexpr long kPauseUs = 1000;
 
 }  // namespace
 
-[[gnu::hot]] void expect_draw(std::int64_t account_id) {
-    limits().prefetch(MyDatabaseId, account_id);
-}
-
-[[gnu::hot]] core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute,
-                                          std::int32_t burst) {
+core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
     Limits& words = limits();
     core::Decision decision = kRefused;
     for (int tries = 0; tries < kTries; tries++) {

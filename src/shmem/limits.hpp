@@ -9,9 +9,6 @@
 
 namespace mirox::shmem {
 
-// Has the memory that a draw begins with fetched meanwhile.
-void expect_draw(std::int64_t account_id);
-
 // One request of an account of this database. Nobody gets through when no word can be had.
 core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst);
 

@@ -26,7 +26,7 @@ constinit std::size_t raw_agent_size = 0;
 constinit char clean_agent[core::kMaxUserAgentBytes];
 constinit std::size_t clean_agent_size = 0;
 
-[[gnu::hot]] std::string_view stored_agent(std::string_view given) {
+std::string_view stored_agent(std::string_view given) {
     if (given.empty()) return {};
     if (given.size() == raw_agent_size && memcmp(given.data(), raw_agent, raw_agent_size) == 0)
         return {clean_agent, clean_agent_size};
@@ -39,7 +39,7 @@ constinit std::size_t clean_agent_size = 0;
     return {clean_agent, clean_agent_size};
 }
 
-[[gnu::hot]] Address stored_address(const core::Address& client) {
+Address stored_address(const core::Address& client) {
     Address out;
     if (client.family == core::AddressFamily::none) return out;
     memcpy(out.bytes, client.bytes.data(), sizeof(out.bytes));
@@ -49,25 +49,13 @@ constinit std::size_t clean_agent_size = 0;
 
 }  // namespace
 
-[[gnu::hot]] std::string_view cut_agent(std::string_view given) {
+std::string_view cut_agent(std::string_view given) {
     constexpr int kMost = 4 * core::kMaxUserAgentBytes;
     if (given.size() <= kMost) return given;
     return given.substr(0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), kMost));
 }
 
-[[gnu::hot]] void expect_use(std::int64_t token_id, std::int32_t generation) {
-    Region& shared = region();
-    if (!shared) return;
-    shared.counters().prefetch({MyDatabaseId, generation, token_id});
-    shared.ring().expect(my_lane());
-}
-
-[[gnu::hot]] void expect_count(std::int64_t token_id, std::int32_t generation) {
-    if (Region& shared = region(); shared)
-        shared.counters().prefetch_entry({MyDatabaseId, generation, token_id});
-}
-
-[[gnu::hot]] void record_use(const Use& use) {
+void record_use(const Use& use) {
     Region& shared = region();
     if (!shared) return;
     Seat* seat = my_seat();

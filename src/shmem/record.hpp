@@ -24,11 +24,6 @@ struct Use {
     std::string_view scope;  // what was needed; empty: nothing
 };
 
-// Has the memory that recording a token's use begins with fetched meanwhile.
-void expect_use(std::int64_t token_id, std::int32_t generation);
-// What it goes on with: to be called a little later.
-void expect_count(std::int64_t token_id, std::int32_t generation);
-
 // What of a user agent is looked at: a header of megabytes costs nothing. A character is four bytes at most.
 std::string_view cut_agent(std::string_view given);
 

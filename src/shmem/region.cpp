@@ -87,12 +87,12 @@ std::size_t region_size() {
     return add_size(limits_bytes(), hints_bytes());
 }
 
-[[gnu::hot]] Limits& limits() {
+Limits& limits() {
     if (!present) not_preloaded();
     return limits_view;
 }
 
-[[gnu::hot]] Hints& hints() {
+Hints& hints() {
     if (!present) not_preloaded();
     return hints_view;
 }

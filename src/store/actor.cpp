@@ -21,7 +21,7 @@ struct Link {
 };
 Link* innermost = nullptr;
 
-[[gnu::hot]] void on_transaction(XactEvent event, void*) {
+void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_ABORT) wipe_secrets(0);
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
         innermost = nullptr;
@@ -38,7 +38,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 // for its lock; then its plan is no longer good, and it is planned anew, with all that it names locked.
 planner_hook_type next_planner = nullptr;
 
-[[gnu::hot]] PlannedStmt* plan(::Query* query, const char* text, int options, ParamListInfo parameters) {
+PlannedStmt* plan(::Query* query, const char* text, int options, ParamListInfo parameters) {
     if (innermost != nullptr) pg::require_own_members();
     return (next_planner != nullptr ? next_planner : standard_planner)(query, text, options, parameters);
 }

@@ -4,7 +4,6 @@
 #include "pg/catalog.hpp"
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
-#include "pg/stages.hpp"
 #include "pg/values.hpp"
 #include "shmem/limits.hpp"
 #include "shmem/record.hpp"
@@ -37,7 +36,7 @@ constexpr Outcome kOutcomes[kReasons] = {
     {"keys_unavailable", 503},
 };
 
-[[gnu::hot]] void clear(Checked& out) {
+void clear(Checked& out) {
     out.reason = Reason::malformed;
     out.holder = Holder::none;
     out.authenticated = out.open = out.limited = false;
@@ -47,8 +46,8 @@ constexpr Outcome kOutcomes[kReasons] = {
     out.group = nullptr;
 }
 
-[[gnu::hot]] Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client,
-                                TimestampTz now) {
+Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client,
+                   TimestampTz now) {
     switch (row.state) {
         case kCurrent:
             break;
@@ -100,7 +99,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.authenticated = out.reason == Reason::ok;
 }
 
-[[gnu::hot]] bool reaches(const Checked& checked, std::string_view needed) {
+bool reaches(const Checked& checked, std::string_view needed) {
     core::Scope scope;
     // A scope that is none is what nobody reaches.
     if (core::parse_scope(needed, scope) != core::ScopeStatus::ok) return false;
@@ -112,19 +111,17 @@ void begin_session(const core::Digest& digest, Checked& out) {
 }
 
 // 429 comes before 403, so that whoever tries doors pays for each.
-[[gnu::hot]] Reason judge_request(Checked& checked, const Check& check) {
+Reason judge_request(Checked& checked, const Check& check) {
     if (check.counting != Counting::none) {
         const pg::Settings& settings = pg::settings();
         checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
         const std::int32_t burst = checked.burst < 0 ? settings.rate_burst : checked.burst;
         if (check.counting == Counting::full) {
-            if (checked.holder == Holder::token) shmem::expect_count(checked.token_id, checked.generation);
             checked.decision = shmem::draw_on_limit(checked.account_id, checked.limit, burst);
         } else {
             checked.decision = shmem::peek_at_limit(checked.account_id, checked.limit, burst);
         }
         checked.limited = true;
-        MIROX_STAGE(limit);
         if (!checked.decision.admitted) return Reason::rate_limited;
     }
     switch (check.need) {
@@ -140,7 +137,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
 
 }  // namespace
 
-[[gnu::hot]] const Outcome& outcome_of(Reason reason) {
+const Outcome& outcome_of(Reason reason) {
     return kOutcomes[static_cast<int>(reason)];
 }
 
@@ -148,33 +145,28 @@ const char* reason_text(std::uint8_t code) {
     return code < kReasons ? kOutcomes[code].reason : "other";
 }
 
-[[gnu::hot]] void begin_refused(Reason reason, Checked& out) {
+void begin_refused(Reason reason, Checked& out) {
     clear(out);
     out.reason = reason;
 }
 
 namespace {
-[[gnu::hot]] void begin_at(HintLine line, const core::Digest& digest, const core::Address& client,
-                           Checked& out) {
-    MIROX_STAGE(digest);
+void begin_at(const core::Digest& digest, const core::Address& client, Checked& out) {
     clear(out);
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
     ready_groups();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
-    if (!open_secret_row(out.scan, out.digest, line)) {
+    if (!open_secret_row(out.scan, out.digest)) {
         out.reason = Reason::unknown;
         return;
     }
-    MIROX_STAGE(look_up);
     const SecretFixed& row = secret_fixed(out.scan.slot);
     out.holder = Holder::token;
     out.token_id = row.token_id;
     out.account_id = row.account_id;
     out.generation = row.generation;
-    shmem::expect_draw(out.account_id);
-    shmem::expect_use(out.token_id, out.generation);
     out.rate_limit = row.rate_limit;
     out.burst = row.burst;
     out.expires_at = row.state == kOverlapping ? Min(row.ends_at, row.expires_at) : row.expires_at;
@@ -185,26 +177,19 @@ namespace {
     out.at = GetCurrentTimestamp();
     out.reason = judge_token(row, rest, client, out.at);
     out.authenticated = out.reason == Reason::ok;
-    MIROX_STAGE(checks);
 }
 
-[[gnu::hot]] void begin_opaque(std::string_view secret, const core::Address& client, Checked& out) {
-    const HintLine line = expect_secret_row(core::shown_chars(secret));
-    begin_at(line, digest_of(secret), client, out);
-}
 }  // namespace
 
-[[gnu::hot]] void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
-    begin_at(expect_secret_row(digest), digest, client, out);
+void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out) {
+    begin_at(digest, client, out);
 }
 
-[[gnu::hot]] void begin_secret(std::string_view secret, Holders holders, const core::Address& client,
-                               Checked& out) {
+void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out) {
     switch (kind_of(secret)) {
         case core::SecretKind::token:
             if (holders == Holders::session) break;
-            MIROX_STAGE(parse);
-            begin_opaque(secret, client, out);
+            begin_at(digest_of(secret), client, out);
             return;
         case core::SecretKind::session:
             if (holders == Holders::token) break;
@@ -229,7 +214,7 @@ namespace {
     begin_refused(Reason::malformed, out);
 }
 
-[[gnu::hot]] void conclude(Checked& checked, const Check& check) {
+void conclude(Checked& checked, const Check& check) {
     if (checked.authenticated) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
     shmem::Use use;
@@ -247,15 +232,14 @@ namespace {
     use.agent = check.agent;
     use.scope = check.need == Need::scope ? check.scope : std::string_view{};
     shmem::record_use(use);
-    MIROX_STAGE(record);
 }
 
-[[gnu::hot]] void end_check(Checked& checked) {
+void end_check(Checked& checked) {
     if (checked.open) close_scan(checked.scan);
     checked.open = false;
 }
 
-[[gnu::hot]] Datum effective_permissions(const Checked& checked) {
+Datum effective_permissions(const Checked& checked) {
     if (checked.holder == Holder::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;

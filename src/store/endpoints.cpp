@@ -113,11 +113,11 @@ const char* status_text(core::EndpointStatus status) {
 
 }  // namespace
 
-[[gnu::hot]] void ready_endpoints() {
+void ready_endpoints() {
     if (!validity.usable()) fill();
 }
 
-[[gnu::hot]] RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
+RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
     char method[core::kMaxMethodChars];
     char path[core::kMaxPathBytes];
     std::size_t method_size, path_size;

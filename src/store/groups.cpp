@@ -69,11 +69,11 @@ void fill() {
 
 }  // namespace
 
-[[gnu::hot]] void ready_groups() {
+void ready_groups() {
     if (!validity.usable()) fill();
 }
 
-[[gnu::hot]] const Group* group_by_id(std::int32_t id) {
+const Group* group_by_id(std::int32_t id) {
     ready_groups();
     for (int i = 0; i < count; i++)
         if (groups[i].id == id) return &groups[i];

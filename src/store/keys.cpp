@@ -246,7 +246,7 @@ void log_news(const KeyFile& file) {
 }
 
 // How the file stands now; null when none is set.
-[[gnu::hot]] const KeyFile* key_file() {
+const KeyFile* key_file() {
     shmem::KeyShelf* shelf = shmem::key_shelf();
     const char* path = pg::settings().jwt_key_file;
     if (shelf == nullptr) return nullptr;
@@ -304,7 +304,7 @@ const core::JwtKey& jwt_signing_key() {
     return own->keys[0];
 }
 
-[[gnu::hot]] JwtSignature signature_of(std::string_view text) {
+JwtSignature signature_of(std::string_view text) {
     if (!core::looks_like_jwt(text)) return JwtSignature::foreign;
     const KeyFile* file = key_file();
     if (file == nullptr) return JwtSignature::foreign;

@@ -21,19 +21,23 @@ extern "C" {
 #include "utils/inval.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
-
-Datum mirox_digest_eq(PG_FUNCTION_ARGS);
 }
 
 namespace mirox::store {
 namespace {
 
+// What an index's look-up by a digest calls. By a function of this file, since looking ours up in the catalog costs more than the
+// comparison.
+Datum equal_digests(FunctionCallInfo fcinfo) {
+    PG_RETURN_BOOL(
+        core::equal_constant_time(digest_bytes(PG_GETARG_DATUM(0)), digest_bytes(PG_GETARG_DATUM(1))));
+}
+
 void init_key(ScanKeyData& out, const Key& key, Relation index) {
     switch (key.kind) {
         case Key::Kind::digest: {
-            // Our own function: filled in by hand, since looking it up costs more than the comparison.
             FmgrInfo info = {};
-            info.fn_addr = mirox_digest_eq;
+            info.fn_addr = equal_digests;
             info.fn_nargs = 2;
             info.fn_strict = true;
             info.fn_stats = TRACK_FUNC_ALL;
@@ -73,109 +77,6 @@ Oid pg::Catalog::*which_index(Oid index) {
     return nullptr;
 }
 
-// ---- a scan that is kept ---------------------------------------------------------------------------------------------
-//
-// Most of what an index scan costs beside its reads is making the scan: a slot, a descriptor, tens of kilobytes of the index's
-// own. None of these hold a lock, a pin or a reference while the scan rests, so they are kept from one look-up to the next,
-// and each look-up puts in what it has opened itself.
-
-struct Kept {
-    Oid heap, index;
-    MemoryContext memory;  // of scan, slot and what the index adds to them
-    IndexScanDesc scan;    // null: none, or one that is no longer good
-    TupleTableSlot* slot;
-    bool in_use;
-    LocalTransactionId user;  // the transaction that uses it
-};
-constinit Kept kept[8] = {};  // one for each index that is read so
-constinit bool watching = false;
-
-LocalTransactionId this_transaction() {
-    return pg::my_transaction();
-}
-
-// The slot is made for the table's columns as they were.
-void forget_kept(Oid relation) {
-    for (Kept& one : kept)
-        if (relation == InvalidOid || relation == one.heap || relation == one.index) one.heap = InvalidOid;
-}
-
-// A scan that an ERROR cut short still names buffers that the transaction's end has let go: it is thrown away, not ended.
-bool is_resting(const Kept& one) {
-    return !one.in_use || one.user != this_transaction();
-}
-
-bool make_kept(Kept& one, Relation heap, Relation index, Snapshot snapshot) {
-    // Any table access method but the server's own may keep more in a scan than we know of.
-    if (heap->rd_tableam != GetHeapamTableAmRoutine()) return false;
-    if (!watching) {
-        pg::listen_to_relations(forget_kept);
-        watching = true;
-    }
-    one.heap = InvalidOid;
-    one.scan = nullptr;
-    if (one.memory == nullptr)
-        one.memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens look-up", ALLOCSET_SMALL_SIZES);
-    MemoryContextReset(one.memory);
-    const MemoryContext before = MemoryContextSwitchTo(one.memory);
-    one.slot = make_kept_slot(heap);
-    one.scan = pg::begin_index_scan(heap, index, snapshot, 1);
-    MemoryContextSwitchTo(before);
-    // The scan's own hold on the index; while it is used, ours is enough.
-    RelationDecrementReferenceCount(index);
-    one.heap = RelationGetRelid(heap);
-    one.index = RelationGetRelid(index);
-    return true;
-}
-
-// The kept scan for this table and index, ready for its key; null when there is none to be had.
-Kept* take_kept(const RowScan& scan) {
-    const Oid heap = RelationGetRelid(scan.heap), index = RelationGetRelid(scan.index);
-    Kept* empty = nullptr;
-    for (Kept& one : kept) {
-        if (!is_resting(one)) continue;
-        if (one.heap == heap && one.index == index && !one.in_use) {
-            one.in_use = true;
-            one.user = this_transaction();
-            one.scan->heapRelation = scan.heap;
-            one.scan->indexRelation = scan.index;
-            one.scan->xs_snapshot = scan.snapshot;
-            one.scan->xs_heapfetch->rel = scan.heap;
-            // As index_beginscan() would find it now: a standby may have been promoted since.
-            one.scan->xactStartedInRecovery = TransactionStartedDuringRecovery();
-            one.scan->ignore_killed_tuples = !one.scan->xactStartedInRecovery;
-            return &one;
-        }
-        if (one.heap == InvalidOid || one.in_use) empty = empty == nullptr ? &one : empty;
-    }
-    if (empty == nullptr) return nullptr;
-    // Not good until it is made whole.
-    empty->in_use = true;
-    empty->user = this_transaction();
-    if (!make_kept(*empty, scan.heap, scan.index, scan.snapshot)) {
-        empty->in_use = false;
-        return nullptr;
-    }
-    return empty;
-}
-
-// Lets go of every pin; the scan then rests.
-void put_back(RowScan& scan) {
-    Kept& one = *static_cast<Kept*>(scan.kept);
-    index_rescan(scan.scan, scan.scan->keyData, 1, nullptr, 0);
-    ExecClearTuple(scan.slot);
-    one.scan->heapRelation = one.scan->indexRelation = nullptr;
-    one.scan->xs_snapshot = nullptr;
-    one.scan->xs_heapfetch->rel = nullptr;
-    one.in_use = false;
-}
-
-// What the index adds to a kept scan must live as long as the scan.
-MemoryContext enter_memory(const RowScan& scan) {
-    return MemoryContextSwitchTo(scan.kept == nullptr ? CurrentMemoryContext
-                                                      : static_cast<Kept*>(scan.kept)->memory);
-}
-
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
 bool read_on(RowScan& scan, const Key& key) {
     while (const ItemPointer at = index_getnext_tid(scan.scan, scan.direction)) {
@@ -198,40 +99,28 @@ bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table
     scan.heap = pg::open_table(heap, table_lock);
     scan.index = index_open(index_of_locked(index, which), AccessShareLock);
     scan.snapshot = newest_snapshot();
-    Kept* one = table_lock == AccessShareLock ? take_kept(scan) : nullptr;
-    scan.kept = one;
     ScanKeyData keys;
     init_key(keys, key, scan.index);
-    scan.slot = one == nullptr ? table_slot_create(scan.heap, nullptr) : one->slot;
-    scan.scan = one == nullptr ? pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1) : one->scan;
-    const MemoryContext before = enter_memory(scan);
+    scan.slot = table_slot_create(scan.heap, nullptr);
+    scan.scan = pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
-    const bool found = read_on(scan, key);
-    MemoryContextSwitchTo(before);
-    return found;
+    return read_on(scan, key);
 }
 
 }  // namespace
-
-TupleTableSlot* make_kept_slot(Relation heap) {
-    return MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(heap)), &TTSOpsBufferHeapTuple);
-}
-
-namespace {
-[[gnu::hot]] Snapshot latest_snapshot() {
-    if (!IsParallelWorker()) CommandCounterIncrement();
-    return GetLatestSnapshot();
-}
-}  // namespace
-
-[[gnu::hot]] void take_passing_snapshot(SnapshotData& out) {
-    out = *latest_snapshot();
-    // Judging a row by it, the server asserts that somebody counts it as in use; nobody else knows of this copy.
-    out.active_count = 1;
-}
 
 Snapshot newest_snapshot() {
-    return RegisterSnapshot(latest_snapshot());
+    if (!IsParallelWorker()) CommandCounterIncrement();
+    return RegisterSnapshot(GetLatestSnapshot());
+}
+
+void begin_without_index(RowScan& scan, Relation heap) {
+    scan.heap = heap;
+    scan.index = nullptr;
+    scan.scan = nullptr;
+    scan.release = AccessShareLock;
+    scan.slot = table_slot_create(heap, nullptr);
+    scan.snapshot = newest_snapshot();
 }
 
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection direction) {
@@ -239,40 +128,22 @@ bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection
 }
 
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
-    scan.heap = pg::open_table(heap, AccessShareLock);
-    begin_without_index(scan, table_slot_create(scan.heap, nullptr), nullptr);
-    scan.snapshot = newest_snapshot();
+    begin_without_index(scan, pg::open_table(heap, AccessShareLock));
     ItemPointerData tid = at;
     return table_tuple_fetch_row_version(scan.heap, &tid, scan.snapshot, scan.slot);
 }
 
 bool next_row(RowScan& scan, const Key& key) {
-    const MemoryContext before = enter_memory(scan);
-    const bool found = read_on(scan, key);
-    MemoryContextSwitchTo(before);
-    return found;
+    return read_on(scan, key);
 }
 
-[[gnu::hot]] void close_scan(RowScan& scan) {
-    if (scan.scan == nullptr) {
-        if (scan.in_use == nullptr) {
-            ExecDropSingleTupleTableSlot(scan.slot);
-        } else {
-            ExecClearTuple(scan.slot);
-            *scan.in_use = false;
-        }
-        if (scan.snapshot != nullptr) UnregisterSnapshot(scan.snapshot);
-        table_close(scan.heap, scan.release);
-        return;
-    }
-    if (scan.kept != nullptr) {
-        put_back(scan);
-    } else {
+void close_scan(RowScan& scan) {
+    if (scan.scan != nullptr) {
         index_endscan(scan.scan);
-        ExecDropSingleTupleTableSlot(scan.slot);
+        index_close(scan.index, scan.release);
     }
+    ExecDropSingleTupleTableSlot(scan.slot);
     UnregisterSnapshot(scan.snapshot);
-    index_close(scan.index, scan.release);
     table_close(scan.heap, scan.release);
 }
 
@@ -309,7 +180,7 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
     return false;
 }
 
-[[gnu::hot]] const SecretFixed& secret_fixed(TupleTableSlot* slot) {
+const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     static_assert(offsetof(SecretFixed, token_id) == 32 && offsetof(SecretFixed, generation) == 64 &&
                   offsetof(SecretFixed, key_id) == 80 && offsetof(SecretFixed, scheme) == 82 &&
                   offsetof(SecretFixed, state) == 83 && offsetof(SecretFixed, locked) == 84);
@@ -318,7 +189,7 @@ bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMo
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));
 }
 
-[[gnu::hot]] SecretRest secret_rest(TupleTableSlot* slot) {
+SecretRest secret_rest(TupleTableSlot* slot) {
     using namespace secret_column;
     bool should_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);

@@ -31,13 +31,10 @@ struct RowScan {
     Relation index;      // null: the row was found without (secret_row.hpp)
     IndexScanDesc scan;  // null likewise
     TupleTableSlot* slot;
-    Snapshot snapshot;     // registered; null: none had to be (secret_row.cpp)
+    Snapshot snapshot;     // registered
     ItemPointerData root;  // what the index holds: the row, or the first of its versions on the page
     ScanDirection direction;
     LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
-    void* kept;        // rows.cpp's own
-    bool*
-        in_use;  // cleared by close_scan(), of a row that was found without an index; null: the slot is the scan's own
 };
 
 struct Key {
@@ -45,26 +42,11 @@ struct Key {
     Datum value;
 };
 
-// A slot for the table's rows, in the current memory context, with columns of its own: those of the cache are counted, and would
-// have to be let go with the transaction.
-TupleTableSlot* make_kept_slot(Relation heap);
-
 // Begins the look-up of a row that is found without an index, in a table that is open under AccessShareLock.
-inline void begin_without_index(RowScan& scan, TupleTableSlot* slot, bool* in_use) {
-    scan.index = nullptr;
-    scan.scan = nullptr;
-    scan.kept = nullptr;
-    scan.slot = slot;
-    scan.in_use = in_use;
-    scan.release = AccessShareLock;
-}
+void begin_without_index(RowScan& scan, Relation heap);
 
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
-
-// The same, not registered: for what is done with it before any other snapshot is taken, where the caller's active one keeps
-// what it sees from being cleared away. Its arrays are the server's own.
-void take_passing_snapshot(SnapshotData& out);
 
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.

@@ -12,17 +12,7 @@
 
 namespace mirox::store {
 
-// The cache line in which the hint of a row may stand.
-struct HintLine {
-    std::uint64_t key;
-};
-
-// By what the hint column shows of a secret to everybody who may list tokens (core::shown_chars()), and so before the digest is
-// known: it is computed while the line is fetched. Or by the digest, of who has no more; a row may have a hint in either line.
-HintLine expect_secret_row(std::string_view shown_chars);
-HintLine expect_secret_row(const core::Digest& digest);
-
 // As open_scan(). The digest must stay where it is until close_scan().
-bool open_secret_row(RowScan& scan, const core::Digest& digest, HintLine line);
+bool open_secret_row(RowScan& scan, const core::Digest& digest);
 
 }  // namespace mirox::store

@@ -44,13 +44,13 @@ void wipe_secrets(int nest_level) {
     }
 }
 
-[[gnu::hot]] core::Digest digest_of(std::string_view secret) {
+core::Digest digest_of(std::string_view secret) {
     core::Digest digest;
     if (!core::sha256(secret, digest)) pg::raise_out_of_memory("hashing a secret");
     return digest;
 }
 
-[[gnu::hot]] core::SecretKind kind_of(std::string_view secret) {
+core::SecretKind kind_of(std::string_view secret) {
     return core::classify_secret(secret, pg::settings().prefixes);
 }
 

@@ -103,34 +103,15 @@ void end(Write& write) {
         errhint("Try again."));
 }
 
-// Puts the new version in the place of the one that was read, or not at all.
-void replace(Write& write, ItemPointer at, Snapshot snapshot) {
+// Locks the row that the scan has read, as it was read, and puts it in the slot. The triggers and the change of the row find it so,
+// and never have to look for a newer version.
+void lock_as_read(const Write& write, const RowScan& scan, TupleTableSlot* out) {
     TM_FailureData failure;
-    LockTupleMode mode;
-    pg::UpdatedIndexes indexes;
-    switch (table_tuple_update(write.table, at, write.slot, write.state->es_output_cid, snapshot,
-                               InvalidSnapshot, true, &failure, &mode, &indexes)) {
-        case TM_Ok:
-            break;
-        case TM_Updated:
-        case TM_Deleted:
-            changed_meanwhile(write);
-        case TM_SelfModified:
-            MIROX_RAISE(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
-                        errmsg("a row of \"%s\" was changed by a trigger that its own change has fired",
-                               RelationGetRelationName(write.table)),
-                        errhint("Have the trigger be an AFTER trigger."));
-        default:
-            MIROX_DEFECT("unexpected outcome of changing a row");
-    }
-    // Most new versions are found by the old one's entries (HOT): then no index is so much as opened.
-    List* recheck = NIL;
-    if (pg::wants_index_entries(indexes)) {
-        ExecOpenIndices(write.target, false);
-        recheck = pg::insert_index_entries(write.target, write.slot, write.state, indexes);
-    }
-    ExecARUpdateTriggers(write.state, write.target, nullptr, nullptr, at, nullptr, write.slot, recheck,
-                         nullptr, false);
+    ItemPointerData at = scan.slot->tts_tid;
+    const TM_Result outcome = table_tuple_lock(
+        write.table, &at, scan.snapshot, out, write.state->es_output_cid, LockTupleNoKeyExclusive,
+        LockWaitBlock, TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    if (outcome != TM_Ok || !ItemPointerEquals(&at, &scan.slot->tts_tid)) changed_meanwhile(write);
 }
 
 }  // namespace
@@ -156,34 +137,23 @@ ItemPointerData update_row(RowScan& scan, const Columns& columns) {
         changed = bms_add_member(changed, columns.numbers[i] - FirstLowInvalidHeapAttributeNumber);
     Write write;
     begin(write, RelationGetRelid(scan.heap), changed);
-    CheckCmdReplicaIdentity(write.table, CMD_UPDATE);
-    // The row as it was read, with what columns that were added since say of it.
     const TupleDesc form = RelationGetDescr(write.table);
     TupleTableSlot* const before =
         ExecInitExtraTupleSlot(write.state, form, table_slot_callbacks(write.table));
-    ItemPointerData at = scan.slot->tts_tid;
-    if (!table_tuple_fetch_row_version(write.table, &at, SnapshotAny, before)) changed_meanwhile(write);
+    lock_as_read(write, scan, before);
     slot_getallattrs(before);
     ExecClearTuple(write.slot);
     memcpy(write.slot->tts_values, before->tts_values, sizeof(Datum) * form->natts);
     memcpy(write.slot->tts_isnull, before->tts_isnull, sizeof(bool) * form->natts);
     put(write, columns);
-    // The triggers are given the row, not its place: they would lock it there, and look for newer versions by a plan that there
-    // is not.
-    const TriggerDesc* triggers = write.target->ri_TrigDesc;
-    if (triggers != nullptr && triggers->trig_update_before_row) {
-        bool should_free;
-        HeapTuple old_row = ExecFetchSlotHeapTuple(before, false, &should_free);
-        if (!pg::fire_before_update(write.state, write.target, old_row, write.slot)) left_out(write);
-    }
-    if (form->constr != nullptr) {
-        if (form->constr->has_generated_stored)
-            ExecComputeStoredGenerated(write.target, write.state, write.slot, CMD_UPDATE);
-        ExecConstraints(write.target, write.slot, write.state);
-    }
-    if (write.table->rd_rel->relispartition) ExecPartitionCheck(write.target, write.slot, write.state, true);
-    replace(write, &at, scan.snapshot);
+    EPQState nobody_else;
+    pg::init_recheck(nobody_else, write.state);
+    ExecOpenIndices(write.target, false);
+    ItemPointerSetInvalid(&write.slot->tts_tid);
+    ExecSimpleRelationUpdate(write.target, write.state, &nobody_else, before, write.slot);
+    if (!ItemPointerIsValid(&write.slot->tts_tid)) left_out(write);
     const ItemPointerData written = write.slot->tts_tid;
+    EvalPlanQualEnd(&nobody_else);
     end(write);
     return written;
 }

@@ -310,7 +310,7 @@ Datum location_of(Batch& batch, const Address& address) {
     bool found;
     auto* place = static_cast<Place*>(hash_search(batch.places, &address, HASH_ENTER, &found));
     if (!found) {
-        Location location;
+        enrich::Location location;
         look_up_location(address, location);
         place->location =
             location.shown.empty() ? batch.empty : pg::text_datum(pg::from_utf8_lossy(location.shown.view()));
@@ -341,7 +341,7 @@ void resolve_agents(shmem::Seat* seat, Batch& batch) {
         int missing = 0;
         for (std::uint32_t i = 1; i <= count; i++) {
             if (batch.agent_ids[i] != 0) continue;
-            AgentInfo info;
+            enrich::AgentInfo info;
             const bool known = look_up_agent(seat, batch.agents.all[i], info);
             agents[missing] = texts[i];
             keys[missing] = Int64GetDatum(static_cast<std::int64_t>(shmem::text_key(batch.agents.all[i])));
@@ -664,7 +664,7 @@ void write_strangers(void* state) {
     for (Datum*& column : columns) column = datums(static_cast<std::uint32_t>(step.count));
     for (int i = 0; i < step.count; i++) {
         const shmem::StrangerCount& slot = step.counts[i];
-        Location location;
+        enrich::Location location;
         look_up_location(slot.network, location);
         core::Address network = {};
         network.family = slot.network.family == 6 ? core::AddressFamily::ipv6 : core::AddressFamily::ipv4;

@@ -2,13 +2,29 @@
 // ends. Takes no locks.
 #include "worker/lookup.hpp"
 
+#include "pg/library.hpp"
 #include "pg/settings.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
 
 namespace mirox::worker {
 namespace {
 
-constinit AgentParser* agents = nullptr;
-constinit LocationDatabase* locations = nullptr;
+using enrich::AgentInfo;
+using enrich::AgentStatus;
+using enrich::Location;
+using enrich::LocationStatus;
+
+// How long a library that could not be loaded is left alone.
+constexpr TimestampTz kLoadAgain = 60 * USECS_PER_SEC;
+
+constinit const enrich::Table* table = nullptr;
+constinit TimestampTz load_again = 0;
+constinit bool load_said = false;
+constinit enrich::AgentParser* agents = nullptr;
+constinit enrich::LocationDatabase* locations = nullptr;
 constinit char rules_path[MAXPGPATH];
 constinit char geo_path[MAXPGPATH];
 constinit AgentStatus agents_said = AgentStatus::ok;
@@ -50,24 +66,55 @@ void say(shmem::Seat* seat, AgentStatus status, const char* error) {
                     "again."));
 }
 
+// The library may be of another version than ours after a package was upgraded under a running server.
+void load_table(shmem::Seat* seat) {
+    const TimestampTz now = GetCurrentTimestamp();
+    if (table != nullptr || now < load_again) return;
+    load_again = now + kLoadAgain;
+    pg::Trouble trouble = {};
+    const auto get = reinterpret_cast<enrich::GetTable>(
+        pg::load_function(enrich::kLibrary, enrich::kTableFunction, trouble));
+    const enrich::Table* const found = get == nullptr ? nullptr : get();
+    if (found != nullptr && found->version == enrich::kTableVersion) {
+        table = found;
+        return;
+    }
+    if (seat != nullptr) {
+        const auto missing = static_cast<std::uint32_t>(shmem::Enricher::missing);
+        seat->agents.store(missing, std::memory_order_relaxed);
+        seat->geo.store(missing, std::memory_order_relaxed);
+    }
+    if (load_said) return;
+    load_said = true;
+    MIROX_LOG(
+        WARNING,
+        errmsg("mirox_tokens cannot name browsers, systems and places: its library for that cannot be used"),
+        get == nullptr ? errdetail_internal("%s", trouble.message) : errdetail("It is of another version."),
+        errhint("Install mirox_tokens_enrich of this version beside mirox_tokens, with the libraries that it "
+                "needs, "
+                "and restart the server. What is recorded until then is named later."));
+}
+
 }  // namespace
 
 void refresh_lookups(shmem::Seat* seat) {
+    load_table(seat);
+    if (table == nullptr) return;
     const pg::Settings& settings = pg::settings();
     if (changed(rules_path, settings.agent_rules) || agents == nullptr) {
-        if (agents != nullptr) close_agents(agents);
-        agents = open_agents(rules_path);
+        if (agents != nullptr) table->close_agents(agents);
+        agents = table->open_agents(rules_path);
         agents_said = AgentStatus::ok;
     }
     if (changed(geo_path, settings.geoip_database) || locations == nullptr) {
-        if (locations != nullptr) close_locations(locations);
-        locations = open_locations(geo_path);
+        if (locations != nullptr) table->close_locations(locations);
+        locations = table->open_locations(geo_path);
         geo_said = LocationStatus::ok;
     }
     if (locations == nullptr) return;
-    char error[kLocationErrorBytes];
-    LocationFile file;
-    const LocationStatus status = refresh_locations(*locations, &file, error);
+    char error[enrich::kLocationErrorBytes];
+    enrich::LocationFile file;
+    const LocationStatus status = table->refresh_locations(*locations, &file, std::span<char>(error));
     geo_there = file.loaded;
     if (seat != nullptr)
         seat->geo.store(static_cast<std::uint32_t>(code_of(status)), std::memory_order_relaxed);
@@ -83,8 +130,8 @@ void refresh_lookups(shmem::Seat* seat) {
 bool look_up_agent(shmem::Seat* seat, std::string_view agent, AgentInfo& out) {
     out = {};
     if (agents == nullptr) return false;
-    char error[kAgentErrorBytes];
-    const AgentStatus status = resolve_agent(*agents, agent, out, error);
+    char error[enrich::kAgentErrorBytes];
+    const AgentStatus status = table->resolve_agent(*agents, agent, out, std::span<char>(error));
     say(seat, status, error);
     return status == AgentStatus::ok;
 }
@@ -92,8 +139,9 @@ bool look_up_agent(shmem::Seat* seat, std::string_view agent, AgentInfo& out) {
 void look_up_location(const shmem::Address& address, Location& out) {
     out = {};
     if (!geo_there || address.family == 0) return;
-    char error[kLocationErrorBytes];
-    if (locate(*locations, {address.bytes, address.family == 4 ? 4U : 16U}, out, error) != LocationStatus::ok)
+    char error[enrich::kLocationErrorBytes];
+    if (table->locate(*locations, {address.bytes, address.family == 4 ? 4U : 16U}, out,
+                      std::span<char>(error)) != LocationStatus::ok)
         out = {};
 }
 

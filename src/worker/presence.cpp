@@ -41,7 +41,7 @@ void close_lane() {
               errmsg("mirox_tokens could not discard what an earlier extension recorded in this database"));
 }
 
-[[gnu::hot]] void on_transaction(XactEvent event, void*) {
+void on_transaction(XactEvent event, void*) {
     if (beginning_level == 0) return;
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:

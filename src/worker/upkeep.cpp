@@ -328,7 +328,7 @@ void resolve_agents(Slice& slice) {
         bool is_null;
         const Datum id = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
         const Datum agent = SPI_getbinval(table->vals[i], table->tupdesc, 2, &is_null);
-        AgentInfo info;
+        enrich::AgentInfo info;
         if (!look_up_agent(slice.seat, pg::to_utf8(pg::text_view(agent)), info)) {
             slice.done = true;
             break;

@@ -13,7 +13,7 @@ all: $(PROGRAMS)
 .SECONDARY:
 
 $(B)/%_bench: $(B)/test/bench/%_bench.o $(OBJS)
-	$(CXX) $(CXXFLAGS) -o $@ $^ -lbenchmark -lcrypto -ldeflate -lutf8proc -pthread
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lbenchmark -lcrypto -lz -lutf8proc -pthread
 
 $(B)/%.o: %.cpp test/bench/bench.mk
 	@mkdir -p $(@D)

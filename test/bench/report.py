@@ -147,11 +147,6 @@ def main(results_path, docs):
             ["", *[f"{z:,} tokens" for z in sizes]],
             [[key] + [f"{loops[z, key]['ns']:,.0f}" if (z, key) in loops else "" for z in sizes]
              for key in dict.fromkeys(x["key"] for x in r["loops"])]), ""]
-    if r.get("stages"):
-        total = r["stages"]["all"]
-        out += ["### Where a check's time goes", "", table(
-            ["stage", "ns", "share"],
-            [[name, f"{value:,.0f}", f"{value / total:.0%}"] for name, value in r["stages"]["stages"].items()] + [["all", f"{total:,.0f}", ""]]), ""]
     if r.get("left"):
         out += ["### What checks leave behind", "", table(
             ["table", "by", "calls", "row versions written", "dead rows", "growth"],

@@ -12,6 +12,10 @@
 #include <cstdlib>
 #include <string>
 
+#include <memory>
+#include <vector>
+
+#include "shmem/core_limits.hpp"
 #include "shmem/core_region.hpp"
 
 namespace {
@@ -22,7 +26,7 @@ const std::string kAgent(120, 'm');
 
 struct Shared {
     Shared() {
-        const Config config = Config::fit(64U << 20, 8, 4096, 16384, 16384);
+        const Config config = Config::fit(64U << 20, 8, 4096, 16384);
         size = region_bytes(config);
         at = static_cast<std::byte*>(
             mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
@@ -107,9 +111,12 @@ bool never(std::uint64_t, Micros) noexcept {
 }
 
 void limit_word(benchmark::State& state) {
-    Shared s;
-    for (auto _ : state)
-        s.region.limits().use(1, 5, 1, never, [](std::atomic<std::uint64_t>& w) { w.fetch_add(1); });
+    std::vector<std::byte> memory(Limits::bytes(16384) + kCacheLine);
+    void* at = memory.data();
+    std::size_t room = memory.size();
+    Limits limits = Limits::initialise(
+        static_cast<std::byte*>(std::align(kCacheLine, Limits::bytes(16384), at, room)), 16384);
+    for (auto _ : state) limits.use(1, 5, 1, never, [](std::atomic<std::uint64_t>& w) { w.fetch_add(1); });
 }
 BENCHMARK(limit_word);
 

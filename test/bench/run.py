@@ -370,37 +370,6 @@ class Bench:
         found = re.search(r"WAL:.*bytes=(\d+)", text)
         return int(found.group(1)) / self.sample_size if found else 0.0
 
-    def stages(self):
-        """Where a check's time goes: a build that reads the clock where a stage ends (src/pg/stages.hpp)."""
-        loop = "SELECT count((mirox.verify_token(secret)).status) FROM bench.sample"
-        bare = "SELECT count(length(secret)) FROM bench.sample"
-        cpu = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
-        text = ["CREATE OR REPLACE FUNCTION bench.stage_times() RETURNS text AS '$libdir/mirox_tokens', 'mirox_stage_times' LANGUAGE C;",
-                f"{loop} \\g /dev/null"]
-        rounds = 1 if self.options.quick else 5
-        for _ in range(rounds):
-            text.append(f"SELECT {cpu} AS a \\gset\n{bare} \\g /dev/null\nSELECT {cpu} AS b, bench.stage_times() AS x \\gset\n"
-                        f"SELECT {cpu} AS c \\gset\n{loop} \\g /dev/null\nSELECT {cpu} AS d \\gset\n"
-                        "SELECT :d - :c - (:b - :a), bench.stage_times();")
-        taken = {}
-        for line in self.server.script(self.big, "\n".join(text)).splitlines():
-            total, _, parts = line.partition("|")
-            if parts:
-                taken.setdefault("total", []).append(int(total) / self.sample_size)
-                for part in parts.split():
-                    name, _, value = part.partition("=")
-                    taken.setdefault(name, []).append(float(value))
-        # The stages are timed by the clock: the round that was disturbed least, and all of its figures.
-        quietest = min(range(len(taken["total"])), key=lambda i: sum(v[i] for n, v in taken.items() if n != "total"))
-        middle = {name: values[quietest] for name, values in taken.items()}
-        total = middle.pop("total")
-        middle["the server's call"] = max(0.0, total - sum(middle.values()))
-        say("\n== where a check's time goes, nanoseconds, one backend")
-        for name, value in middle.items():
-            say(f"   {name:20}{value:9,.0f}{value / total:8.0%}")
-        say(f"   {'all':20}{total:9,.0f}")
-        return {"stages": middle, "all": total}
-
     def worker_time(self):
         """Processor time of the small database's worker, in nanoseconds."""
         pid = self.server.value(self.small, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
@@ -551,11 +520,6 @@ def main():
     bench = Bench(server, options)
     bench.sample_size = data.SAMPLE
     out = pathlib.Path(options.out)
-    if options.only == "stages":
-        kept = json.loads((out / "results.json").read_text())
-        kept["stages"] = bench.stages()
-        (out / "results.json").write_text(json.dumps(kept, indent=1) + "\n")
-        return
     here = machine()
     if not options.loaded:
         bench.load(bench.small, options.small, False)

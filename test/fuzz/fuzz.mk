@@ -3,14 +3,14 @@
 
 B := build/fuzz
 FUZZ_CXX ?= $(or $(shell command -v clang++-14),clang++)
-SRCS := $(sort $(wildcard src/core/*.cpp src/worker/enrich_*.cpp src/shmem/core_*.cpp))
+SRCS := $(sort $(wildcard src/core/*.cpp src/enrich/agents.cpp src/enrich/places.cpp src/shmem/core_*.cpp))
 FUZZERS := $(sort $(wildcard test/fuzz/fuzz_*.cpp))
 PROGRAMS := $(patsubst test/fuzz/fuzz_%.cpp,$(B)/%,$(FUZZERS))
 
 CXXFLAGS := -std=c++20 -O1 -g -fno-omit-frame-pointer -Wall -Wextra -Werror -Isrc \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 ROOM_FLAGS = $(if $(filter $(B)/src/core/%,$@),-fno-exceptions -fno-rtti)
-LIBS := -lcrypto -ldeflate -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
+LIBS := -lcrypto -lz -lutf8proc -lre2 -lyaml-cpp -lmaxminddb
 
 all: $(PROGRAMS)
 

@@ -36,7 +36,7 @@ Event made(std::uint64_t n, std::string& agent) {
 
 struct Image {
     Image() {
-        const Config config = Config::fit(8 * kSegmentBytes, 4, 64, 64, 64);
+        const Config config = Config::fit(8 * kSegmentBytes, 4, 64, 64);
         size = region_bytes(config);
         at = static_cast<std::byte*>(std::aligned_alloc(4096, size));
         Region region = Region::initialise(at, config, 1);
@@ -45,8 +45,6 @@ struct Image {
             region.record(region.open_lane(1 + n % 2), made(n, agent));
         const std::uint8_t host[4] = {10, 1, 2, 3};
         region.stranger(1, 5, Address::ipv4(host), 401, 2);
-        region.limits().use(
-            1, 5, 1, [](std::uint64_t, Micros) noexcept { return true; }, [](auto& w) { w = 9; });
         clean.assign(at, at + size);
     }
     std::size_t size;

@@ -8,7 +8,7 @@ OWNING = (r"std::(string|vector|unique_ptr|shared_ptr|lock_guard|unique_lock|sco
 CONTROL = r"\b(try\s*\{|catch\s*\(|throw\b|PG_TRY|PG_CATCH|PG_FINALLY|sigsetjmp|PG_exception_stack)"
 HEAP = r"(?<!operator )\bnew\b(?!\s*\()|(?<!= )(?<!operator )\bdelete\b|\b(malloc|calloc|realloc|free|strdup|posix_memalign)\s*\("
 
-found = {"owning": [], "control": [], "heap": [], "extern": [], "prefetch": []}
+found = {"owning": [], "control": [], "heap": []}
 for path in files("src/**/*.[ch]pp"):
     name = name_of(path)
     inside = name.startswith("src/pg/")
@@ -20,12 +20,9 @@ for path in files("src/**/*.[ch]pp"):
                     found[key].append(f"{name}:{number}: {match.group(0).strip()}")
         if core and re.search(r"\b(dynamic_cast|typeid)\b", line):
             found["control"].append(f"{name}:{number}: RTTI")
-        if "__builtin_prefetch" in line and name != "src/shmem/core_base.hpp":
-            found["prefetch"].append(f"{name}:{number}: __builtin_prefetch")
 report("banned: objects that own something live in src/pg or in files without server calls", found["owning"])
 report("banned: exceptions and PG_TRY stand in src/pg alone", found["control"])
 report("banned: memory comes from the server's contexts", found["heap"])
-report("banned: prefetches that the compiler may leave out", found["prefetch"])
 
 # What the compiler made of it: one object a source. string_view's bounds check (out_of_range) may stay in src/core: it
 # is an assertion there.

@@ -5,7 +5,7 @@ from tree import VERSION, files, name_of, report
 
 number = re.escape(VERSION)
 pattern = re.compile(rf"mirox_tokens(--|[\s_-]?v?){number}(?![\d.]*\d)|version\W{{0,5}}{number}(?![\d.]*\d)", re.I)
-places = files("Makefile", "README.md", "CONTRIBUTING.md", "src/**/*", "scripts/*", ".ci/*", "sql/*", "docs/**/*.md",
+places = files("Makefile", "META.json.in", "README.md", "CONTRIBUTING.md", "src/**/*", "scripts/*", ".ci/*", "sql/*", "docs/**/*.md",
                "test/**/*.mk", "test/**/*.pl", "test/**/*.pm", "test/**/*.cpp", "test/**/*.hpp", "test/**/*.spec")
 report("version: only mirox_tokens.control holds it",
        [f"{name_of(path)}:{number_}: {line.strip()[:100]}" for path in places if path.suffix not in (".o", ".bc")

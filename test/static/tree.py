@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(os.environ.get("MIROX_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 CONTROL = (ROOT / "mirox_tokens.control").read_text()
 VERSION = re.search(r"^default_version\s*=\s*'([^']+)'", CONTROL, re.M).group(1)
-ROOMS = ("core", "pg", "store", "shmem", "worker", "api")
+ROOMS = ("core", "pg", "store", "shmem", "worker", "enrich", "api")
 
 
 def files(*patterns):
@@ -62,7 +62,7 @@ def opening_comment(path):
 def server_free(path):
     """True for files that hold no server call: by their room or name, or because their opening comment says so."""
     name = name_of(path)
-    return (name.startswith(("src/core/", "src/worker/enrich_", "src/shmem/core_"))
+    return (name.startswith(("src/core/", "src/enrich/", "src/shmem/core_")) and name != "src/enrich/library.cpp"
             or "holds no server call" in opening_comment(path).lower())
 
 

@@ -56,7 +56,7 @@ append_to_file($file, 'this is no MMDB file' x 100);
 ok(settled('geoip', 'invalid'), 'a corrupt file: stat says so');
 is((use_it('81.2.69.160', $chrome))[0], undef, 'the location is not known');
 
-copy("$data/worker_enrich_geo_city.mmdb", "$file.new");
+copy("$data/enrich_places_city.mmdb", "$file.new");
 rename "$file.new", $file;
 ok(settled('geoip', 'ok'), 'replaced by a good one, it is taken up');
 is((use_it('81.2.69.160', $chrome))[0], 'London, England, United Kingdom', 'the location is known');
@@ -74,7 +74,7 @@ print $cut 'x';
 close $cut;
 ok(settled('geoip', 'invalid'), 'spoiled in place: stat says so');
 is((use_it('81.2.69.160', $chrome))[0], 'London, England, United Kingdom', 'the one read before stays in use');
-copy("$data/worker_enrich_geo_flat.mmdb", "$file.new");
+copy("$data/enrich_places_flat.mmdb", "$file.new");
 rename "$file.new", $file;
 ok(settled('geoip', 'ok'), 'a file of another layout is taken up');
 set('geoip_database', '');

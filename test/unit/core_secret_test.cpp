@@ -346,16 +346,6 @@ TEST(RedactSecret, ShowsPrefixAndFourCharacters) {
     EXPECT_EQ(redact(kMade[14].secret).size(), kMaxHintBytes);
 }
 
-TEST(ShownChars, AreTheHints) {
-    EXPECT_EQ(shown_chars(kMade[2].secret), "Ab3d");
-    EXPECT_EQ(shown_chars(kMade[7].secret), "Ab3d");
-    EXPECT_EQ(shown_chars(kMade[14].secret), "0000");
-    // What is too short has none, and nothing before it is read; of what is long enough, whatever stands there.
-    EXPECT_EQ(shown_chars(""), "");
-    EXPECT_EQ(shown_chars(std::string(kSecretRandomChars + kSecretChecksumChars - 1, 'a')), "");
-    EXPECT_EQ(shown_chars(std::string(kSecretRandomChars + kSecretChecksumChars, 'a')), "aaaa");
-}
-
 TEST(RedactSecret, NothingOfWhatIsNoSecret) {
     for (std::string_view text :
          {"", "_", "hunter2", "mirox_", "mirox_Ab3d", "correct_horse_battery_staple"}) {

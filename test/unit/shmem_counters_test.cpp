@@ -472,17 +472,21 @@ TEST(ShmemStrangers, ThreadsCountAndAWorkerReleases) {
     EXPECT_EQ(sum, 60'000U);
 }
 
-// ---- limits
-// ------------------------------------------------------------------------------------------------------
+// ---- limits ------------------------------------------------------------------------------------------------------
 
 // A limit simple enough to be checked by eye: the word is the time until which the account must wait.
 bool waits_no_more(std::uint64_t word, Micros now) noexcept {
     return word <= static_cast<std::uint64_t>(now);
 }
 
+struct TestLimits {
+    Mapping mapping{Limits::bytes(64)};
+    Limits limits = Limits::initialise(mapping.at(), 64);
+};
+
 TEST(ShmemLimits, NobodyComesSoonerForWantOfRoom) {
-    TestRegion t;
-    Limits& limits = t.region.limits();  // 64 entries
+    TestLimits t;
+    Limits& limits = t.limits;
     std::mt19937 random(17);
     std::map<std::int64_t, Micros> next;  // when each may come again
     std::uint64_t admitted = 0;
@@ -501,7 +505,6 @@ TEST(ShmemLimits, NobodyComesSoonerForWantOfRoom) {
             next[account] = now + 100;
             admitted++;
         }
-        if (i % 20'000 == 0) t.restart(static_cast<std::uint64_t>(100 + i));
     }
     EXPECT_GT(limits.shared_draws(), 0U);
     EXPECT_GT(admitted, 50'000U);
@@ -509,8 +512,8 @@ TEST(ShmemLimits, NobodyComesSoonerForWantOfRoom) {
 }
 
 TEST(ShmemLimits, ThreadsShareOneWordAndFightForRoom) {
-    TestRegion t;
-    Limits& limits = t.region.limits();
+    TestLimits t;
+    Limits& limits = t.limits;
     std::atomic<std::uint64_t> admitted[200] = {};
     std::atomic<Micros> clock{1};
     std::vector<std::thread> threads;

@@ -36,7 +36,7 @@ class Mapping {
 };
 
 inline Config small_config(std::uint32_t segments = 16) {
-    return Config::fit(std::uint64_t{segments} * kSegmentBytes, 8, 256, 256, 64);
+    return Config::fit(std::uint64_t{segments} * kSegmentBytes, 8, 256, 256);
 }
 
 // A region in memory of its own.

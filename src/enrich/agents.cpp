@@ -12,7 +12,7 @@
 // are compiled as Latin-1, so that "." is a byte: uap-core's rules are ASCII, and ".{1,300}" is then a tenth
 // of the program that it is in UTF-8. A rule that has other characters is compiled as UTF-8. What is captured
 // is made valid UTF-8 again by ShortText.
-#include "worker/enrich_agent.hpp"
+#include "enrich/agents.hpp"
 
 #include <fcntl.h>
 #include <re2/filtered_re2.h>
@@ -34,7 +34,7 @@
 #include <utility>
 #include <vector>
 
-namespace mirox::worker {
+namespace mirox::enrich {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -580,4 +580,4 @@ AgentStatus resolve_agent(AgentParser& parser, std::string_view agent, AgentInfo
     }
 }
 
-}  // namespace mirox::worker
+}  // namespace mirox::enrich

@@ -1,8 +1,8 @@
-// Location by MaxMind DB files. The files are made from data/worker_enrich_geo_*.json by
+// Location by MaxMind DB files. The files are made from data/enrich_places_*.json by
 // scripts/make_test_mmdb.py and checked against mmdblookup (Debian package mmdb-bin), so the expected values
 // do not come from our reader; the damaged and hostile ones are built here byte by byte from the format's
 // specification.
-#include "worker/enrich_geo.hpp"
+#include "enrich/places.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -26,12 +26,12 @@
 
 namespace {
 
-using namespace mirox::worker;
+using namespace mirox::enrich;
 namespace fs = std::filesystem;
 
 const std::string kData = MIROX_SOURCE_DIR "/test/unit/data/";
-const std::string kCity = kData + "worker_enrich_geo_city.mmdb";
-const std::string kFlat = kData + "worker_enrich_geo_flat.mmdb";
+const std::string kCity = kData + "enrich_places_city.mmdb";
+const std::string kFlat = kData + "enrich_places_flat.mmdb";
 const std::string kWriter = "python3 " MIROX_SOURCE_DIR "/scripts/make_test_mmdb.py ";
 
 std::vector<std::uint8_t> bytes_of(const std::string& address) {
@@ -146,9 +146,9 @@ std::string hand_made(const std::string& data, std::uint32_t offset = 0,
 TEST(WorkerEnrichGeo, WriterGivesTheCommittedFiles) {
     TemporaryFile file;
     for (const std::string name : {"city", "flat"}) {
-        const std::string source = kData + "worker_enrich_geo_" + name + ".json";
+        const std::string source = kData + "enrich_places_" + name + ".json";
         ASSERT_EQ(std::system((kWriter + source + " " + file.path).c_str()), 0);
-        EXPECT_EQ(content_of(file.path), content_of(kData + "worker_enrich_geo_" + name + ".mmdb"));
+        EXPECT_EQ(content_of(file.path), content_of(kData + "enrich_places_" + name + ".mmdb"));
     }
 }
 
@@ -241,8 +241,8 @@ TEST(WorkerEnrichGeo, GivesTextForPeople) {
 TEST(WorkerEnrichGeo, ReadsEveryRecordSize) {
     TemporaryFile file;
     for (const std::string size : {"24", "28", "32"}) {
-        ASSERT_EQ(std::system((kWriter + "--record-size " + size + " " + kData +
-                               "worker_enrich_geo_city.json " + file.path)
+        ASSERT_EQ(std::system((kWriter + "--record-size " + size + " " + kData + "enrich_places_city.json " +
+                               file.path)
                                   .c_str()),
                   0);
         Locations locations(file.path);

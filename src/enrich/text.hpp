@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace mirox::worker {
+namespace mirox::enrich {
 
 // The length of the longest prefix of `text` that has at most `limit` bytes and does not end inside a
 // character.
@@ -82,4 +82,4 @@ struct ShortText {
     }
 };
 
-}  // namespace mirox::worker
+}  // namespace mirox::enrich

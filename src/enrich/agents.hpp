@@ -14,9 +14,9 @@
 #include <span>
 #include <string_view>
 
-#include "worker/enrich_text.hpp"
+#include "enrich/text.hpp"
 
-namespace mirox::worker {
+namespace mirox::enrich {
 
 inline constexpr char kAgentRulesPath[] =
     "/usr/share/uap-core/regexes.yaml";               // where Debian's package puts them
@@ -64,4 +64,4 @@ AgentStatus load_agent_rules(AgentParser& parser, AgentRules* rules, std::span<c
 AgentStatus resolve_agent(AgentParser& parser, std::string_view agent, AgentInfo& info,
                           std::span<char> error) noexcept;
 
-}  // namespace mirox::worker
+}  // namespace mirox::enrich

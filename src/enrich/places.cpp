@@ -6,7 +6,7 @@
 // or hostile file can abuse: it skips nested values by recursion without a bound, and a few megabytes of
 // nested arrays end the process. So the metadata and each record are first walked here, with bounds on depth
 // and number.
-#include "worker/enrich_geo.hpp"
+#include "enrich/places.hpp"
 
 #include <fcntl.h>
 #include <maxminddb.h>
@@ -26,7 +26,7 @@
 #include <string>
 #include <utility>
 
-namespace mirox::worker {
+namespace mirox::enrich {
 namespace {
 
 constexpr off_t kMaxFileBytes = off_t{1} << 30;
@@ -550,4 +550,4 @@ bool is_public_address(std::span<const std::uint8_t> address) noexcept {
     return address.size() == 16 && is_public_v6(address);
 }
 
-}  // namespace mirox::worker
+}  // namespace mirox::enrich

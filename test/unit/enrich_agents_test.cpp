@@ -1,7 +1,7 @@
 // Browser and operating system of user agents, against uap-core's own cases (Debian package uap-core): each
 // case names the expected family and version, so the expected values come from the rules' authors. What
-// differs is listed with its reason in data/worker_enrich_agent_differences.txt, and the list must be exact.
-#include "worker/enrich_agent.hpp"
+// differs is listed with its reason in data/enrich_agents_differences.txt, and the list must be exact.
+#include "enrich/agents.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -26,11 +26,11 @@
 
 namespace {
 
-using namespace mirox::worker;
+using namespace mirox::enrich;
 namespace fs = std::filesystem;
 
 const std::string kUapCore = "/usr/share/uap-core/";
-const std::string kDifferences = MIROX_SOURCE_DIR "/test/unit/data/worker_enrich_agent_differences.txt";
+const std::string kDifferences = MIROX_SOURCE_DIR "/test/unit/data/enrich_agents_differences.txt";
 
 struct Agents {
     explicit Agents(const std::string& path = kAgentRulesPath) : parser(open_agents(path)) {}

@@ -19,9 +19,9 @@
 #include <span>
 #include <string_view>
 
-#include "worker/enrich_text.hpp"
+#include "enrich/text.hpp"
 
-namespace mirox::worker {
+namespace mirox::enrich {
 
 inline constexpr std::size_t kLocationErrorBytes = 256;  // a buffer that holds every message
 
@@ -81,4 +81,4 @@ LocationStatus locate(const LocationDatabase& database, std::span<const std::uin
 // Whether an address of 4 or 16 bytes can be somewhere: it is neither private nor reserved.
 bool is_public_address(std::span<const std::uint8_t> address) noexcept;
 
-}  // namespace mirox::worker
+}  // namespace mirox::enrich
