@@ -86,7 +86,7 @@ def main(tokens, accounts):
     end()
 
     for sequence, last in (("account", accounts), ("session", accounts), ("token", tokens)):
-        out.write(f"\\o /dev/null\nSELECT setval('mirox.{sequence}_id_seq', {last});\n\\o\n")
+        out.write(f"\\o /dev/null\nSELECT setval('mirox_internal.{sequence}_id_seq', {last});\n\\o\n")
 
     # What the peers hold: the same tokens, as the field keeps them.
     copy("bench.api_key", "id, key_hash, user_id, scopes, expires_at")

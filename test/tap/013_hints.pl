@@ -1,6 +1,6 @@
 # A check goes to the row where it was last found. Whatever has become of that row, its page or its buffer since, the answer
-# is the right one; and as long as nothing has become of it, no index is read. Each part first checks until the hints are
-# there, which the number of the index's scans shows, then does what should mislead them.
+# is the right one; and as long as nothing has become of it, the index is read by one check in sixteen of a connection, no more.
+# Each part first checks until the hints are there, which the number of the index's scans shows, then does what should mislead them.
 use strict;
 use warnings;
 use Mirox qw(new_node start_with_feedback wire call put_account open_session issue rotate verify broken clean_log);
@@ -49,6 +49,16 @@ sub lookups
 # Within a transaction: this connection's, since it last reported them.
 sub lookups_here { my $wire = shift; return $wire->value(q{SELECT pg_stat_get_xact_numscans('mirox_internal.token_secret_lookup'::regclass)}); }
 
+# Whether so many look-ups are what so many checks by the hints make: one in sixteen, to mark the page as used.
+sub are_by_hints { my ($lookups, $checks) = @_; return $lookups >= int($checks / 16) && $lookups <= int($checks / 16) + 1; }
+sub by_hints
+{
+	my ($lookups, $checks, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(are_by_hints($lookups, $checks), $name) or diag "$lookups look-ups in $checks checks";
+	return;
+}
+
 # Checks until the hints are there.
 sub warm
 {
@@ -61,11 +71,11 @@ sub warm
 	{
 		my $before = lookups($wire);
 		my $said = answers($wire, @tokens) eq good(@tokens) ? 'good' : 'something else';
-		$found = $said . ', ' . (lookups($wire) - $before);
-		last if $found eq 'good, 0';
+		$found = $said . ', ' . (are_by_hints(lookups($wire) - $before, scalar @tokens) ? 'by the hints' : 'by the index');
+		last if $found eq 'good, by the hints';
 		sleep 1;
 	}
-	is($found, 'good, 0', 'warmed up: all are good, and no index is read');
+	is($found, 'good, by the hints', 'warmed up: all are good, by the hints');
 	return;
 }
 
@@ -90,14 +100,19 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 # ---- they are used ---------------------------------------------------------------------------------------------------
 {
 	my $before = lookups($main);
-	are($main, good(@tokens), 'each token is its own', @tokens);
+	is(answers($main, @tokens), good(@tokens), 'each token is its own');
 	is(lookups($main) - $before, 60, 'the first check of each reads the index');
 	$before = lookups($main);
 	answers($main, @tokens) for 1 .. 5;
-	is(lookups($main) - $before, 0, 'no other does');
+	by_hints(lookups($main) - $before, 300, 'of the others one in sixteen');
 	my $other = wire($node, name => 'other');
+	$before = lookups($other);
 	answers($other, @tokens);
-	is(lookups($other) - $before, 0, 'nor does another connection');
+	by_hints(lookups($other) - $before, 60, 'of another connection too');
+	$before = lookups($other);
+	$other->rows('SET mirox_tokens.enable_hints = off');
+	is(answers($other, @tokens), good(@tokens), 'without hints the answer is the same');
+	is(lookups($other) - $before, 60, 'and each reads the index');
 	$other->close;
 	my $read = $main->value(q{SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'mirox_internal.token_secret'::regclass});
 	answers($main, @tokens);
@@ -109,7 +124,7 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	is(verify($main, 'mirox_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2UGria')->{reason}, 'unknown', 'a secret of nobody');
 }
 
-# The page that is checked at looks used to the clock sweep.
+# A page that is pinned by its number is not counted as used. One check in sixteen goes by the index, so that it is.
 {
 	$main->rows('CREATE EXTENSION pg_buffercache');
 	my $page = page(place($main, $tokens[0]));
@@ -125,11 +140,9 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	answer($main, $tokens[0]);
 	my ($counted, $before) = ($usage->(), lookups($main));
 	cmp_ok($counted, '<', 4, 'read once');
-	answer($main, $tokens[0]);
-	is($usage->(), $counted + 1, 'a check by the hint is a use of the page');
-	answer($main, $tokens[0]) for 1 .. 10;
-	is($usage->(), 5, 'up to as much as the server counts');
-	is(lookups($main) - $before, 0, 'and none of these read the index');
+	answer($main, $tokens[0]) for 1 .. 80;
+	is($usage->(), 5, 'after many checks it counts as much as the server counts');
+	by_hints(lookups($main) - $before, 80, 'by one in sixteen');
 }
 
 # ---- management ------------------------------------------------------------------------------------------------------
@@ -264,7 +277,7 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	are($old, good($revoked, $moved), "$level", $revoked, $moved);
 	my $before = lookups_here($old);
 	answers($old, $revoked, $moved);
-	is(lookups_here($old) - $before, 0, "$level: by the hints");
+	by_hints(lookups_here($old) - $before, 2, "$level: by the hints");
 	call($main, 'revoke_token', $bert->{session}, $revoked->{token_id});
 	are($old, told('revoked', $revoked), "$level: revoked since", $revoked);
 	bare($main, 'UPDATE mirox_internal.token_secret SET locked = locked');
@@ -342,7 +355,7 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	my $before = lookups($main);
 	$main->rows('INSERT INTO log (secret, token_id, by_function)
 		SELECT s, v.token_id, nested(s) FROM unnest($1::text[]) s, LATERAL mirox.verify_token(s) v', \@secrets);
-	is(lookups($main) - $before, 0, 'checks within a statement that checks find their rows');
+	by_hints(lookups($main) - $before, 3 * @tokens, 'checks within a statement that checks find their rows');
 	is(join(' ', map { join '/', @$_ } $main->rows('SELECT secret, token_id, by_trigger, by_function FROM log ORDER BY token_id')),
 		join(' ', map { join '/', $_->{secret}, ($_->{token_id}) x 3 } sort { $a->{token_id} <=> $b->{token_id} } @tokens), 'each its own');
 	# Revoked by the statement itself, between two of its checks.
@@ -389,7 +402,7 @@ sub warm_crowd
 	crowd($wire, $from, $to) for 1 .. 2;
 	my $before = lookups($wire);
 	crowd($wire, $from, $to);
-	cmp_ok(lookups($wire) - $before, '<', ($to - $from) / 100, 'warmed up: the index is hardly read');
+	cmp_ok(lookups($wire) - $before, '<', ($to - $from) / 14, 'warmed up: the index is hardly read');
 	return;
 }
 
@@ -624,7 +637,7 @@ $_->close for $watch, $crowd;
 	cmp_ok(lookups($wire) - $before, '>', 3800, 'the index is read for almost all');
 	$before = lookups($wire);
 	crowd($wire, 7, 7) for 1 .. 20;
-	cmp_ok(lookups($wire) - $before, '<', 3, 'and for one that is checked again it is not');
+	cmp_ok(lookups($wire) - $before, '<', 4, 'and for one that is checked again it is not');
 	$wire->close;
 	clean_log($small);
 	$small->stop;
