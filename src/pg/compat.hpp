@@ -145,15 +145,6 @@ inline void init_recheck(EPQState& out, EState* state) {
 #endif
 }
 
-// Pins the buffer when it holds this block of this table; false, and nothing is pinned, when it does not.
-inline bool pin_recent(Relation table, BlockNumber block, Buffer buffer) {
-#if PG_VERSION_NUM >= 160000
-    return ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer);
-#else
-    return ReadRecentBuffer(table->rd_node, MAIN_FORKNUM, block, buffer);
-#endif
-}
-
 inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int conditions) {
 #if PG_VERSION_NUM >= 180000
     return index_beginscan(heap, index, snapshot, nullptr, conditions, 0);

@@ -24,8 +24,6 @@ char* agent_rules_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
-constexpr int kLeastTrackedTokens = 0;
-constexpr int kMostTrackedTokens = 1 << 28;
 
 // The five years of the contract, which settings may lower and never raise.
 constexpr Interval kFiveYears = {0, 0, 60};
@@ -172,12 +170,6 @@ static void define_sizes() {
                             &current.max_tracked_accounts, 65536, kLeastTrackedAccounts, kMostTrackedAccounts,
                             PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
-        "mirox_tokens.max_tracked_tokens",
-        "Sets for how many tokens the server remembers where their rows are.",
-        "Each takes 32 bytes of shared memory. The check of any other token reads an index first; 0: of all.",
-        &current.max_tracked_tokens, 1 << 20, kLeastTrackedTokens, kMostTrackedTokens, PGC_POSTMASTER, 0,
-        nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
         "mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
         "It is a file in pg_stat_tmp of this size, allocated when the server starts. A use takes 64 bytes, "
         "and as "
@@ -204,10 +196,6 @@ void define_settings() {
         "Lets the planner use a scan node of the extension's own for its functions in FROM.",
         "Off, the server's own scan is used. The answer is the same.", &current.enable_function_scan, true,
         PGC_SUSET, GUC_EXPLAIN, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("mirox_tokens.enable_hints",
-                             "Lets a check go to a token's row where the last check found it.",
-                             "Off, every check reads the index first. The answer is the same.",
-                             &current.enable_hints, true, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
         "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
         nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);

@@ -18,8 +18,6 @@ struct Settings {
     int rate_limit;  // requests a minute
     int rate_burst;  // requests at once from idle
     int max_tracked_accounts;
-    int max_tracked_tokens;  // 0: no hints
-    bool enable_hints;
     bool enable_function_scan;
     int node_id;
     int ring_size;       // MB

@@ -4,7 +4,6 @@
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "shmem/events.hpp"
-#include "shmem/hints.hpp"
 #include "shmem/key_shelf.hpp"
 
 extern "C" {
@@ -18,7 +17,6 @@ namespace {
 
 // A view of plain pointers. The postmaster's children inherit it.
 constinit Limits limits_view;
-constinit Hints hints_view;
 constinit bool present = false;
 
 shmem_request_hook_type next_request = nullptr;
@@ -31,14 +29,6 @@ std::uint32_t limit_entries() {
 
 std::size_t limits_bytes() {
     return add_size(Limits::bytes(limit_entries()), kCacheLine);
-}
-
-std::uint32_t hinted_tokens() {
-    return static_cast<std::uint32_t>(pg::settings().max_tracked_tokens);
-}
-
-std::size_t hints_bytes() {
-    return add_size(Hints::bytes(hinted_tokens()), kCacheLine);
 }
 
 std::byte* aligned(void* at) {
@@ -64,10 +54,8 @@ void start_up() {
     if (next_startup != nullptr) next_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     bool found;
-    std::byte* at = aligned(ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found));
+    std::byte* const at = aligned(ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found));
     limits_view = found ? Limits::view(at, limit_entries()) : Limits::initialise(at, limit_entries());
-    at = aligned(ShmemInitStruct("mirox_tokens hints", hints_bytes(), &found));
-    hints_view = found ? Hints::view(at, hinted_tokens()) : Hints::initialise(at, hinted_tokens());
     start_events();
     start_key_shelf();
     present = true;
@@ -84,17 +72,12 @@ void request_region() {
 }
 
 std::size_t region_size() {
-    return add_size(limits_bytes(), hints_bytes());
+    return limits_bytes();
 }
 
 Limits& limits() {
     if (!present) not_preloaded();
     return limits_view;
-}
-
-Hints& hints() {
-    if (!present) not_preloaded();
-    return hints_view;
 }
 
 }  // namespace mirox::shmem

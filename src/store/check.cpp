@@ -9,7 +9,6 @@
 #include "shmem/record.hpp"
 #include "store/accounts.hpp"
 #include "store/keys.hpp"
-#include "store/secret_row.hpp"
 #include "store/secrets.hpp"
 #include "store/sessions.hpp"
 
@@ -156,9 +155,11 @@ void begin_at(const core::Digest& digest, const core::Address& client, Checked& 
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
     ready_groups();
+    const pg::Catalog& catalog = pg::catalog();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
-    if (!open_secret_row(out.scan, out.digest)) {
+    if (!open_scan(out.scan, catalog.token_secret, catalog.token_secret_digest,
+                   {Key::Kind::digest, PointerGetDatum(out.digest.data())})) {
         out.reason = Reason::unknown;
         return;
     }

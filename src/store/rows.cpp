@@ -79,8 +79,7 @@ Oid pg::Catalog::*which_index(Oid index) {
 
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
 bool read_on(RowScan& scan, const Key& key) {
-    while (const ItemPointer at = index_getnext_tid(scan.scan, scan.direction)) {
-        scan.root = *at;  // reading the row puts its own place there
+    while (index_getnext_tid(scan.scan, scan.direction) != nullptr) {
         if (!index_fetch_heap(scan.scan, scan.slot)) continue;
         if (!scan.scan->xs_recheck) return true;
         Assert(key.kind == Key::Kind::digest);
@@ -114,21 +113,17 @@ Snapshot newest_snapshot() {
     return RegisterSnapshot(GetLatestSnapshot());
 }
 
-void begin_without_index(RowScan& scan, Relation heap) {
-    scan.heap = heap;
-    scan.index = nullptr;
-    scan.scan = nullptr;
-    scan.release = AccessShareLock;
-    scan.slot = table_slot_create(heap, nullptr);
-    scan.snapshot = newest_snapshot();
-}
-
 bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection direction) {
     return scan_for(scan, heap, index, key, AccessShareLock, direction);
 }
 
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
-    begin_without_index(scan, pg::open_table(heap, AccessShareLock));
+    scan.heap = pg::open_table(heap, AccessShareLock);
+    scan.index = nullptr;
+    scan.scan = nullptr;
+    scan.release = AccessShareLock;
+    scan.slot = table_slot_create(scan.heap, nullptr);
+    scan.snapshot = newest_snapshot();
     ItemPointerData tid = at;
     return table_tuple_fetch_row_version(scan.heap, &tid, scan.snapshot, scan.slot);
 }

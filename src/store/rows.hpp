@@ -28,11 +28,10 @@ namespace mirox::store {
 // One look-up. The slot's values point into the buffer that it pins: copy what must outlive close().
 struct RowScan {
     Relation heap;
-    Relation index;      // null: the row was found without (secret_row.hpp)
+    Relation index;      // null: the row was found without (open_written)
     IndexScanDesc scan;  // null likewise
     TupleTableSlot* slot;
-    Snapshot snapshot;     // registered
-    ItemPointerData root;  // what the index holds: the row, or the first of its versions on the page
+    Snapshot snapshot;  // registered
     ScanDirection direction;
     LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
 };
@@ -41,9 +40,6 @@ struct Key {
     enum class Kind : std::uint8_t { digest, int8, int4, text } kind;
     Datum value;
 };
-
-// Begins the look-up of a row that is found without an index, in a table that is open under AccessShareLock.
-void begin_without_index(RowScan& scan, Relation heap);
 
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();

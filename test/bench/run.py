@@ -99,15 +99,11 @@ PEERS = [
     Contender("e", "(e) bcrypt by pgcrypto, cost 10", "SELECT * FROM bench.check_e(:S);", "slow_batch"),
     Contender("f", "(f) JWT by pgcrypto's hmac, no look-up", "SELECT * FROM bench.check_f(:S);", "jwt_batch"),
 ]
-# The same checks with a setting off, by a role of its own: what a piece of machinery buys in whole requests.
+# The forms in which people ask for several columns; the scan node, in turns with the server's own scan.
 SUBQUERY = "SELECT (v).status, (v).reason, (v).token_id, (v).user_id, (v).permissions FROM (SELECT mirox.verify_token(:S) AS v) s;"
-FORMS = [("verify", "status", CHECK), ("verify_row", "five columns, FROM", ROW), ("verify_sub", "five columns, sub-query", SUBQUERY)]
-SETTINGS = [c for c in FAST if c.key in ("pk", "pk_row")]
-for _key, _label, _sql in FORMS:
-    SETTINGS += [Contender(_key, _label, _sql, "batch"),
-                 Contender(_key + "_no_hints", _label + ", without hints", _sql, "batch", user="bench_no_hints")]
-    if _key == "verify_row":
-        SETTINGS.append(Contender(_key + "_no_scan", _label + ", without the scan node", _sql, "batch", user="bench_no_scan"))
+FORMS = [c for c in FAST if c.key in ("pk", "verify", "verify_row")] + [
+    Contender("verify_row_no_scan", "verify_token, five columns, without the scan node", ROW, "batch", user="bench_no_scan"),
+    Contender("verify_sub", "verify_token, five columns, sub-query", SUBQUERY, "batch")]
 NOTES = "SELECT count(*), max(id) FROM bench."
 REQUESTS = [
     Contender("request", "authenticate, then ten rows of a protected table",
@@ -557,11 +553,9 @@ def main():
     close_rounds = options.rounds + (0 if options.quick else 2)  # rounds of what is close to its limit
     if "checks" in only:
         bench.group("checks", fast, clients, "prepared", close_rounds, options.seconds)
-    if "settings" in only:
-        server.script(bench.big, "CREATE ROLE bench_no_hints SUPERUSER LOGIN; CREATE ROLE bench_no_scan SUPERUSER LOGIN;"
-                      "ALTER ROLE bench_no_hints SET mirox_tokens.enable_hints = off;"
-                      "ALTER ROLE bench_no_scan SET mirox_tokens.enable_function_scan = off;")
-        bench.group("settings", SETTINGS, clients, "prepared", close_rounds, options.seconds)
+    if "forms" in only:
+        server.script(bench.big, "CREATE ROLE bench_no_scan SUPERUSER LOGIN; ALTER ROLE bench_no_scan SET mirox_tokens.enable_function_scan = off;")
+        bench.group("forms", FORMS, clients, "prepared", close_rounds, options.seconds)
     if "simple" in only:
         bench.group("checks", [c for c in fast if c.key in ("select1", "pk", "verify", "verify_row")], clients, "simple",
                     options.rounds, 1)
@@ -677,9 +671,7 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         at_least(f"issue_token against a bare INSERT with its audit row; {c} client(s)", bench.ratio("issue", "insert", c, "manage"), 0.5)
         at_least(f"rotate_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("rotate", "update", c, "manage"), 0.5)
         at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
-    beside = [(f"{label} with and without {what}; {c} client(s)", bench.ratio(key, f"{key}_no_{word}", c, "settings"))
-              for word, what in (("hints", "hints"), ("scan", "the scan node")) for key, label, _ in FORMS for c in clients]
-    beside += [(f"{label} against pk; {c} client(s)", bench.ratio(key, "pk", c, "settings")) for key, label, _ in FORMS for c in clients]
+    beside = [(f"{c.label} against pk; {n} client(s)", bench.ratio(c.key, "pk", n, "forms")) for c in FORMS[1:] for n in clients]
     beside += [(f"five columns of verify_token against five columns of pk; {c} client(s)", bench.ratio("verify_row", "pk_row", c)) for c in clients]
     beside += [(f"a malformed secret against the least with an argument; {c} client(s)", bench.ratio("malformed", "argument", c)) for c in clients]
     c = max(clients)
