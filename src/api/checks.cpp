@@ -1,19 +1,12 @@
 // SQL-callable checks of a secret: none raises an error for what a client sent; each answers with a verdict.
 #include "api/verdict.hpp"
 #include "core/crypto.hpp"
-#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/values.hpp"
 
-extern "C" {
-#include "access/htup_details.h"
-#include "utils/typcache.h"
-}
-
 namespace mirox::api {
 
-using namespace verdict_column;
 using store::Check;
 using store::Checked;
 using store::Holders;
@@ -21,28 +14,16 @@ using store::Reason;
 
 namespace {
 
-// Which row type a function returns, kept for the backend: to ask for it costs as much as a look-up. The server's entry of a type
-// stays where it is for the backend's life, and hears of changes to the type itself.
-struct RowType {
-    Oid function;
-    std::uint64_t epoch;
-    TypeCacheEntry* type;
-};
-constinit RowType row_types[8] = {};
-constinit unsigned next_row_type = 0;
-
 // A reason as a text Datum, made once.
-constexpr std::size_t kMostReasonBytes = 24;
 struct ReasonText {
-    alignas(int) char bytes[VARHDRSZ + kMostReasonBytes];
+    alignas(int) char bytes[VARHDRSZ + core::kMaxReasonChars];
 };
-constinit ReasonText reason_texts[store::kReasons] = {};
+constinit ReasonText reason_texts[core::kReasons] = {};
 
 Datum reason_text(Reason reason) {
     ReasonText& text = reason_texts[static_cast<int>(reason)];
     if (VARSIZE(text.bytes) == 0) {
-        const std::string_view word = store::outcome_of(reason).reason;
-        Assert(word.size() <= kMostReasonBytes);
+        const std::string_view word = store::outcome_of(reason).word;
         memcpy(VARDATA(text.bytes), word.data(), word.size());
         SET_VARSIZE(text.bytes, VARHDRSZ + word.size());
     }
@@ -51,52 +32,21 @@ Datum reason_text(Reason reason) {
 
 }  // namespace
 
-const TypeCacheEntry& result_type(FunctionCallInfo fcinfo, int known_columns) {
-    const Oid function = fcinfo->flinfo->fn_oid;
-    const std::uint64_t epoch = pg::catalog_known().epoch;
-    for (const RowType& known : row_types) {
-        if (known.function != function || known.epoch != epoch) continue;
-        if (known.type->tupDesc == nullptr) (void)lookup_type_cache(known.type->type_id, TYPECACHE_TUPDESC);
-        const TupleDesc columns = known.type->tupDesc;
-        if (columns != nullptr && columns->natts <= known_columns + kLaterColumns) return *known.type;
-    }
-    Oid type;
-    TupleDesc columns;
-    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE ||
-        columns->natts > known_columns + kLaterColumns)
-        MIROX_DEFECT("unexpected result type");
-    TypeCacheEntry* const entry = lookup_type_cache(type, TYPECACHE_TUPDESC);
-    if (entry->tupDesc == nullptr) MIROX_DEFECT("unexpected result type");
-    row_types[next_row_type++ % lengthof(row_types)] = {function, epoch, entry};
-    return *entry;
-}
-
-void fill_verdict(const Checked& checked, bool everything, Datum* values, bool* nulls) {
-    const store::Outcome& outcome = store::outcome_of(checked.reason);
-    values[kStatus] = Int32GetDatum(outcome.status);
-    values[kReason] = reason_text(checked.reason);
-    nulls[kStatus] = nulls[kReason] = false;
+void fill_verdict(const Checked& checked, bool everything, pg::Row& row) {
+    row.set("status", Int32GetDatum(store::outcome_of(checked.reason).status))
+        .set("reason", reason_text(checked.reason));
     // Who is refused learns nothing of the token.
     if (!checked.authenticated && !(everything && checked.holder != store::Holder::none)) return;
-    if (checked.holder == store::Holder::token) {
-        values[kTokenId] = Int64GetDatum(checked.token_id);
-        nulls[kTokenId] = false;
-    }
-    values[kUserId] = checked.user_id;
-    values[kPermissions] = store::effective_permissions(checked);
-    values[kExpiresAt] = TimestampTzGetDatum(checked.expires_at);
-    nulls[kUserId] = nulls[kPermissions] = nulls[kExpiresAt] = false;
-    if (checked.group != nullptr) {
-        values[kGroup] = checked.group->name_text;
-        nulls[kGroup] = false;
-    }
-    if (checked.reason == Reason::rate_limited) {
-        // Rounded up: who waits this long is let in.
-        const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
-        values[kRetryAfterMs] =
-            Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX})));
-        nulls[kRetryAfterMs] = false;
-    }
+    row.set_if(checked.holder == store::Holder::token, "token_id", Int64GetDatum(checked.token_id))
+        .set("user_id", checked.user_id);
+    if (checked.group != nullptr) row.set("permission_group", checked.group->name_text);
+    row.set("permissions", store::effective_permissions(checked))
+        .set("expires_at", TimestampTzGetDatum(checked.expires_at));
+    if (checked.reason != Reason::rate_limited) return;
+    // Rounded up: who waits this long is let in.
+    const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
+    row.set("retry_after_ms",
+            Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX}))));
 }
 
 namespace {
@@ -109,11 +59,9 @@ Check read_check(FunctionCallInfo fcinfo) {
 }
 
 HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {
-    Datum values[kCount + kLaterColumns] = {};
-    bool nulls[kCount + kLaterColumns];
-    memset(nulls, true, sizeof(nulls));
-    fill_verdict(checked, false, values, nulls);
-    return heap_form_tuple(type.tupDesc, values, nulls);
+    pg::Row row(type.tupDesc);
+    fill_verdict(checked, false, row);
+    return row.tuple();
 }
 
 // What is answered to everyone who is refused for a reason: a status and the reason, made once for a form of the row type.
@@ -121,7 +69,7 @@ struct Refusal {
     std::uint64_t form;
     HeapTupleHeader row;
 };
-constinit Refusal refusals[store::kReasons] = {};
+constinit Refusal refusals[core::kReasons] = {};
 
 Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
     Refusal& known = refusals[static_cast<int>(checked.reason)];
@@ -140,7 +88,7 @@ Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
 }
 
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
-    const TypeCacheEntry& type = result_type(fcinfo, kCount);
+    const TypeCacheEntry& type = pg::result_type(fcinfo);
     const Datum result =
         checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
     store::end_check(checked);

@@ -2,12 +2,12 @@
 #include "shmem/limits.hpp"
 #include "core/rate_limit.hpp"
 #include "pg/entry.hpp"
+#include "pg/row.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/accounts.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "utils/inval.h"
 }
 
@@ -26,14 +26,13 @@ MIROX_FUNCTION(rate_limit_status) {
     const auto milliseconds = [](std::int64_t us) {
         return Int32GetDatum(static_cast<std::int32_t>(Min((us + 999) / 1000, std::int64_t{PG_INT32_MAX})));
     };
-    TupleDesc columns;
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        MIROX_DEFECT("unexpected result type");
-    Datum values[] = {Int32GetDatum(limit), Int32GetDatum(burst),
-                      Int32GetDatum(static_cast<std::int32_t>(now.remaining)),
-                      milliseconds(now.retry_after_us), milliseconds(now.reset_us)};
-    bool nulls[5] = {};
-    return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
+    return pg::Row(pg::result_columns(fcinfo))
+        .set("rate_limit", Int32GetDatum(limit))
+        .set("burst", Int32GetDatum(burst))
+        .set("remaining", Int32GetDatum(static_cast<std::int32_t>(now.remaining)))
+        .set("retry_after_ms", milliseconds(now.retry_after_us))
+        .set("reset_ms", milliseconds(now.reset_us))
+        .datum();
 }
 
 }  // namespace mirox::api

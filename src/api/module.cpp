@@ -4,7 +4,7 @@
 #include "pg/entry.hpp"
 #include "pg/members.hpp"
 #include "pg/settings.hpp"
-#include "shmem/region.hpp"
+#include "shmem/startup.hpp"
 #include "store/actor.hpp"
 #include "store/bound.hpp"
 #include "store/endpoints.hpp"
@@ -43,7 +43,7 @@ void set_up() {
     worker::watch_presence();
     api::watch_planner();
     if (preloaded) {
-        shmem::request_region();
+        shmem::request_shared_memory();
         worker::watch_commands();
         worker::register_launcher();
     }

@@ -18,7 +18,6 @@
 #include "store/secrets.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "utils/inet.h"
@@ -37,16 +36,6 @@ using store::Reason;
 
 namespace {
 
-enum HttpColumn {
-    kAuthenticate = verdict_column::kCount,
-    kRetryAfter,
-    kLimit,
-    kRemaining,
-    kReset,
-    kRequiredScope,
-    kHttpCount
-};
-
 // The address of an inet; NULL, and anything but a host, as it is: the host part counts.
 core::Address host_arg(FunctionCallInfo fcinfo, int n) {
     return core::host_of(pg::address_arg(fcinfo, n));
@@ -54,35 +43,22 @@ core::Address host_arg(FunctionCallInfo fcinfo, int n) {
 
 Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind,
                    bool everything) {
-    Datum values[kHttpCount + kLaterColumns] = {};
-    bool nulls[kHttpCount + kLaterColumns];
-    memset(nulls, true, sizeof(nulls));
-    fill_verdict(checked, everything, values, nulls);
-
+    pg::Row row(pg::result_type(fcinfo).tupDesc);
+    fill_verdict(checked, everything, row);
     char text[core::kMaxChallengeChars];
     const core::Challenge challenge = core::challenge_for(store::outcome_of(checked.reason).status, kind);
     const std::size_t size = core::write_challenge(challenge, check.scope, text);
-    if (size > 0) {
-        values[kAuthenticate] = pg::text_datum({text, size});
-        nulls[kAuthenticate] = false;
-    }
+    if (size > 0) row.set("www_authenticate", pg::text_datum({text, size}));
     if (checked.limited) {
         const core::RateLimitFields fields = core::rate_limit_fields(checked.decision, checked.limit);
-        values[kLimit] = Int32GetDatum(fields.limit);
-        values[kRemaining] = Int32GetDatum(fields.remaining);
-        values[kReset] = Int32GetDatum(fields.reset);
-        nulls[kLimit] = nulls[kRemaining] = nulls[kReset] = false;
-        if (checked.reason == Reason::rate_limited) {
-            values[kRetryAfter] = Int32GetDatum(fields.retry_after);
-            nulls[kRetryAfter] = false;
-        }
+        row.set_if(checked.reason == Reason::rate_limited, "retry_after", Int32GetDatum(fields.retry_after))
+            .set("ratelimit_limit", Int32GetDatum(fields.limit))
+            .set("ratelimit_remaining", Int32GetDatum(fields.remaining))
+            .set("ratelimit_reset", Int32GetDatum(fields.reset));
     }
-    if (check.need == Need::scope && (checked.authenticated || everything)) {
-        values[kRequiredScope] = pg::text_datum(check.scope);
-        nulls[kRequiredScope] = false;
-    }
-    const Datum result =
-        HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo, kHttpCount).tupDesc, values, nulls));
+    if (check.need == Need::scope && (checked.authenticated || everything))
+        row.set("required_scope", pg::text_datum(check.scope));
+    const Datum result = row.datum();
     store::end_check(checked);
     return result;
 }

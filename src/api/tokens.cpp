@@ -1,8 +1,8 @@
 // SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a new secret is where
 // store/secrets.hpp has it, and in the result, whose memory is wiped.
 #include "store/tokens.hpp"
-#include "api/verdict.hpp"
 #include "pg/entry.hpp"
+#include "pg/row.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/acts.hpp"
@@ -10,7 +10,6 @@
 #include "store/sessions.hpp"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "utils/jsonb.h"
 }
@@ -38,20 +37,19 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
 }
 
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
-    constexpr int kCount = 7;
     const store::Group* group = store::group_by_id(issued.group_id);
     if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
-    Datum values[kCount + api::kLaterColumns] = {
-        Int64GetDatum(issued.token_id),        pg::secret_text_datum(issued.secret->view()),
-        pg::text_datum(issued.name.view()),    group->name_text,
-        Int32GetDatum(issued.place),           TimestampTzGetDatum(issued.expires_at),
-        TimestampTzGetDatum(issued.created_at)};
-    bool nulls[kCount + api::kLaterColumns] = {};
-    memset(nulls + kCount, true, api::kLaterColumns);
-    const Datum row =
-        pg::secret_row_datum(heap_form_tuple(api::result_type(fcinfo, kCount).tupDesc, values, nulls));
+    pg::Row row(pg::result_type(fcinfo).tupDesc);
+    row.set("token_id", Int64GetDatum(issued.token_id))
+        .set("secret", pg::secret_text_datum(issued.secret->view()))
+        .set("name", pg::text_datum(issued.name.view()))
+        .set("permission_group", group->name_text)
+        .set("place", Int32GetDatum(issued.place))
+        .set("expires_at", TimestampTzGetDatum(issued.expires_at))
+        .set("created_at", TimestampTzGetDatum(issued.created_at));
+    const Datum shown = pg::secret_row_datum(row.tuple());
     store::forget(*issued.secret);
-    return row;
+    return shown;
 }
 
 // As in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.

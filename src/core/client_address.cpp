@@ -185,6 +185,17 @@ Address host_of(const Address& address) noexcept {
     return {};
 }
 
+Address network_of(const Address& address, unsigned bits) noexcept {
+    if (address.family == AddressFamily::none) return {};
+    Address network = address;
+    network.bits = static_cast<std::uint8_t>(bits);
+    for (unsigned i = 0; i < network.bytes.size(); i++) {
+        const unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
+        if (kept < 8) network.bytes[i] &= static_cast<std::uint8_t>(0xFF00U >> kept);
+    }
+    return network;
+}
+
 bool parse_address(std::string_view text, Address& out) noexcept {
     std::uint8_t bytes[16];
     if (text.find(':') == std::string_view::npos) {

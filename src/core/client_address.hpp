@@ -48,6 +48,9 @@ Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcep
 // The address without its network's bits.
 Address host_of(const Address& address) noexcept;
 
+// The network of so many bits that holds the address; none of none.
+Address network_of(const Address& address, unsigned bits) noexcept;
+
 // `192.0.2.1`, `2001:db8::1`, with or without a zone; no port, no brackets, no prefix.
 bool parse_address(std::string_view text, Address& out) noexcept;
 

@@ -13,7 +13,6 @@ extern "C" {
 }
 
 namespace mirox::pg {
-namespace {
 
 Oid type_oid(Type type) {
     switch (type) {
@@ -55,9 +54,7 @@ Oid type_oid(Type type) {
     return InvalidOid;
 }
 
-constinit bool restricted = false;
-
-}  // namespace
+static constinit bool restricted = false;
 
 void restrict_process() {
     restricted = true;

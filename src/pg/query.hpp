@@ -84,6 +84,8 @@ class Args {
     int count_ = 0;
 };
 
+Oid type_oid(Type type);
+
 struct Query {
     const char* sql;
     std::array<Type, kMaxArgs> types;  // of $1, $2, …; the rest none

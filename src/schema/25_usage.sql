@@ -214,8 +214,7 @@ CREATE FUNCTION mirox_internal.pending_uses(
     AS 'MODULE_PATHNAME', 'mirox_pending_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
 CREATE FUNCTION mirox_internal.waiting_uses(
     stored bigint, token bigint, token_generation integer,
-    OUT at timestamptz, OUT status smallint, OUT reason text, OUT ip inet, OUT user_agent text, OUT scope text,
-    OUT requests bigint) RETURNS SETOF record
+    OUT at timestamptz, OUT status smallint, OUT reason text, OUT ip inet, OUT user_agent text, OUT scope text) RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'mirox_waiting_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
 REVOKE ALL ON FUNCTION mirox_internal.ring_ids() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.pending_uses(bigint, bigint, integer) FROM PUBLIC;

@@ -285,7 +285,7 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT invalid_request bigint, OUT events_waiting bigint, OUT events_flushed bigint, OUT events_dropped bigint,
     OUT events_torn bigint, OUT flushes bigint, OUT flush_failures bigint, OUT flush_time double precision,
     OUT last_flush_at timestamptz, OUT worker_pid integer, OUT ring_bytes bigint, OUT ring_used double precision,
-    OUT shared_memory bigint, OUT counters_missed bigint, OUT strangers_uncounted bigint, OUT discarded bigint,
+    OUT shared_memory bigint, OUT counters_missed bigint, OUT unauthenticated_uncounted bigint, OUT discarded bigint,
     OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint,
     OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz,
@@ -477,7 +477,7 @@ COMMENT ON COLUMN mirox.stat.ring_bytes IS 'Size of the ring of events, for all 
 COMMENT ON COLUMN mirox.stat.ring_used IS 'How much of it is in use, 0 to 1';
 COMMENT ON COLUMN mirox.stat.shared_memory IS 'Bytes of shared memory and of the file behind it, for all databases';
 COMMENT ON COLUMN mirox.stat.counters_missed IS 'Uses that views show only once they are written, for want of a counter; all databases';
-COMMENT ON COLUMN mirox.stat.strangers_uncounted IS 'Refusals of callers without a known token for which no slot was left; all databases';
+COMMENT ON COLUMN mirox.stat.unauthenticated_uncounted IS 'Refusals of callers without a known token for which no slot was left; all databases';
 COMMENT ON COLUMN mirox.stat.discarded IS 'Events thrown away since their database or extension is gone; all databases, kept over restarts';
 COMMENT ON COLUMN mirox.stat.lost IS 'Events dropped for want of a place for their database at all, and those of databases that are gone; all databases, kept over restarts';
 COMMENT ON COLUMN mirox.stat.agent_rules IS 'The rules of browsers and systems: ok, unused, unreadable or invalid';

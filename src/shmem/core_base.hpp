@@ -1,17 +1,20 @@
-// What the server-free half of shared memory shares: addresses, hashing, the words of a slot and a bounded
-// lock.
+// What the server-free half of shared memory shares: addresses, hashing, the words of a slot and a bounded lock.
 //
-// May include the C++ library only. No file named core_* in this room holds a server call, an exception, an
-// allocation or a system call; each works on memory that the caller has mapped, at an address that differs
-// from process to process, so nothing stored in it is a pointer. Every shared word is a std::atomic, so that
-// a process may be killed at any instruction and leave a word whole.
+// May include the C++ library and src/core. No file named core_* in this room holds a server call, an exception, an allocation or
+// a system call. Each works on memory that the caller has mapped, at an address that differs from process to process, so nothing
+// stored in it is a pointer. Every shared word is a std::atomic, so that a process may be killed at any instruction and leave a
+// word whole.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+
+#include "core/client_address.hpp"
 
 namespace mirox::shmem {
 
@@ -20,8 +23,7 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "shared words mus
 
 inline constexpr std::size_t kCacheLine = 64;
 
-// Microseconds of one clock of the caller's choice (the server's TimestampTz serves); only differences
-// matter.
+// Microseconds of one clock of the caller's choice (the server's TimestampTz serves); only differences matter.
 using Micros = std::int64_t;
 inline constexpr Micros kMinute = 60'000'000;
 
@@ -31,57 +33,22 @@ constexpr Micros minute_of(Micros at) noexcept {
     return at - (rest < 0 ? rest + kMinute : rest);
 }
 
-// A host's address in network order. An IPv4 address stands in the first four bytes, the rest is zero.
-struct Address {
-    std::uint8_t bytes[16]{};
-    std::uint8_t family = 0;  // 0 none, 4, 6
+// An address or network in shared memory. Whoever reads it finds out by other words whether it was being written meanwhile.
+struct SharedAddress {
+    std::atomic<std::uint64_t> words[2];
+    std::atomic<std::uint32_t> form;  // family << 8 | bits
 
-    friend bool operator==(const Address&, const Address&) = default;
-
-    static Address ipv4(const std::uint8_t (&octets)[4]) noexcept {
-        Address a;
-        std::memcpy(a.bytes, octets, 4);
-        a.family = 4;
-        return a;
+    void store(const core::Address& address) noexcept {
+        const auto parts = std::bit_cast<std::array<std::uint64_t, 2>>(address.bytes);
+        for (int i = 0; i < 2; i++) words[i].store(parts[i], std::memory_order_release);
+        form.store(static_cast<std::uint32_t>(address.family) << 8 | address.bits, std::memory_order_release);
     }
-    // ::ffff:a.b.c.d becomes a.b.c.d, so that one host has one form.
-    static Address ipv6(const std::uint8_t (&octets)[16]) noexcept {
-        static constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-        Address a;
-        if (std::memcmp(octets, kMapped, 12) == 0) {
-            std::memcpy(a.bytes, octets + 12, 4);
-            a.family = 4;
-        } else {
-            std::memcpy(a.bytes, octets, 16);
-            a.family = 6;
-        }
-        return a;
-    }
-    // The network of `bits` bits that holds the address.
-    Address prefix(unsigned bits) const noexcept {
-        Address a = *this;
-        for (unsigned i = 0; i < 16; i++) {
-            const unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
-            if (kept < 8) a.bytes[i] &= static_cast<std::uint8_t>(0xFF00U >> kept);
-        }
-        return a;
-    }
-    std::uint64_t high() const noexcept {
-        std::uint64_t v;
-        std::memcpy(&v, bytes, 8);
-        return v;
-    }
-    std::uint64_t low() const noexcept {
-        std::uint64_t v;
-        std::memcpy(&v, bytes + 8, 8);
-        return v;
-    }
-    static Address from_words(std::uint64_t high, std::uint64_t low, std::uint8_t family) noexcept {
-        Address a;
-        std::memcpy(a.bytes, &high, 8);
-        std::memcpy(a.bytes + 8, &low, 8);
-        a.family = family;
-        return a;
+    core::Address load() const noexcept {
+        std::array<std::uint64_t, 2> parts;
+        for (int i = 0; i < 2; i++) parts[i] = words[i].load(std::memory_order_acquire);
+        const std::uint32_t how = form.load(std::memory_order_acquire);
+        return {static_cast<core::AddressFamily>(how >> 8), static_cast<std::uint8_t>(how),
+                std::bit_cast<std::array<std::uint8_t, 16>>(parts)};
     }
 };
 
@@ -98,8 +65,8 @@ constexpr std::uint64_t combine(std::uint64_t h, std::uint64_t x) noexcept {
     return scramble(h ^ scramble(x + 0x5851'F42D'4C95'7F2DULL));
 }
 
-// 64 bits over any bytes; not keyed and no defence against forgery: it finds torn and stale records and names
-// texts. Its values are stored (text_key), so it never changes.
+// 64 bits over any bytes; not keyed and no defence against forgery: it finds torn and stale records and names texts. Its values
+// are stored (text_key), so it never changes.
 std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept;
 
 // The name of a text (a user agent) in a counter: equal texts, equal names. 0 for no text.
@@ -115,9 +82,8 @@ inline void pause() noexcept {
 #endif
 }
 
-// A lock for rare steps (making an entry) that is never waited for without bound: a holder that was stopped
-// costs the others a fallback, never a hang; one that was killed is undone by recovery, which clears all
-// locks.
+// A lock for rare steps (making an entry) that is never waited for without bound: a holder that was stopped costs the others a
+// fallback, never a hang; one that was killed is undone by recovery, which clears all locks.
 struct BoundedLock {
     std::atomic<std::uint32_t> word;
 

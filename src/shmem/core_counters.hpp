@@ -1,40 +1,34 @@
-// Counters of tokens: what of a token's use is on its way to the tables, so that a view need not wait for a
-// drain.
+// Counters of tokens: what of a token's use is on its way to the tables, so that a view need not wait for a drain.
 //
-// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or
-// system call. Counting is lock-free; making an entry takes a bounded lock of its hash, and gives up when it
-// cannot have it.
+// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call. Counting
+// is lock-free; making an entry takes a bounded lock of its hash, and gives up when it cannot have it.
 //
-// The scheme. An entry belongs to (database, token, generation) and counts, for as long as it lives, the uses
-// and refusals that went into the ring with the mark "counted": C, only ever growing. Beside it stands D, how
-// many of those the worker has applied *at a stored position*: the last two pairs (position, D) are kept. A
-// reader takes a snapshot of the tables, and in it T, the token's stored counts, and P, the stored position
-// of this node's lane; then
+// The scheme. An entry belongs to (database, token, generation) and counts, for as long as it lives, the uses and refusals that
+// went into the ring with the mark "counted": C, only ever growing. Beside it stands D, how many of those the worker has applied
+// *at a stored position*: the last two pairs (position, D) are kept. A reader takes a snapshot of the tables, and in it T, the
+// token's stored counts, and P, the stored position of this node's queue; then
 //
 //     shown = T + C - D(P)          last use = the greater of the table's and the entry's
 //
-// where D(P) is the newest pair's when P has reached its position, else the one before. That is exact: the
-// worker posts a pair *before* it commits, so a snapshot that holds the batch (P >= its position) finds the
-// pair, and one that does not, finds the pair before. No base has to be read when an entry is made, T may
-// hold the uses of other nodes too, and an aborted batch is undone by being posted again (post() says from
-// which position on). A snapshot older than the last two drains sees its own T and some of what followed,
-// never more than was made.
+// where D(P) is the newest pair's when P has reached its position, else the one before. That is exact: the worker posts a pair
+// *before* it commits, so a snapshot that holds the batch (P >= its position) finds the pair, and one that does not, finds the
+// pair before. No base has to be read when an entry is made, T may hold the uses of other nodes too, and an aborted batch is
+// undone by being posted again (post() says from which position on). A snapshot older than the last two drains sees its own T and
+// some of what followed, never more than was made.
 //
-// Eviction. An entry may go when C = D, its newest pair is stored and a later drain has been stored after
-// that, so that no reader of the present needs it. A newcomer that finds no room is in the ring all the same,
-// unmarked; the miss is counted, and the view shows it after the drain.
+// Eviction. An entry may go when C = D, its newest pair is stored and a later drain has been stored after that, so that no reader
+// of the present needs it. A newcomer that finds no room is in the ring all the same, unmarked; the miss is counted, and the view
+// shows it after the drain.
 //
-// Death and restart. The table is rebuilt from the ring at attach: cleared, then every event not freed is
-// counted again with D = 0 at position 0. Those that had been applied but not freed, the worker posts as
-// applied before its first batch (as a batch from freed to stored); until then a view may show them twice,
-// and asks unsettled() first.
+// Death and restart. The table is rebuilt from the ring at attach: cleared, then every event not freed is counted again with D =
+// 0 at position 0. Those that had been applied but not freed, the worker posts as applied before its first batch (as a batch from
+// freed to stored); until then a view may show them twice, and asks unsettled() first.
 //
 // An event that finds no room in the ring is taken back from C: what is shown is what is recorded.
 #pragma once
 
-#include "shmem/core_base.hpp"
-#include "shmem/core_guard.hpp"
 #include "shmem/core_ring.hpp"
+#include "shmem/core_table.hpp"
 
 namespace mirox::shmem {
 
@@ -50,13 +44,12 @@ struct PendingCounts {
     std::uint64_t refusals = 0;
     Micros last_used = 0;          // 0: no use since the entry was made
     Micros last_refused = 0;       // 0: no refusal
-    Address last_address;          // of the last use; family 0 when it was being written, or there is none
+    core::Address last_address;    // of the last use; none when it was being written, or there is none
     std::uint64_t last_agent = 0;  // text_key() of its user agent
 };
 
 struct alignas(kCacheLine) CounterEntry {
-    // version (30) | state (2) | events begun to be counted (32). Equal to uses + refusals when nobody is
-    // counting.
+    // version (30) | state (2) | events begun to be counted (32). Equal to uses + refusals when nobody is counting.
     std::atomic<std::uint64_t> guard;
     std::atomic<std::uint64_t> uses;
     std::atomic<std::uint64_t> refusals;
@@ -66,10 +59,8 @@ struct alignas(kCacheLine) CounterEntry {
     std::atomic<std::uint32_t> database;
     std::atomic<std::int32_t> generation;
     std::atomic<std::uint32_t> last_lock;  // odd while the last use's details are being written
-    std::atomic<std::uint32_t> family;
-    // Second line: details of the last use.
-    std::atomic<std::uint64_t> address_high;
-    std::atomic<std::uint64_t> address_low;
+    // Details of the last use, on the second line.
+    alignas(kCacheLine) SharedAddress address;
     std::atomic<std::uint64_t> agent;
     // The worker's: D and the D before.
     std::atomic<std::uint64_t> posted_at;
@@ -78,18 +69,15 @@ struct alignas(kCacheLine) CounterEntry {
     std::atomic<std::uint64_t> before_uses;
     std::atomic<std::uint64_t> before_refusals;
     std::atomic<std::uint32_t> post_lock;  // odd while they are being written
-    std::uint32_t unused[15];
 };
 static_assert(sizeof(CounterEntry) == 3 * kCacheLine);
 
 struct alignas(kCacheLine) CountersHead {
     std::uint32_t entries;  // a power of two
-    std::uint32_t unused0[15];
-    std::atomic<std::uint64_t> misses;
+    alignas(kCacheLine) std::atomic<std::uint64_t> misses;
     std::atomic<std::uint64_t> evictions;
     std::atomic<std::uint32_t> used;
-    std::uint32_t unused1[11];
-    BoundedLock locks[64];
+    alignas(kCacheLine) BoundedLock locks[64];
 };
 
 class Counters {
@@ -109,15 +97,14 @@ class Counters {
     static Counters view(std::byte* at, std::uint32_t entries) noexcept;
     void clear() noexcept;  // exclusive, nobody else attached
 
-    // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known
-    // token.
+    // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known token.
     Counted count(const TokenKey& key, const Event& event, const Ring& ring) noexcept;
     // The event was not published after all.
     void undo(const Counted& counted) noexcept;
 
-    // Worker of the database, before COMMIT of the batch that applies [from, to): of these events so many
-    // *marked* uses and refusals are this token's. `from` is the position stored before the batch. False when
-    // the token has no entry, which only happens when nothing of it was marked.
+    // Worker of the database, before COMMIT of the batch that applies [from, to): of these events so many *marked* uses and
+    // refusals are this token's. `from` is the position stored before the batch. False when the token has no entry, which only
+    // happens when nothing of it was marked.
     bool post(const TokenKey& key, std::uint64_t from, std::uint64_t to, std::uint64_t uses,
               std::uint64_t refusals) noexcept;
 
@@ -136,21 +123,22 @@ class Counters {
     std::uint64_t evictions() const noexcept { return head_->evictions.load(std::memory_order_relaxed); }
 
   private:
-    template <typename Each>
-    bool look(std::uint64_t hash, Each&& each) const noexcept;
-    bool find(const TokenKey& key, std::uint64_t hash, std::uint32_t& entry,
-              std::uint64_t& guard) const noexcept;
-    bool make(const TokenKey& key, std::uint64_t hash, const Ring& ring, std::uint32_t& entry,
-              std::uint64_t& guard) noexcept;
-    bool take(std::uint32_t entry, const Ring& ring) noexcept;
+    static constexpr std::uint32_t kWindow = 32;
+    using Bits = Guard<32, 2>;  // counts uses
+    using Entries = Table<CounterEntry, Bits, kWindow>;
+    using Found = Entries::Found;
+
+    bool find(const TokenKey& key, std::uint64_t hash, Found& out) const noexcept;
+    bool make(const TokenKey& key, std::uint64_t hash, const Ring& ring, Found& out) noexcept;
+    static bool can_go(const CounterEntry& e, std::uint64_t word, const Ring& ring) noexcept;
 
     CountersHead* head_ = nullptr;
     std::atomic<std::uint32_t>* prints_ =
-        nullptr;  // a fingerprint of each entry's key: a miss reads two lines
-    // Of each window of places, the step of freeing (and one) at which a newcomer found no place in it, so that the next ones
-    // need not look.
+        nullptr;  // of each entry's key a fingerprint: a miss reads two lines
+    // Of each window, the step of freeing (and one) at which a newcomer found no place in it, so that the next ones need not
+    // look.
     std::atomic<std::uint32_t>* full_at_ = nullptr;
-    CounterEntry* entries_ = nullptr;
+    Entries table_;
 };
 
 }  // namespace mirox::shmem

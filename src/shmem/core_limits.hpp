@@ -1,35 +1,28 @@
-// Words of rate limits: one 64-bit word an account, shared by all processes, for core/rate_limit.hpp to draw
-// on.
+// Words of rate limits: one 64-bit word an account, shared by all processes, for core/rate_limit.hpp to draw on.
 //
-// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or
-// system call. Finding is lock-free; making an entry takes a bounded lock of its hash.
+// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call. Finding
+// is lock-free; making an entry takes a bounded lock of its hash.
 //
-// What a word says is the caller's; this table needs one question answered, whether it is idle: worth no more
-// than a word never drawn on (core::is_idle). Nobody can get through sooner for want of room:
-//   - only an idle word that nobody is drawing on is given to another account, which loses nothing, since a
-//   fresh word
-//     says the same;
-//   - an account that finds no room draws on one of a few shared words: the stricter for it, never the
-//   looser;
-//   - and when it does get a word of its own, that begins as a copy of the shared one. Both happen under the
-//   lock of
-//     the account's hash, so that no draw falls between.
-// A lock that cannot be had at once (its holder was put off the processor at that instruction) makes use()
-// say `none`: nothing was drawn. The caller sleeps for a millisecond and calls again, and refuses after some
-// tries.
+// What a word says is the caller's; this table needs one question answered, whether it is idle: worth no more than a word never
+// drawn on (core::is_idle). Nobody can get through sooner for want of room:
+//   - only an idle word that nobody is drawing on is given to another account, which loses nothing, since a fresh word says the
+//     same;
+//   - an account that finds no room draws on one of a few shared words: the stricter for it, never the looser;
+//   - and when it does get a word of its own, that begins as a copy of the shared one. Both happen under the lock of the
+//     account's hash, so that no draw falls between.
+// A lock that cannot be had at once (its holder was put off the processor at that instruction) makes use() say `none`: nothing
+// was drawn. The caller sleeps for a millisecond and calls again, and refuses after some tries.
 #pragma once
 
-#include "shmem/core_base.hpp"
-#include "shmem/core_guard.hpp"
+#include "shmem/core_table.hpp"
 
 namespace mirox::shmem {
 
 struct alignas(kCacheLine) LimitEntry {
-    std::atomic<std::uint64_t> guard;  // Guard<30, 2>
+    std::atomic<std::uint64_t> guard;  // counts the processes that draw at this moment
     std::atomic<std::uint64_t> word;
     std::atomic<std::int64_t> account;
     std::atomic<std::uint32_t> database;
-    std::uint32_t unused[9];
 };
 static_assert(sizeof(LimitEntry) == kCacheLine);
 
@@ -38,11 +31,9 @@ inline constexpr std::uint32_t kLimitLocks = 256;
 
 struct alignas(kCacheLine) LimitsHead {
     std::uint32_t entries;  // a power of two
-    std::uint32_t unused0[15];
-    std::atomic<std::uint64_t> shared_draws;
+    alignas(kCacheLine) std::atomic<std::uint64_t> shared_draws;
     std::atomic<std::uint32_t> used;
-    std::uint32_t unused1[11];
-    BoundedLock locks[kLimitLocks];
+    alignas(kCacheLine) BoundedLock locks[kLimitLocks];
     struct alignas(kCacheLine) {
         std::atomic<std::uint64_t> word;
     } shared[kSharedWords];
@@ -57,19 +48,21 @@ class Limits {
     static std::size_t bytes(std::uint32_t entries) noexcept;
     static Limits initialise(std::byte* at, std::uint32_t entries) noexcept;
     static Limits view(std::byte* at, std::uint32_t entries) noexcept;
-    // Calls draw(std::atomic<std::uint64_t>&) once on the account's word. `draw` makes no server call: the
-    // entry is held while it runs.
+    // Calls draw(std::atomic<std::uint64_t>&) once on the account's word. `draw` makes no server call: the entry is held while it
+    // runs.
     template <typename Draw>
     Word use(std::uint32_t database, std::int64_t account, Micros now, IdleFn idle, Draw&& draw) noexcept {
         const std::uint64_t hash = hash_of(database, account);
-        std::uint32_t entry = 0;
+        Found found;
         for (unsigned tries = 0; tries < 64; tries++) {
-            if (hold(database, account, hash, entry)) {
-                draw(entries_[entry].word);
-                entries_[entry].guard.fetch_sub(1, std::memory_order_release);
+            while (find(database, account, hash, found)) {
+                LimitEntry& e = table_.entries[found.at];
+                if (!Bits::enter(e.guard, found.word)) continue;
+                draw(e.word);
+                e.guard.fetch_sub(1, std::memory_order_release);
                 return Word::own;
             }
-            BoundedLock& lock = lock_of(hash);
+            BoundedLock& lock = head_->locks[(hash >> 40) % kLimitLocks];
             if (!lock.acquire(kSpins)) break;
             if (make(database, account, hash, now, idle)) {
                 lock.release();
@@ -83,8 +76,7 @@ class Limits {
         return Word::none;
     }
 
-    // The word as it stands, for a status that draws nothing; 0 for an account without one that shares an
-    // unused one.
+    // The word as it stands, for a status that draws nothing; 0 for an account without one that shares an unused one.
     std::uint64_t peek(std::uint32_t database, std::int64_t account) const noexcept;
 
     std::uint32_t entries() const noexcept { return head_->entries; }
@@ -95,24 +87,23 @@ class Limits {
 
   private:
     static constexpr unsigned kSpins = 4000;  // some ten microseconds
+    using Bits = Guard<30, 2>;
+    using Entries = Table<LimitEntry, Bits, 32>;
+    using Found = Entries::Found;
 
     static std::uint64_t hash_of(std::uint32_t database, std::int64_t account) noexcept {
         return combine(database, static_cast<std::uint64_t>(account));
     }
-    BoundedLock& lock_of(std::uint64_t hash) noexcept { return head_->locks[(hash >> 40) % kLimitLocks]; }
     std::atomic<std::uint64_t>& shared_of(std::uint64_t hash) const noexcept {
         return head_->shared[(hash >> 48) % kSharedWords].word;
     }
-    bool find(std::uint32_t database, std::int64_t account, std::uint64_t hash, std::uint32_t& entry,
-              std::uint64_t& guard) const noexcept;
-    bool hold(std::uint32_t database, std::int64_t account, std::uint64_t hash,
-              std::uint32_t& entry) noexcept;
+    bool find(std::uint32_t database, std::int64_t account, std::uint64_t hash, Found& out) const noexcept;
     // Under the lock: true when the account has an entry now.
     bool make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now,
               IdleFn idle) noexcept;
 
     LimitsHead* head_ = nullptr;
-    LimitEntry* entries_ = nullptr;
+    Entries table_;
 };
 
 }  // namespace mirox::shmem

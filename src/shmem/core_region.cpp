@@ -11,11 +11,11 @@ using std::memory_order_release;
 
 constexpr std::uint64_t kMagic = 0x676E'6972'786F'726DULL;  // "mroxring" in memory
 // Changes with any change of a layout or of the meaning of a word.
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 
 constexpr std::uint32_t kMinPower = 64;
 constexpr std::uint32_t kMaxPower = 1U << 24;
-constexpr std::uint32_t kMaxLanes = 1024;
+constexpr std::uint32_t kMaxQueues = 1024;
 
 constexpr std::uint32_t power_from(std::uint32_t n) noexcept {
     std::uint32_t p = kMinPower;
@@ -27,15 +27,15 @@ constexpr bool is_power(std::uint32_t n) noexcept {
 }
 
 struct Offsets {
-    std::size_t ring, counters, strangers, end;
+    std::size_t ring, counters, unauthenticated, end;
 };
 
 Offsets offsets_of(const Config& c) noexcept {
     Offsets o{};
     o.ring = kHeaderBytes;
     o.counters = round_up(o.ring + Ring::bytes(c.segments, c.max_databases), kHeaderBytes);
-    o.strangers = round_up(o.counters + Counters::bytes(c.counter_entries), kHeaderBytes);
-    o.end = round_up(o.strangers + Strangers::bytes(c.stranger_slots), kHeaderBytes);
+    o.unauthenticated = round_up(o.counters + Counters::bytes(c.counter_entries), kHeaderBytes);
+    o.end = round_up(o.unauthenticated + Unauthenticated::bytes(c.unauthenticated_slots), kHeaderBytes);
     return o;
 }
 
@@ -72,22 +72,22 @@ AttachStatus judge(const RegionHeader& h) noexcept {
 
 }  // namespace
 
-Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t stranger_slots,
+Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t unauthenticated_slots,
                    std::uint32_t counter_entries) noexcept {
     Config c;
     const std::uint64_t segments = ring_bytes / kSegmentBytes + (ring_bytes % kSegmentBytes != 0 ? 1 : 0);
     c.segments = segments < kMinSegments   ? kMinSegments
                  : segments > kMaxSegments ? kMaxSegments
                                            : static_cast<std::uint32_t>(segments);
-    c.max_databases = max_databases < 1 ? 1 : max_databases > kMaxLanes ? kMaxLanes : max_databases;
-    c.stranger_slots = power_from(stranger_slots);
+    c.max_databases = max_databases < 1 ? 1 : max_databases > kMaxQueues ? kMaxQueues : max_databases;
+    c.unauthenticated_slots = power_from(unauthenticated_slots);
     c.counter_entries = power_from(counter_entries);
     return c;
 }
 
 bool Config::valid() const noexcept {
     return segments >= kMinSegments && segments <= kMaxSegments && max_databases >= 1 &&
-           max_databases <= kMaxLanes && is_power(stranger_slots) && is_power(counter_entries);
+           max_databases <= kMaxQueues && is_power(unauthenticated_slots) && is_power(counter_entries);
 }
 
 std::size_t region_bytes(const Config& config) noexcept {
@@ -99,7 +99,7 @@ void Region::place(std::byte* at, const Config& config) noexcept {
     header_ = reinterpret_cast<RegionHeader*>(at);
     ring_ = Ring::view(at + o.ring, config.max_databases);
     counters_ = Counters::view(at + o.counters, config.counter_entries);
-    strangers_ = Strangers::view(at + o.strangers, config.stranger_slots);
+    unauthenticated_ = Unauthenticated::view(at + o.unauthenticated, config.unauthenticated_slots);
 }
 
 Region Region::initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
@@ -108,7 +108,7 @@ Region Region::initialise(std::byte* at, const Config& config, std::uint64_t rin
     std::memset(at, 0, kHeaderBytes);
     Ring::initialise(at + o.ring, config.segments, config.max_databases, ring_id, first_position);
     Counters::initialise(at + o.counters, config.counter_entries);
-    Strangers::initialise(at + o.strangers, config.stranger_slots);
+    Unauthenticated::initialise(at + o.unauthenticated, config.unauthenticated_slots);
     Region region;
     region.place(at, config);
     RegionHeader& h = *region.header_;
@@ -130,9 +130,9 @@ AttachStatus Region::view(std::byte* at, std::size_t size, Region& out) noexcept
     if (h.size != size) return AttachStatus::other_size;
     out.place(at, h.config);
     // The parts repeat their sizes, so that each can be used alone; a damaged file may disagree.
-    if (out.ring_.head_->segments != h.config.segments || out.ring_.head_->lanes != h.config.max_databases ||
+    if (out.ring_.head_->segments != h.config.segments || out.ring_.head_->queues != h.config.max_databases ||
         out.counters_.entries() != h.config.counter_entries ||
-        out.strangers_.capacity() != h.config.stranger_slots + kOverflowSlots) {
+        out.unauthenticated_.capacity() != h.config.unauthenticated_slots + kOverflowSlots) {
         out = {};
         return AttachStatus::foreign;
     }
@@ -148,10 +148,9 @@ AttachStatus Region::attach(std::byte* at, std::size_t size, std::uint64_t ring_
             h.ring_ids[i].store(h.ring_ids[i - 1].load(memory_order_relaxed), memory_order_relaxed);
         h.ring_ids[0].store(ring_id, memory_order_relaxed);
     }
-    const RecoveredRing ring = out.ring_.recover(ring_id);
-    out.strangers_.recover();
+    found = out.ring_.recover(ring_id);
+    out.unauthenticated_.recover();
     out.recount();
-    found = {ring.events, ring.torn, ring.damaged};
     return AttachStatus::ok;
 }
 
@@ -182,56 +181,56 @@ std::size_t Region::ring_ids(std::span<std::uint64_t> out) const noexcept {
 // The counters begin anew with what the ring still holds.
 void Region::recount() noexcept {
     counters_.clear();
-    for (std::uint32_t i = 0; i < ring_.lane_count(); i++) {
-        const LaneRef lane = ring_.lane_at(i);
-        if (!lane) continue;
-        RingReader reader(ring_, lane);
+    for (std::uint32_t i = 0; i < ring_.queue_count(); i++) {
+        const QueueRef queue = ring_.queue_at(i);
+        if (!queue) continue;
+        RingReader reader(ring_, queue);
         StoredEvent stored;
         for (;;) {
             const ReadStatus status = reader.next(stored);
             if (status == ReadStatus::new_ring_id) continue;
             if (status != ReadStatus::event) break;
-            const Event& e = stored.event;
-            bool counted = false;
-            if (e.token != 0 && (e.kind == EventKind::use || e.kind == EventKind::refusal))
-                counted =
-                    static_cast<bool>(counters_.count({lane.database(), e.generation, e.token}, e, ring_));
+            const bool counted = static_cast<bool>(count(queue, stored.event));
             if (counted != stored.counted)
                 ring_.set_counted(reader.segment_ - 1, reader.last_cell_ - 1, counted);
         }
     }
 }
 
-LaneRef Region::open_lane(std::uint32_t database) noexcept {
-    if (const LaneRef lane = ring_.find_lane(database)) return lane;
-    // A producer that was counting as the database's last lane closed may have left an entry, with its times.
+QueueRef Region::open_queue(std::uint32_t database) noexcept {
+    if (const QueueRef queue = ring_.find_queue(database)) return queue;
+    // A producer that was counting as the database's last queue closed may have left an entry, with its times.
     counters_.forget(database);
-    return ring_.open_lane(database);
+    return ring_.open_queue(database);
 }
 
-bool Region::close_lane(std::uint32_t database) noexcept {
-    if (!ring_.close_lane(database)) return false;
+bool Region::close_queue(std::uint32_t database) noexcept {
+    if (!ring_.close_queue(database)) return false;
     counters_.forget(database);
-    strangers_.forget(database);
+    unauthenticated_.forget(database);
     return true;
 }
 
-Published Region::record(LaneRef lane, const Event& event) noexcept {
-    Counters::Counted counted;
-    if (!ring_.holds(lane)) return {PublishStatus::no_lane, false, 0};
-    if (event.token != 0 && (event.kind == EventKind::use || event.kind == EventKind::refusal) && lane)
-        counted = counters_.count({lane.database(), event.generation, event.token}, event, ring_);
-    const Published published = ring_.publish(lane, event, static_cast<bool>(counted));
+// Sessions have no counters.
+Counters::Counted Region::count(QueueRef queue, const Event& event) noexcept {
+    if (event.token() == 0) return {};
+    return counters_.count({queue.database(), event.generation, event.token()}, event, ring_);
+}
+
+Published Region::record(QueueRef queue, const Event& event) noexcept {
+    if (!ring_.holds(queue)) return {PublishStatus::no_queue, false, 0};
+    const Counters::Counted counted = count(queue, event);
+    const Published published = ring_.publish(queue, event, static_cast<bool>(counted));
     if (published.status != PublishStatus::ok) counters_.undo(counted);
     return published;
 }
 
-bool Region::unsettled(LaneRef lane) const noexcept {
-    return ring_.holds(lane) && ring_.lanes_[lane.index].unsettled.load(memory_order_acquire) != 0;
+bool Region::unsettled(QueueRef queue) const noexcept {
+    return ring_.holds(queue) && ring_.queues_[queue.index].unsettled.load(memory_order_acquire) != 0;
 }
 
-void Region::settled(LaneRef lane) noexcept {
-    if (ring_.holds(lane)) ring_.lanes_[lane.index].unsettled.store(0, memory_order_release);
+void Region::settled(QueueRef queue) noexcept {
+    if (ring_.holds(queue)) ring_.queues_[queue.index].unsettled.store(0, memory_order_release);
 }
 
 }  // namespace mirox::shmem

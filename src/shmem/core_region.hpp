@@ -1,37 +1,29 @@
-// The region: one mapping that holds the ring, the counters and the strangers, and its life.
+// The region: one mapping that holds the ring, the counters and the refusals of unauthenticated callers, and its life.
 //
-// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or
-// system call. Region is a process's view of a mapping: plain values, made anew in each process (or inherited
-// by fork).
+// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call. Region is
+// a process's view of a mapping: plain values, made anew in each process (or inherited by fork).
 //
-// What the server's side does, all in the postmaster before any child runs (at start, and again when it
-// restarts them after a crash; no process but the postmaster has the region mapped then):
-//   1. read the file's first kHeaderBytes: read_config() says what sizes it was made with. A file of other
-//   sizes
-//      than the settings ask for is attached as it is while ring().empty() is false, so that nothing is lost,
-//      and replaced when it is true;
-//   2. no file, or one that attach() refuses: make one of region_bytes(config), allocated in full
-//      (posix_fallocate: a hole raises SIGBUS on a full disk), mapped MAP_SHARED, and initialise();
+// What the server's side does, all in the postmaster before any child runs (at start, and again when it restarts them after a
+// crash; no process but the postmaster has the region mapped then):
+//   1. read the file's first kHeaderBytes: read_config() says what sizes it was made with. A file of other sizes than the
+//      settings ask for is attached as it is while ring().empty() is false, so that nothing is lost, and replaced when it is true;
+//   2. no file, or one that attach() refuses: make one of region_bytes(config), allocated in full (posix_fallocate: a hole raises
+//      SIGBUS on a full disk), mapped MAP_SHARED, and initialise();
 //   3. else attach() with a new random ring id.
-// Children inherit the mapping. Each keeps a LaneRef of its database: find_lane(), else under the exclusive
-// lock open_lane(). One LWLock serves all that is marked exclusive (or shared).
+// Children inherit the mapping. Each keeps a QueueRef of its database: find_queue(), else under the exclusive lock open_queue().
+// One LWLock serves all that is marked exclusive (or shared).
 //
-// A check then calls record() or stranger(); on `full` it may wait for the worker up to its bound and call
-// again, and at last count_drop(). Each answered check is thereby one of: recorded, dropped, or a stranger
-// counted.
+// A check then calls record(); on `full` it may wait for the worker up to its bound and call again, and at last count_drop(). The
+// refusal of an unauthenticated caller goes to unauthenticated().count(). Each answered check is thereby one of: recorded,
+// dropped, or counted as unauthenticated.
 //
-// Worker of a database, one transaction a batch (see also core_ring.hpp, core_counters.hpp,
-// core_strangers.hpp):
-//   start:  stored = this node's position of the reader's ring id; if it is above freed(), read from freed()
-//   to stored
-//           and post those events' marked counts as a batch from freed() to stored; free_to(stored);
-//           settled()
-//   batch:  read events until enough, `empty`, `in_progress` or `new_ring_id`; write; for each (token,
-//   generation)
-//           counters().post(key, from, to, …) with its `counted` events; write the position; COMMIT;
-//           ring().set_applied(to); ring().free_to(to) under the lock
-//   slots:  strangers().read() each; upsert by (node, ring id, serial); after COMMIT release() those whose
-//   minute is over
+// Worker of a database, one transaction a batch (see also core_ring.hpp, core_counters.hpp, core_unauthenticated.hpp):
+//   start:  stored = this node's position of the reader's ring id; if it is above freed(), read from freed() to stored and post
+//           those events' marked counts as a batch from freed() to stored; free_to(stored); settled()
+//   batch:  read events until enough, `empty`, `in_progress` or `new_ring_id`; write; for each (token, generation)
+//           counters().post(key, from, to, …) with its `counted` events; write the position; COMMIT; ring().set_applied(to);
+//           ring().free_to(to) under the lock
+//   slots:  unauthenticated().read() each; upsert by (node, ring id, serial); after COMMIT release() those whose minute is over
 #pragma once
 
 #include <span>
@@ -39,19 +31,19 @@
 #include "shmem/core_base.hpp"
 #include "shmem/core_counters.hpp"
 #include "shmem/core_ring.hpp"
-#include "shmem/core_strangers.hpp"
+#include "shmem/core_unauthenticated.hpp"
 
 namespace mirox::shmem {
 
 struct Config {
-    std::uint32_t segments = 512;         // of 64 KiB
-    std::uint32_t max_databases = 64;     // lanes
-    std::uint32_t stranger_slots = 4096;  // the last two are powers of two
+    std::uint32_t segments = 512;                // of 64 KiB
+    std::uint32_t max_databases = 64;            // queues
+    std::uint32_t unauthenticated_slots = 4096;  // the last two are powers of two
     std::uint32_t counter_entries = 16384;
 
     // The nearest valid sizes, never smaller than asked for within the bounds.
-    static Config fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t stranger_slots,
-                      std::uint32_t counter_entries) noexcept;
+    static Config fit(std::uint64_t ring_bytes, std::uint32_t max_databases,
+                      std::uint32_t unauthenticated_slots, std::uint32_t counter_entries) noexcept;
     bool valid() const noexcept;
     friend bool operator==(const Config&, const Config&) = default;
 };
@@ -70,18 +62,11 @@ enum class AttachStatus : std::uint8_t {
     other_size,     // the mapping is not as large as the header says
 };
 
-struct Recovered {
-    std::uint64_t events = 0;  // waiting for a drain
-    std::uint64_t torn = 0;
-    std::uint32_t damaged = 0;
-};
-
 class Region {
   public:
     Region() noexcept = default;
 
-    // `ring_id` is random and not 0. `first_position` is where lanes begin: 0, or above those of a file that
-    // was lost.
+    // `ring_id` is random and not 0. `first_position` is where queues begin: 0, or above those of a file that was lost.
     static Region initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
                              std::uint64_t first_position = 0) noexcept;
     static AttachStatus attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out,
@@ -96,40 +81,40 @@ class Region {
     const Ring& ring() const noexcept { return ring_; }
     Counters& counters() noexcept { return counters_; }
     const Counters& counters() const noexcept { return counters_; }
-    Strangers& strangers() noexcept { return strangers_; }
-    const Strangers& strangers() const noexcept { return strangers_; }
+    Unauthenticated& unauthenticated() noexcept { return unauthenticated_; }
+    const Unauthenticated& unauthenticated() const noexcept { return unauthenticated_; }
 
-    // Ring ids this file has had, newest first, for `WHERE ring = ANY (…)`: the stored position of a lane,
-    // for a reader of the counters, is the greatest of theirs. Returns how many.
+    // Ring ids this file has had, newest first, for `WHERE ring = ANY (…)`: the stored position of a queue, for a reader of the
+    // counters, is the greatest of theirs. Returns how many.
     std::size_t ring_ids(std::span<std::uint64_t> out) const noexcept;
 
     // Exclusive.
-    LaneRef open_lane(std::uint32_t database) noexcept;
+    QueueRef open_queue(std::uint32_t database) noexcept;
     // Exclusive. Gives up all of a database that is gone. False: a publish is under way, call again.
-    bool close_lane(std::uint32_t database) noexcept;
+    bool close_queue(std::uint32_t database) noexcept;
 
-    // Records a use or refusal: counts it for its token and publishes it.
-    Published record(LaneRef lane, const Event& event) noexcept;
-    void count_drop(LaneRef lane) noexcept { ring_.count_drop(lane); }
-    Strangers::Place stranger(std::uint32_t database, Micros at, const Address& address, std::uint16_t status,
-                              std::uint8_t reason) noexcept {
-        return strangers_.count(database, ring_.ring_id(), at, address, status, reason);
+    // Records a use or refusal of a token or session: counts it for its token and publishes it.
+    Published record(QueueRef queue, const Event& event) noexcept;
+    void count_drop(QueueRef queue) noexcept { ring_.count_drop(queue); }
+    Unauthenticated::Place count_unauthenticated(std::uint32_t database, const Event& event) noexcept {
+        return unauthenticated_.count(database, ring_.ring_id(), event.at, event.address, event.status,
+                                      event.reason);
     }
 
-    // True from an attach that recovered events of the lane until its worker's settled(): if moreover the
-    // reader's stored position is above freed(), counters().pending() may count again what is stored (a
-    // reader waits a moment).
-    bool unsettled(LaneRef lane) const noexcept;
-    void settled(LaneRef lane) noexcept;
+    // True from an attach that recovered events of the queue until its worker's settled(): if moreover the reader's stored
+    // position is above freed(), counters().pending() may count again what is stored (a reader waits a moment).
+    bool unsettled(QueueRef queue) const noexcept;
+    void settled(QueueRef queue) noexcept;
 
   private:
     void place(std::byte* at, const Config& config) noexcept;
+    Counters::Counted count(QueueRef queue, const Event& event) noexcept;
     void recount() noexcept;
 
     RegionHeader* header_ = nullptr;
     Ring ring_;
     Counters counters_;
-    Strangers strangers_;
+    Unauthenticated unauthenticated_;
 };
 
 }  // namespace mirox::shmem

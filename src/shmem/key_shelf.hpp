@@ -62,7 +62,7 @@ struct KeyShelf {
     KeyFile now;
 };
 
-// Called by region.cpp's hooks.
+// Called by startup.cpp.
 void request_key_shelf();
 void start_key_shelf();
 

@@ -3,10 +3,24 @@
 
 #include <ctime>
 
-#include "shmem/region.hpp"
+#include "pg/settings.hpp"
+#include "shmem/startup.hpp"
+
+extern "C" {
+#include "port/pg_bitutils.h"
+}
 
 namespace mirox::shmem {
 namespace {
+
+// A view of plain pointers. The postmaster's children inherit it.
+constinit Limits view;
+constinit bool present = false;
+
+// A power of two, as the table of words wants it; never fewer than asked for.
+std::uint32_t entries() {
+    return pg_nextpower2_32(static_cast<std::uint32_t>(pg::settings().max_tracked_accounts));
+}
 
 // All processes of the machine read the same one, and nobody can set it.
 std::int64_t monotonic_us() {
@@ -24,6 +38,22 @@ constexpr int kTries = 200;
 constexpr long kPauseUs = 1000;
 
 }  // namespace
+
+std::size_t limits_bytes() {
+    return Limits::bytes(entries());
+}
+
+void start_limits() {
+    bool found;
+    std::byte* at = shared_part("mirox_tokens rate limits", limits_bytes(), &found);
+    view = found ? Limits::view(at, entries()) : Limits::initialise(at, entries());
+    present = true;
+}
+
+Limits& limits() {
+    if (!present) not_preloaded();
+    return view;
+}
 
 core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
     Limits& words = limits();

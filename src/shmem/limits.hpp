@@ -6,6 +6,7 @@
 #include "pg/prelude.hpp"
 //
 #include "core/rate_limit.hpp"
+#include "shmem/core_limits.hpp"
 
 namespace mirox::shmem {
 
@@ -14,5 +15,12 @@ core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_min
 
 // How it stands: what a request would be told, without one.
 core::Decision peek_at_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst);
+
+// The words themselves. 55000 when the server was started without us.
+Limits& limits();
+
+// For startup.cpp.
+std::size_t limits_bytes();
+void start_limits();
 
 }  // namespace mirox::shmem

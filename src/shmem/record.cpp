@@ -4,7 +4,8 @@
 #include "core/text.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
+#include "shmem/region.hpp"
 
 extern "C" {
 #include "access/xlog.h"
@@ -39,14 +40,6 @@ std::string_view stored_agent(std::string_view given) {
     return {clean_agent, clean_agent_size};
 }
 
-Address stored_address(const core::Address& client) {
-    Address out;
-    if (client.family == core::AddressFamily::none) return out;
-    memcpy(out.bytes, client.bytes.data(), sizeof(out.bytes));
-    out.family = client.family == core::AddressFamily::ipv4 ? 4 : 6;
-    return out;
-}
-
 }  // namespace
 
 std::string_view cut_agent(std::string_view given) {
@@ -55,41 +48,26 @@ std::string_view cut_agent(std::string_view given) {
     return given.substr(0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), kMost));
 }
 
-void record_use(const Use& use) {
+void record_use(Event event) {
     Region& shared = region();
     if (!shared) return;
-    Seat* seat = my_seat();
-    if (seat != nullptr && use.reason < kReasonCodes)
-        seat->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[use.reason].fetch_add(
+    if (DatabaseStats* stats = my_stats(); stats != nullptr && event.reason < core::kReasons)
+        stats->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[event.reason].fetch_add(
             1, std::memory_order_relaxed);
-    // A stranger's database has a lane too, by which the launcher knows that it wants a worker.
-    LaneRef lane = my_lane();
-    if (use.kind == UseKind::stranger) {
-        shared.stranger(MyDatabaseId, use.at, stored_address(use.client),
-                        static_cast<std::uint16_t>(use.status), use.reason);
+    // A database of unauthenticated callers alone has a queue too, by which the launcher knows that it wants a worker.
+    QueueRef queue = my_queue();
+    if (event.holder == 0) {
+        shared.count_unauthenticated(MyDatabaseId, event);
         return;
     }
-    Event event;
-    event.kind = use.kind == UseKind::session ? EventKind::session
-                 : use.status < 300           ? EventKind::use
-                                              : EventKind::refusal;
-    event.reason = use.reason;
-    event.status = static_cast<std::uint16_t>(use.status);
-    event.generation = use.generation;
-    event.token = use.token_id;
-    event.session = use.session_id;
-    event.account = use.account_id;
-    event.at = use.at;
-    event.address = stored_address(use.client);
-    event.scope = use.scope.substr(0, Min(use.scope.size(), kMaxScopeText));
-    event.agent = stored_agent(use.agent);
-    for (int tries = 0; lane; tries++) {
-        const Published published = shared.record(lane, event);
+    event.texts[kAgent] = stored_agent(event.texts[kAgent]);
+    for (int tries = 0; queue; tries++) {
+        const Published published = shared.record(queue, event);
         if (published.wake) wake_worker(MyDatabaseId);
         if (published.status == PublishStatus::ok) return;
-        if (published.status == PublishStatus::no_lane) {
-            forget_lane();
-            lane = my_lane();
+        if (published.status == PublishStatus::no_queue) {
+            forget_queue();
+            queue = my_queue();
             if (tries > kWaits) break;
             continue;
         }
@@ -97,7 +75,7 @@ void record_use(const Use& use) {
         if (tries >= kWaits || !IsUnderPostmaster || RecoveryInProgress()) break;
         pg_usleep(kWaitUs);
     }
-    shared.count_drop(lane);
+    shared.count_drop(queue);
 }
 
 }  // namespace mirox::shmem

@@ -1,83 +1,202 @@
-// Shared memory (see region.hpp, also for the locks).
+// The file-backed region (see region.hpp, also for the locks).
 #include "shmem/region.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
-#include "shmem/events.hpp"
-#include "shmem/key_shelf.hpp"
+#include "shmem/startup.hpp"
 
 extern "C" {
+#include "common/file_perm.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
+#include "utils/timestamp.h"
 }
 
 namespace mirox::shmem {
 namespace {
 
-// A view of plain pointers. The postmaster's children inherit it.
-constinit Limits limits_view;
-constinit bool present = false;
+constexpr char kTranche[] = "mirox_tokens";
+constexpr char kFile[] = "pg_stat_tmp/mirox_tokens.ring";
+constexpr char kNewFile[] = "pg_stat_tmp/mirox_tokens.ring.new";
 
-shmem_request_hook_type next_request = nullptr;
-shmem_startup_hook_type next_startup = nullptr;
+constinit Region region_view;
+constinit std::byte* mapping = nullptr;
+constinit std::size_t mapped = 0;
+constinit LWLock* lock = nullptr;
+constinit QueueRef queue_of_mine;
+// When all queues are taken, the next look is a second later, so that checks do not wait for the lock.
+constinit TimestampTz no_queue_until = 0;
 
-// A power of two, as the table of words wants it; never fewer than asked for.
-std::uint32_t limit_entries() {
-    return pg_nextpower2_32(static_cast<std::uint32_t>(pg::settings().max_tracked_accounts));
+Config wanted() {
+    const auto ring_bytes = static_cast<std::uint64_t>(pg::settings().ring_size) * 1024 * 1024;
+    const auto segments = static_cast<std::uint32_t>(ring_bytes / kSegmentBytes);
+    // As many counters as the ring's typical events can belong to different tokens.
+    return Config::fit(ring_bytes, kMaxDatabases, Max(segments * 8, std::uint32_t{1024}),
+                       Max(segments * 32, std::uint32_t{1024}));
 }
 
-std::size_t limits_bytes() {
-    return add_size(Limits::bytes(limit_entries()), kCacheLine);
+std::uint64_t random_id() {
+    std::uint64_t id = 0;
+    while (id == 0)
+        if (!pg_strong_random(&id, sizeof(id)))
+            ereport(FATAL, errcode(ERRCODE_INTERNAL_ERROR),
+                    errmsg("could not get random bytes for the event ring"));
+    return id;
 }
 
-std::byte* aligned(void* at) {
-    return reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
+[[noreturn]] void give_up(const char* doing) {
+    ereport(FATAL, errcode_for_file_access(), errmsg("could not %s file \"%s\": %m", doing, kFile),
+            errhint("mirox_tokens records usage in this file: mirox_tokens.ring_size of disk must be free, "
+                    "and the folder "
+                    "writable."));
+    pg_unreachable();
 }
 
-[[noreturn]] void not_preloaded() {
-    MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        errmsg("mirox_tokens must be loaded when the server starts"),
-        errdetail("It keeps rate limits in shared memory."),
-        errhint("Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+std::byte* map(int fd, std::size_t size) {
+    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) give_up("map");
+    mapped = size;
+    return static_cast<std::byte*>(at);
 }
 
-void request() {
-    if (next_request != nullptr) next_request();
-    RequestAddinShmemSpace(region_size());
-    request_events();
-    request_key_shelf();
+// A file of another size or layout is replaced, under a name of its own first, so that a crash meanwhile leaves one or the
+// other. Allocated in full: a hole would raise SIGBUS on a full disk, in the middle of somebody's check.
+void make_file(const Config& config, std::uint64_t id) {
+    const std::size_t size = region_bytes(config);
+    const int fd = open(kNewFile, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, pg_file_create_mode);
+    if (fd < 0) give_up("create");
+    const int failed = posix_fallocate(fd, 0, static_cast<off_t>(size));
+    if (failed != 0) {
+        errno = failed;
+        (void)unlink(kNewFile);
+        errno = failed;
+        give_up("allocate");
+    }
+    mapping = map(fd, size);
+    region_view = Region::initialise(mapping, config, id);
+    if (rename(kNewFile, kFile) != 0) give_up("put in place");
+    close(fd);
 }
 
-void start_up() {
-    if (next_startup != nullptr) next_startup();
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    bool found;
-    std::byte* const at = aligned(ShmemInitStruct("mirox_tokens rate limits", limits_bytes(), &found));
-    limits_view = found ? Limits::view(at, limit_entries()) : Limits::initialise(at, limit_entries());
-    start_events();
-    start_key_shelf();
-    present = true;
-    LWLockRelease(AddinShmemInitLock);
+// True when the file that is there could be attached and is to be kept.
+bool attach_file(const Config& config, std::uint64_t id) {
+    const int fd = open(kFile, O_RDWR | O_CLOEXEC, 0);
+    if (fd < 0) {
+        if (errno != ENOENT) give_up("open");
+        return false;
+    }
+    struct stat status;
+    if (fstat(fd, &status) != 0) give_up("look at");
+    if (status.st_size < static_cast<off_t>(kHeaderBytes)) {
+        close(fd);
+        return false;
+    }
+    // What a file lacks on disk (it was copied sparsely, say) is allocated before anybody writes to it.
+    const auto size = static_cast<std::size_t>(status.st_size);
+    const int failed = posix_fallocate(fd, 0, status.st_size);
+    if (failed != 0) {
+        errno = failed;
+        give_up("allocate");
+    }
+    mapping = map(fd, size);
+    close(fd);
+    Recovered found;
+    const AttachStatus attached = Region::attach(mapping, size, id, region_view, found);
+    Config present;
+    const bool same = Region::read_config({mapping, kHeaderBytes}, present) && present == config;
+    if (attached == AttachStatus::ok && (same || !region_view.ring().empty())) {
+        if (found.events > 0 || found.torn > 0 || found.damaged > 0)
+            MIROX_LOG(LOG, errmsg("mirox_tokens found " UINT64_FORMAT " events waiting, " UINT64_FORMAT
+                                  " torn ones, %u damaged segments",
+                                  found.events, found.torn, found.damaged));
+        if (!same)
+            MIROX_LOG(
+                LOG,
+                errmsg("mirox_tokens keeps its event ring at the old size until a restart finds it drained"));
+        return true;
+    }
+    if (attached != AttachStatus::ok)
+        MIROX_LOG(
+            LOG,
+            errmsg("mirox_tokens makes a new event ring: the file \"%s\" is not one of this version", kFile));
+    munmap(mapping, size);
+    mapping = nullptr;
+    return false;
 }
 
 }  // namespace
 
+// In the postmaster, which is the last to go: what no worker came to write.
+static void tell_of_rest(int, Datum) {
+    if (MyProcPid != PostmasterPid || !region_view) return;
+    std::uint64_t events = 0;
+    int databases = 0;
+    for (std::uint32_t i = 0; i < region_view.ring().queue_count(); i++) {
+        const std::uint64_t waiting = region_view.ring().waiting(region_view.ring().queue_at(i));
+        events += waiting;
+        if (waiting > 0) databases++;
+    }
+    if (events > 0)
+        MIROX_LOG(
+            LOG,
+            errmsg("mirox_tokens leaves recorded use in \"%s\": " UINT64_FORMAT " events of %d database(s)",
+                   kFile, events, databases),
+            errdetail("It is written when the server runs again."));
+}
+
 void request_region() {
-    next_request = shmem_request_hook;
-    shmem_request_hook = pg::guarded<request>;
-    next_startup = shmem_startup_hook;
-    shmem_startup_hook = pg::guarded<start_up>;
+    RequestNamedLWLockTranche(kTranche, 1);
 }
 
+void start_region() {
+    lock = &GetNamedLWLockTranche(kTranche)->lock;
+    static constinit bool registered = false;
+    if (!registered) on_proc_exit(pg::guarded<tell_of_rest>, 0);
+    registered = true;
+    // After a crash of a child the old mapping is still here: attached anew, in the place of what it was.
+    if (mapping != nullptr) munmap(mapping, mapped);
+    mapping = nullptr;
+    const std::uint64_t id = random_id();
+    const Config config = wanted();
+    if (!attach_file(config, id)) make_file(config, id);
+    queue_of_mine = {};
+}
+
+Region& region() {
+    return region_view;
+}
+Region& required_region() {
+    if (!region_view) not_preloaded();
+    return region_view;
+}
+LWLock* region_lock() {
+    return lock;
+}
 std::size_t region_size() {
-    return limits_bytes();
+    return mapped;
 }
 
-Limits& limits() {
-    if (!present) not_preloaded();
-    return limits_view;
+QueueRef my_queue() {
+    if (queue_of_mine && queue_of_mine.database() == MyDatabaseId) return queue_of_mine;
+    queue_of_mine = region_view.ring().find_queue(MyDatabaseId);
+    if (queue_of_mine || !OidIsValid(MyDatabaseId)) return queue_of_mine;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < no_queue_until) return queue_of_mine;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    queue_of_mine = region_view.open_queue(MyDatabaseId);
+    LWLockRelease(lock);
+    if (!queue_of_mine) no_queue_until = now + USECS_PER_SEC;
+    return queue_of_mine;
+}
+
+void forget_queue() {
+    queue_of_mine = {};
 }
 
 }  // namespace mirox::shmem

@@ -58,25 +58,21 @@ void require_own_token(std::int64_t token_id) {
                 errhint("Call it in a transaction that does not act for a token."));
 }
 
-void record_refused_act(const shmem::Use& given) {
-    shmem::Use who = given;
+void record_refused_act(const shmem::Event& given) {
+    shmem::Event who = given;
     if (const Identity* identity = current_identity(); identity != nullptr) {
-        who.token_id = identity->token_id;
+        who.holder = identity->token_id != 0 ? identity->token_id : -identity->session_id;
         who.generation = identity->generation;
-        who.session_id = identity->session_id;
-        who.account_id = identity->account_id;
-        who.client = identity->client;
-        who.agent = identity->agent;
+        who.account = identity->account_id;
+        who.address = identity->client;
+        who.texts[shmem::kAgent] = identity->agent;
     }
     char function[sizeof("mirox.") + NAMEDATALEN];
     const int size = snprintf(function, sizeof(function), "mirox.%s", begun);
-    who.kind = who.token_id != 0     ? shmem::UseKind::token
-               : who.session_id != 0 ? shmem::UseKind::session
-                                     : shmem::UseKind::stranger;
     who.reason = static_cast<std::uint8_t>(Reason::management_refused);
-    who.status = static_cast<std::int16_t>(outcome_of(Reason::management_refused).status);
+    who.status = static_cast<std::uint16_t>(outcome_of(Reason::management_refused).status);
     who.at = GetCurrentTimestamp();
-    who.scope = {function, static_cast<std::size_t>(size)};
+    who.texts[shmem::kScope] = {function, static_cast<std::size_t>(size)};
     shmem::record_use(who);
 }
 

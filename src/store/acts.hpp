@@ -4,7 +4,7 @@
 // definitions with the levels). What triggers do is no such act: a bound user's end is the platform's, and direct DML its owner's.
 //
 // A refused act is counted and recorded in shared memory, which the ERROR that follows does not take back: as a refusal of the
-// token or session that tried, else as a stranger's.
+// token or session that tried, else as an unauthenticated caller's.
 //
 // Takes no locks.
 #pragma once
@@ -26,9 +26,9 @@ void require_own_account(std::int64_t account_id);
 // 42501 when the transaction acts for another token. Of revoke_self(), which is level gateway's and no act as those above.
 void require_own_token(std::int64_t token_id);
 
-// Counts and records that the act begun last is refused. `who`: whose secret was given, by token_id and generation or by
-// session_id, and account_id, as far as known; a transaction's identity goes before it.
-void record_refused_act(const shmem::Use& who = {});
+// Counts and records that the act begun last is refused. `who`: whose secret was given, by holder, generation and account, as far
+// as known; a transaction's identity goes before it.
+void record_refused_act(const shmem::Event& who = {});
 
 }  // namespace mirox::store
 

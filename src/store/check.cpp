@@ -19,22 +19,6 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-constexpr Outcome kOutcomes[kReasons] = {
-    {"ok", 200},
-    {"malformed", 401},
-    {"unknown", 401},
-    {"revoked", 401},
-    {"rotated", 401},
-    {"expired", 401},
-    {"locked", 401},
-    {"ip_not_allowed", 401},
-    {"insufficient_scope", 403},
-    {"rate_limited", 429},
-    {"invalid_request", 400},
-    {"management_refused", 403},
-    {"keys_unavailable", 503},
-};
-
 void clear(Checked& out) {
     out.reason = Reason::malformed;
     out.holder = Holder::none;
@@ -136,14 +120,6 @@ Reason judge_request(Checked& checked, const Check& check) {
 
 }  // namespace
 
-const Outcome& outcome_of(Reason reason) {
-    return kOutcomes[static_cast<int>(reason)];
-}
-
-const char* reason_text(std::uint8_t code) {
-    return code < kReasons ? kOutcomes[code].reason : "other";
-}
-
 void begin_refused(Reason reason, Checked& out) {
     clear(out);
     out.reason = reason;
@@ -218,20 +194,16 @@ void begin_secret(std::string_view secret, Holders holders, const core::Address&
 void conclude(Checked& checked, const Check& check) {
     if (checked.authenticated) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
-    shmem::Use use;
-    use.kind = checked.holder == Holder::token     ? shmem::UseKind::token
-               : checked.holder == Holder::session ? shmem::UseKind::session
-                                                   : shmem::UseKind::stranger;
-    use.reason = static_cast<std::uint8_t>(checked.reason);
-    use.status = static_cast<std::int16_t>(outcome_of(checked.reason).status);
-    use.at = checked.at != 0 ? checked.at : GetCurrentTimestamp();
+    shmem::Event use;
+    use.holder = checked.holder == Holder::token ? checked.token_id : -checked.session_id;
+    use.account = checked.account_id;
     use.generation = checked.generation;
-    use.token_id = checked.token_id;
-    use.session_id = checked.session_id;
-    use.account_id = checked.account_id;
-    use.client = check.client;
-    use.agent = check.agent;
-    use.scope = check.need == Need::scope ? check.scope : std::string_view{};
+    use.reason = static_cast<std::uint8_t>(checked.reason);
+    use.status = static_cast<std::uint16_t>(outcome_of(checked.reason).status);
+    use.at = checked.at != 0 ? checked.at : GetCurrentTimestamp();
+    use.address = check.client;
+    use.texts[shmem::kAgent] = check.agent;
+    if (check.need == Need::scope) use.texts[shmem::kScope] = check.scope;
     shmem::record_use(use);
 }
 

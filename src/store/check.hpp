@@ -17,37 +17,15 @@
 #include "core/client_address.hpp"
 #include "core/crypto.hpp"
 #include "core/rate_limit.hpp"
+#include "core/reason.hpp"
 #include "core/scopes.hpp"
 #include "store/groups.hpp"
 #include "store/rows.hpp"
 
 namespace mirox::store {
 
-enum class Reason : std::uint8_t {
-    ok,
-    malformed,
-    unknown,
-    revoked,
-    rotated,
-    expired,
-    locked,
-    ip_not_allowed,
-    insufficient_scope,
-    rate_limited,
-    invalid_request,     // of check_request() alone
-    management_refused,  // of no check: an act of management that was refused (acts.hpp)
-    keys_unavailable,    // of what has the form of a JWT, and nobody can tell whether it is ours
-};
-inline constexpr int kReasons = 13;
-
-// The one table of outcomes: what the gateway is told, and the HTTP status that the client gets.
-struct Outcome {
-    const char* reason;
-    int status;
-};
-const Outcome& outcome_of(Reason reason);
-// The word for a code as shared memory keeps it; `other` for one that this version does not know.
-const char* reason_text(std::uint8_t code);
+using core::outcome_of;
+using core::Reason;
 
 // What a request needs, once it is known who sends it.
 enum class Need : std::uint8_t {

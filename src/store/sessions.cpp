@@ -48,10 +48,10 @@ void read_whole(const RowScan& scan, Session& out) {
 
 // `known`: that of the secret, when there is one.
 [[noreturn]] void refuse_session(const char* detail, const SessionState* known = nullptr) {
-    shmem::Use who = {};
+    shmem::Event who;
     if (known != nullptr) {
-        who.session_id = known->session_id;
-        who.account_id = known->account_id;
+        who.holder = -known->session_id;
+        who.account = known->account_id;
     }
     record_refused_act(who);
     MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
@@ -61,10 +61,10 @@ void read_whole(const RowScan& scan, Session& out) {
 [[noreturn]] void refuse_token(std::string_view secret) {
     Checked token;
     begin_secret(secret, Holders::token, {}, token);
-    shmem::Use who = {};
-    who.token_id = token.token_id;
+    shmem::Event who;
+    who.holder = token.token_id;
     who.generation = token.generation;
-    who.account_id = token.account_id;
+    who.account = token.account_id;
     end_check(token);
     record_refused_act(who);
     MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),

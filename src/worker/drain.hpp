@@ -6,9 +6,16 @@
 
 #include "pg/prelude.hpp"
 //
+#include <initializer_list>
+
+#include "pg/query.hpp"
 #include "pg/transaction.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 #include "store/actor.hpp"
+
+extern "C" {
+#include "utils/lsyscache.h"
+}
 
 namespace mirox::worker {
 
@@ -19,16 +26,21 @@ enum class Drained : std::uint8_t {
     failed,  // a transaction was rolled back: `trouble` says why
 };
 
-// Adds to `open` how many rows by minute and caller it wrote to usage_open. `until`: a last drain, in small batches, which ends then
-// at the latest; 0: one that takes its time, and ends when the process is told to stop.
-Drained drain_events(shmem::Seat* seat, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until = 0);
-Drained drain_strangers(shmem::Seat* seat, pg::Trouble& trouble, TimestampTz until = 0);
+// Adds to `open` how many rows by minute and caller it wrote to usage_open. `until`: a last drain, in small batches, which ends
+// then at the latest; 0: one that takes its time, and ends when the process is told to stop.
+Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble,
+                     TimestampTz until = 0);
+// The refusals of unauthenticated callers.
+Drained drain_unauthenticated(shmem::DatabaseStats* stats, pg::Trouble& trouble, TimestampTz until = 0);
 
-// A transaction of the worker's, counted in the seat (null: none) so that whoever waits sees it move.
-bool run_step(shmem::Seat* seat, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms = 0);
+// A transaction of the worker's, counted in the stats (null: none) so that whoever waits sees it move.
+bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble,
+              int most_ms = 0);
+// What is left of the time, for run_step(): 0 for as long as it takes.
+int left_ms(TimestampTz until);
 
-// Begins what the worker does within a transaction, as the extension's owner and as the one who may change what is recorded. False,
-// and nothing begun, where the extension is not in this database (any more). Ends with store::leave().
+// Begins what the worker does within a transaction, as the extension's owner and as the one who may change what is recorded.
+// False, and nothing begun, where the extension is not in this database (any more). Ends with store::leave().
 bool begin_step(store::Actor& actor);
 
 // Until store::leave(): statements planned from now on find rows by an index, one after the other, and read no table whole. A
@@ -39,10 +51,40 @@ bool begin_step(store::Actor& actor);
 // the last one with this a, so b must be one that grows.)
 void plan_by_keys();
 
-// An address as an inet Datum; 0.0.0.0/0 for none.
-Datum stored_inet(const shmem::Address& address);
+// A network as a cidr Datum, which an address is too, with all its bits; 0.0.0.0/0 for none.
+Datum stored_network(const core::Address& network);
 
 // An array Datum of non-NULL (or, with nulls, some NULL) elements of a built-in type.
 Datum array_datum(Oid type, Datum* values, bool* nulls, int count);
+
+Datum* datums(std::uint32_t count);
+
+// Rows for a statement that unnests an array a column: its parameters from $`first` on.
+class Arrays {
+  public:
+    Arrays(const pg::Query& query, int first, std::uint32_t room) {
+        for (int i = first - 1; i < pg::kMaxArgs && query.types[i] != pg::Type::none; i++) {
+            types_[columns_] = get_element_type(pg::type_oid(query.types[i]));
+            values_[columns_++] = datums(room);
+        }
+    }
+    void add_row(std::initializer_list<Datum> values) {
+        int column = 0;
+        for (const Datum value : values) set(column++, value);
+        next_row();
+    }
+    void set(int column, Datum value) { values_[column][rows_] = value; }
+    void next_row() { rows_++; }
+    int rows() const { return rows_; }
+    void clear() { rows_ = 0; }
+    void add_to(pg::Args& args) const {
+        for (int i = 0; i < columns_; i++) args.add(array_datum(types_[i], values_[i], nullptr, rows_));
+    }
+
+  private:
+    int columns_ = 0, rows_ = 0;
+    Oid types_[pg::kMaxArgs];
+    Datum* values_[pg::kMaxArgs];
+};
 
 }  // namespace mirox::worker

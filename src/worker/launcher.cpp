@@ -1,15 +1,15 @@
-// The launcher: starts a worker for each database whose lane of the ring has events, and every hour one for each database in
+// The launcher: starts a worker for each database whose queue of the ring has events, and every hour one for each database in
 // turn. It holds no database itself, and finds them in pg_database as autovacuum's launcher does. Events of databases that are
 // gone are discarded and counted.
 //
-// Locks: region_lock(), shared to look and exclusive to close lanes and free seats; AccessShareLock on pg_database in short
+// Locks: region_lock(), shared to look and exclusive to close queues and free stats; AccessShareLock on pg_database in short
 // transactions.
 #include "worker/worker.hpp"
 
 #include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 
 extern "C" {
 #include "access/heapam.h"
@@ -101,28 +101,28 @@ bool holds(const Oid* list, int count, Oid database) {
 // Gives up what is left of databases that are gone.
 void forget_gone(const State& state) {
     shmem::Region& region = shmem::region();
-    for (std::uint32_t i = 0; i < region.ring().lane_count(); i++) {
-        const shmem::LaneRef lane = region.ring().lane_at(i);
-        if (!lane || holds(state.every, state.every_count, lane.database())) continue;
+    for (std::uint32_t i = 0; i < region.ring().queue_count(); i++) {
+        const shmem::QueueRef queue = region.ring().queue_at(i);
+        if (!queue || holds(state.every, state.every_count, queue.database())) continue;
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-        const bool closed = region.close_lane(lane.database());
+        const bool closed = region.close_queue(queue.database());
         LWLockRelease(shmem::region_lock());
         if (closed)
             MIROX_LOG(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone",
-                                  lane.database()));
+                                  queue.database()));
     }
-    for (std::uint32_t i = 0; i < region.strangers().capacity(); i++) {
-        const Oid database = region.strangers().database_at(i);
+    for (std::uint32_t i = 0; i < region.unauthenticated().capacity(); i++) {
+        const Oid database = region.unauthenticated().database_at(i);
         if (!OidIsValid(database) || holds(state.every, state.every_count, database)) continue;
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-        region.strangers().forget(database);
+        region.unauthenticated().forget(database);
         LWLockRelease(shmem::region_lock());
     }
-    for (shmem::Seat& seat : shmem::control().seats) {
-        const Oid database = seat.database.load(std::memory_order_relaxed);
+    for (shmem::DatabaseStats& stats : shmem::control().stats) {
+        const Oid database = stats.database.load(std::memory_order_relaxed);
         if (!OidIsValid(database) || holds(state.every, state.every_count, database)) continue;
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-        seat.database.store(InvalidOid, std::memory_order_release);
+        stats.database.store(InvalidOid, std::memory_order_release);
         LWLockRelease(shmem::region_lock());
     }
 }
@@ -167,9 +167,9 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
         Min(USECS_PER_MINUTE, (start->in_vain > 8 ? 600 : (1L << start->in_vain)) * 100'000L);
     if (start->at != 0 && start->in_vain > 0 && now - start->at < pause) return Asked::waits;
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
-    const bool barred = shmem::is_barred(database);
+    const bool kept_away = shmem::is_kept_away(database);
     LWLockRelease(shmem::region_lock());
-    if (barred) return Asked::waits;
+    if (kept_away) return Asked::waits;
     BackgroundWorker worker = {};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -209,14 +209,14 @@ void note_work(State& state, Oid database) {
 
 // That what waits in a database finds no worker, or that it is not so (any more).
 void note_missing(Oid database, bool missing, TimestampTz now) {
-    shmem::Seat* seat = shmem::seat_of(database);
-    if (seat == nullptr && missing) {
+    shmem::DatabaseStats* stats = shmem::stats_of(database);
+    if (stats == nullptr && missing) {
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-        seat = shmem::make_seat(database);
+        stats = shmem::make_stats(database);
         LWLockRelease(shmem::region_lock());
     }
-    if (seat == nullptr || (seat->missing_since.load(std::memory_order_relaxed) != 0) == missing) return;
-    seat->missing_since.store(missing ? now : 0, std::memory_order_relaxed);
+    if (stats == nullptr || (stats->missing_since.load(std::memory_order_relaxed) != 0) == missing) return;
+    stats->missing_since.store(missing ? now : 0, std::memory_order_relaxed);
 }
 
 void look_around(State& state) {
@@ -259,7 +259,7 @@ void look_around(State& state) {
         if (start.visit && OidIsValid(start.database) && is_starting(start, now)) visiting++;
     while (state.visit_count > 0 && visiting < kAtOnce) {
         const Oid database = state.to_visit[state.visit_count - 1];
-        // A template too: CREATE DATABASE bars its worker while it wants it empty.
+        // A template too: CREATE DATABASE keeps its worker away while it wants it empty.
         if (holds(state.databases, state.database_count, database) && shmem::worker_of(database) == nullptr) {
             if (ask_for(state, database, true, now) != Asked::started) break;
             note_work(state, database);

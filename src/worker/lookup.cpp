@@ -4,6 +4,7 @@
 
 #include "pg/library.hpp"
 #include "pg/settings.hpp"
+#include "pg/values.hpp"
 
 extern "C" {
 #include "utils/timestamp.h"
@@ -52,11 +53,11 @@ shmem::Enricher code_of(LocationStatus status) {
     }
 }
 
-void say(shmem::Seat* seat, AgentStatus status, const char* error) {
+void say(shmem::DatabaseStats* stats, AgentStatus status, const char* error) {
     const auto code = status == AgentStatus::ok              ? shmem::Enricher::ok
                       : status == AgentStatus::rules_invalid ? shmem::Enricher::invalid
                                                              : shmem::Enricher::unreadable;
-    if (seat != nullptr) seat->agents.store(static_cast<std::uint32_t>(code), std::memory_order_relaxed);
+    if (stats != nullptr) stats->agents.store(static_cast<std::uint32_t>(code), std::memory_order_relaxed);
     if (status == agents_said) return;
     agents_said = status;
     if (status != AgentStatus::ok)
@@ -67,7 +68,7 @@ void say(shmem::Seat* seat, AgentStatus status, const char* error) {
 }
 
 // The library may be of another version than ours after a package was upgraded under a running server.
-void load_table(shmem::Seat* seat) {
+void load_table(shmem::DatabaseStats* stats) {
     const TimestampTz now = GetCurrentTimestamp();
     if (table != nullptr || now < load_again) return;
     load_again = now + kLoadAgain;
@@ -79,10 +80,10 @@ void load_table(shmem::Seat* seat) {
         table = found;
         return;
     }
-    if (seat != nullptr) {
+    if (stats != nullptr) {
         const auto missing = static_cast<std::uint32_t>(shmem::Enricher::missing);
-        seat->agents.store(missing, std::memory_order_relaxed);
-        seat->geo.store(missing, std::memory_order_relaxed);
+        stats->agents.store(missing, std::memory_order_relaxed);
+        stats->geo.store(missing, std::memory_order_relaxed);
     }
     if (load_said) return;
     load_said = true;
@@ -97,8 +98,8 @@ void load_table(shmem::Seat* seat) {
 
 }  // namespace
 
-void refresh_lookups(shmem::Seat* seat) {
-    load_table(seat);
+void refresh_lookups(shmem::DatabaseStats* stats) {
+    load_table(stats);
     if (table == nullptr) return;
     const pg::Settings& settings = pg::settings();
     if (changed(rules_path, settings.agent_rules) || agents == nullptr) {
@@ -116,8 +117,8 @@ void refresh_lookups(shmem::Seat* seat) {
     enrich::LocationFile file;
     const LocationStatus status = table->refresh_locations(*locations, &file, std::span<char>(error));
     geo_there = file.loaded;
-    if (seat != nullptr)
-        seat->geo.store(static_cast<std::uint32_t>(code_of(status)), std::memory_order_relaxed);
+    if (stats != nullptr)
+        stats->geo.store(static_cast<std::uint32_t>(code_of(status)), std::memory_order_relaxed);
     if (status == geo_said) return;
     geo_said = status;
     if (status != LocationStatus::ok && status != LocationStatus::no_database)
@@ -127,22 +128,24 @@ void refresh_lookups(shmem::Seat* seat) {
                           "tried again."));
 }
 
-bool look_up_agent(shmem::Seat* seat, std::string_view agent, AgentInfo& out) {
+bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, AgentInfo& out) {
     out = {};
     if (agents == nullptr) return false;
     char error[enrich::kAgentErrorBytes];
     const AgentStatus status = table->resolve_agent(*agents, agent, out, std::span<char>(error));
-    say(seat, status, error);
+    say(stats, status, error);
     return status == AgentStatus::ok;
 }
 
-void look_up_location(const shmem::Address& address, Location& out) {
-    out = {};
-    if (!geo_there || address.family == 0) return;
+Datum location_datum(const core::Address& address) {
+    Location location = {};
     char error[enrich::kLocationErrorBytes];
-    if (table->locate(*locations, {address.bytes, address.family == 4 ? 4U : 16U}, out,
-                      std::span<char>(error)) != LocationStatus::ok)
-        out = {};
+    const std::size_t size = address.family == core::AddressFamily::ipv4 ? 4 : 16;
+    if (!geo_there || address.family == core::AddressFamily::none ||
+        table->locate(*locations, {address.bytes.data(), size}, location, std::span<char>(error)) !=
+            LocationStatus::ok)
+        location = {};
+    return pg::text_datum(pg::from_utf8_lossy(location.shown.view()));
 }
 
 }  // namespace mirox::worker

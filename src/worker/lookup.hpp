@@ -4,20 +4,20 @@
 
 #include "pg/prelude.hpp"
 //
+#include "core/client_address.hpp"
 #include "enrich/table.hpp"
-#include "shmem/core_base.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 
 namespace mirox::worker {
 
 // Once a round, outside of a transaction: loads the library when it is not there yet, opens what the settings name, and looks
 // whether the location file is new.
-void refresh_lookups(shmem::Seat* seat);
+void refresh_lookups(shmem::DatabaseStats* stats);
 
 // False: the rules cannot be read now; ask again later. `out` is empty then.
-bool look_up_agent(shmem::Seat* seat, std::string_view agent, enrich::AgentInfo& out);
+bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out);
 
-// Where the address is, empty when not known.
-void look_up_location(const shmem::Address& address, enrich::Location& out);
+// Where the address is, as a text Datum; empty when not known.
+Datum location_datum(const core::Address& address);
 
 }  // namespace mirox::worker

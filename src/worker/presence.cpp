@@ -2,7 +2,7 @@
 #include "worker/presence.hpp"
 
 #include "pg/catalog.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -27,12 +27,12 @@ LOCKTAG presence_lock() {
 // A publish that is under way ends within microseconds unless its process was stopped.
 constexpr int kTries = 1000;
 
-void close_lane() {
+void close_queue() {
     shmem::Region& region = shmem::region();
     for (int i = 0; i < kTries; i++) {
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-        const bool there = static_cast<bool>(region.ring().find_lane(MyDatabaseId));
-        const bool closed = region.close_lane(MyDatabaseId);
+        const bool there = static_cast<bool>(region.ring().find_queue(MyDatabaseId));
+        const bool closed = region.close_queue(MyDatabaseId);
         LWLockRelease(shmem::region_lock());
         if (closed || !there) return;
         pg_usleep(1000);
@@ -46,7 +46,7 @@ void on_transaction(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:
             // Nobody can have recorded for the new one: it is not committed yet.
-            if (shmem::region()) close_lane();
+            if (shmem::region()) close_queue();
             break;
         case XACT_EVENT_COMMIT:
         case XACT_EVENT_ABORT:
@@ -77,7 +77,7 @@ void discard_absent() {
     if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return;
     // Whoever held the lock has committed meanwhile, perhaps.
     AcceptInvalidationMessages();
-    if (!pg::extension_present()) close_lane();
+    if (!pg::extension_present()) close_queue();
 }
 
 void watch_presence() {

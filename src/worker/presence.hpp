@@ -2,7 +2,7 @@
 // dropped must never be counted for the next one, whose tokens begin at 1 again.
 //
 // Locks: an object lock of the server's, held from CREATE EXTENSION's script to its commit, so that a worker that finds no
-// extension does not throw away what the one about to be committed records; region_lock() exclusive for closing a lane.
+// extension does not throw away what the one about to be committed records; region_lock() exclusive for closing a queue.
 #pragma once
 
 #include "pg/prelude.hpp"

@@ -176,7 +176,7 @@ Query delete_callers = {
     "SELECT u.caller_id FROM mirox_internal.open_use u))",
     {Type::int8_array}};
 
-// Strangers: beyond the first networks of a minute, and of minutes older than a day by the hour, one row each.
+// Unauthenticated: beyond the first networks of a minute, and of minutes older than a day by the hour, one row each.
 #define FOLD(UNIT, RANGE)                                                                                  \
     "WITH ranked AS (SELECT s.ctid AS at, pg_catalog.row_number() OVER (PARTITION BY "                     \
     "pg_catalog.date_trunc(" UNIT                                                                          \
@@ -266,21 +266,21 @@ void notices_step(void*) {
 // One transaction of a task: where it begins, how much it may do, and where the next goes on.
 struct Slice {
     const House* house;
-    shmem::Seat* seat;
+    shmem::DatabaseStats* stats;
     std::int64_t next;  // the next one's cursor
     bool done;          // there is none
 };
 
 // Only minutes of which no slot is left in shared memory, so that no slot writes its row again.
 TimestampTz oldest_slot(TimestampTz before) {
-    const shmem::Strangers& strangers = shmem::region().strangers();
-    shmem::StrangerCount slot;
-    for (std::uint32_t i = 0; i < strangers.capacity(); i++)
-        if (strangers.read(i, MyDatabaseId, slot)) before = Min(before, slot.minute);
+    const shmem::Unauthenticated& slots = shmem::region().unauthenticated();
+    shmem::UnauthenticatedCount slot;
+    for (std::uint32_t i = 0; i < slots.capacity(); i++)
+        if (slots.read(i, MyDatabaseId, slot)) before = Min(before, slot.minute);
     return before;
 }
 
-// Strangers between two instants, as many minutes or hours at a time as the number of rows stands for.
+// Unauthenticated between two instants, as many minutes or hours at a time as the number of rows stands for.
 void fold(Slice& slice, Query& query, TimestampTz from, TimestampTz to, TimestampTz unit) {
     const TimestampTz begin = Max(from, slice.house->cursor);
     const TimestampTz end = Min(to, begin + Max(slice.house->rows / kNetworksKept, 1) * unit);
@@ -329,7 +329,7 @@ void resolve_agents(Slice& slice) {
         const Datum id = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
         const Datum agent = SPI_getbinval(table->vals[i], table->tupdesc, 2, &is_null);
         enrich::AgentInfo info;
-        if (!look_up_agent(slice.seat, pg::to_utf8(pg::text_view(agent)), info)) {
+        if (!look_up_agent(slice.stats, pg::to_utf8(pg::text_view(agent)), info)) {
             slice.done = true;
             break;
         }
@@ -452,12 +452,12 @@ void slice_step(void* state) {
 
 }  // namespace
 
-bool close_minutes_before(shmem::Seat* seat, TimestampTz minute, pg::Trouble& trouble) {
-    return run_step(seat, close_step, &minute, trouble);
+bool close_minutes_before(shmem::DatabaseStats* stats, TimestampTz minute, pg::Trouble& trouble) {
+    return run_step(stats, close_step, &minute, trouble);
 }
 
-bool send_notices(shmem::Seat* seat, pg::Trouble& trouble) {
-    return run_step(seat, notices_step, nullptr, trouble);
+bool send_notices(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    return run_step(stats, notices_step, nullptr, trouble);
 }
 
 void begin_house(House& house) {
@@ -468,10 +468,10 @@ void begin_house(House& house) {
     next_task(house, 0);
 }
 
-bool keep_house(House& house, shmem::Seat* seat, pg::Trouble& trouble) {
-    Slice slice = {&house, seat, house.cursor, false};
+bool keep_house(House& house, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    Slice slice = {&house, stats, house.cursor, false};
     const TimestampTz began = GetCurrentTimestamp();
-    if (!run_step(seat, slice_step, &slice, trouble, kMostSliceMs)) {
+    if (!run_step(stats, slice_step, &slice, trouble, kMostSliceMs)) {
         if (trouble.sqlstate == ERRCODE_QUERY_CANCELED && house.rows > kLeastRows) {
             house.rows = Max(house.rows / 8, kLeastRows);
             return true;

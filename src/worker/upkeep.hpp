@@ -6,7 +6,7 @@
 #include "pg/prelude.hpp"
 //
 #include "pg/transaction.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 
 extern "C" {
 #include "datatype/timestamp.h"
@@ -16,9 +16,9 @@ namespace mirox::worker {
 
 // Closes the minutes before `minute`, all of whose events have been drained: what was open of them is a closed minute from now
 // on, and counts in its hour, its day and its token's usage.
-bool close_minutes_before(shmem::Seat* seat, TimestampTz minute, pg::Trouble& trouble);
+bool close_minutes_before(shmem::DatabaseStats* stats, TimestampTz minute, pg::Trouble& trouble);
 
-bool send_notices(shmem::Seat* seat, pg::Trouble& trouble);
+bool send_notices(shmem::DatabaseStats* stats, pg::Trouble& trouble);
 
 // A pass over the house, however long, is many short transactions, so that the worker drains in between.
 struct House {
@@ -33,6 +33,6 @@ struct House {
 };
 void begin_house(House& house);
 // One slice of it, a second at most. False when its task failed, and the next one comes instead. After the last, `active` is false.
-bool keep_house(House& house, shmem::Seat* seat, pg::Trouble& trouble);
+bool keep_house(House& house, shmem::DatabaseStats* stats, pg::Trouble& trouble);
 
 }  // namespace mirox::worker

@@ -4,13 +4,13 @@
 // command's transaction has ended, however it ends. Only for those who may do it, and only where it is about us: nobody else's
 // open transaction may keep recorded uses from being written.
 //
-// Locks: region_lock() exclusive for the bars. They are plain data in shared memory: the transaction's end or the process's exit
-// takes them away, and a crash of any process clears them all.
+// Locks: region_lock() exclusive for the list of databases that workers are kept away from. It is plain data in shared memory:
+// the transaction's end or the process's exit takes its entries away, and a crash of any process clears it.
 #include "worker/worker.hpp"
 
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -34,29 +34,30 @@ namespace {
 constexpr TimestampTz kPatience = 5 * USECS_PER_SEC;
 
 ProcessUtility_hook_type next_utility = nullptr;
-constinit bool barring = false;
+constinit bool keeping_away = false;
 
-void lift_bars() {
-    if (!barring) return;
-    barring = false;
+void let_workers_back() {
+    if (!keeping_away) return;
+    keeping_away = false;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-    for (shmem::Bar& bar : shmem::control().bars)
-        if (bar.database != InvalidOid && bar.pid == MyProcPid) bar = {};
+    for (shmem::KeptAway& kept : shmem::control().kept_away)
+        if (kept.database != InvalidOid && kept.pid == MyProcPid) kept = {};
     LWLockRelease(shmem::region_lock());
     shmem::wake_launcher();
 }
 
 void on_exit(int, Datum) {
-    lift_bars();
+    let_workers_back();
 }
 
 void on_transaction(XactEvent event, void*) {
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) lift_bars();
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+        let_workers_back();
 }
 
-// A command that failed under a savepoint bars nobody any longer, however long its transaction stays open.
+// A command that failed under a savepoint keeps nobody away any longer, however long its transaction stays open.
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
-    if (event == SUBXACT_EVENT_ABORT_SUB) lift_bars();
+    if (event == SUBXACT_EVENT_ABORT_SUB) let_workers_back();
 }
 
 void empty(Oid database) {
@@ -64,11 +65,11 @@ void empty(Oid database) {
     if (!OidIsValid(database) || !shmem::region() || !IsUnderPostmaster) return;
     if (!registered) before_shmem_exit(pg::guarded<on_exit>, 0);
     registered = true;
-    barring = true;
+    keeping_away = true;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-    for (shmem::Bar& bar : shmem::control().bars)
-        if (bar.database == InvalidOid || (bar.database == database && bar.pid == MyProcPid)) {
-            bar = {database, MyProcPid};
+    for (shmem::KeptAway& kept : shmem::control().kept_away)
+        if (kept.database == InvalidOid || (kept.database == database && kept.pid == MyProcPid)) {
+            kept = {database, MyProcPid};
             break;
         }
     LWLockRelease(shmem::region_lock());

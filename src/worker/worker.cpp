@@ -11,7 +11,7 @@
 #include "pg/query.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
-#include "shmem/events.hpp"
+#include "shmem/control.hpp"
 #include "worker/drain.hpp"
 #include "worker/upkeep.hpp"
 
@@ -45,7 +45,7 @@ constexpr TimestampTz kOthersLeave = 2 * USECS_PER_SEC, kStops = 3 * USECS_PER_S
 
 constinit Oid database = InvalidOid;
 constinit shmem::Worker* place = nullptr;
-constinit shmem::Seat* seat = nullptr;  // null: there is none yet, or none left
+constinit shmem::DatabaseStats* stats = nullptr;  // null: there is none yet, or none left
 
 void leave(int, Datum) {
     if (place == nullptr) return;
@@ -62,10 +62,10 @@ void leave(int, Datum) {
 // False when a command wants the database for itself, another worker is there, or all places are taken.
 bool take_place() {
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-    if (!shmem::is_barred(database) && shmem::worker_of(database) == nullptr) {
+    if (!shmem::is_kept_away(database) && shmem::worker_of(database) == nullptr) {
         place = shmem::worker_of(InvalidOid);
         if (place != nullptr) {
-            seat = shmem::seat_of(database);
+            stats = shmem::stats_of(database);
             place->pid.store(MyProcPid, std::memory_order_relaxed);
             place->database.store(database, std::memory_order_release);
         }
@@ -76,9 +76,9 @@ bool take_place() {
 
 bool wanted_elsewhere() {
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
-    const bool barred = shmem::is_barred(database);
+    const bool kept_away = shmem::is_kept_away(database);
     LWLockRelease(shmem::region_lock());
-    return barred;
+    return kept_away;
 }
 
 // What ALTER DATABASE, ALTER ROLE and ALTER SYSTEM may have set must not change how we write, nor keep us from it.
@@ -136,14 +136,14 @@ struct State {
 // Takes down how a duty went, and tells the log of what lasts. What was cut short since we are to stop has not failed.
 void report(shmem::Duty duty, bool well, const pg::Trouble& trouble, int failures) {
     if (well) {
-        if (seat != nullptr) shmem::note_success(*seat, duty);
+        if (stats != nullptr) shmem::note_success(*stats, duty);
         return;
     }
     if (ShutdownRequestPending) return;
-    if (seat != nullptr) seat->failures.fetch_add(1, std::memory_order_relaxed);
+    if (stats != nullptr) stats->failures.fetch_add(1, std::memory_order_relaxed);
     const bool lasts = failures >= kSaidAfter;
     const bool news =
-        seat == nullptr || shmem::note_failure(*seat, duty, trouble.sqlstate, trouble.message, lasts);
+        stats == nullptr || shmem::note_failure(*stats, duty, trouble.sqlstate, trouble.message, lasts);
     if (!lasts || !news) return;
     MIROX_LOG(LOG, errcode(trouble.sqlstate),
               errmsg("mirox_tokens %s, and tries again: %s", shmem::could_not(duty), trouble.message),
@@ -151,41 +151,41 @@ void report(shmem::Duty duty, bool well, const pg::Trouble& trouble, int failure
 }
 
 std::uint64_t requests() {
-    return seat == nullptr ? 0 : seat->requested.load(std::memory_order_acquire);
+    return stats == nullptr ? 0 : stats->requested.load(std::memory_order_acquire);
 }
 
 // Whether somebody waits in flush() whose call no drain has followed yet.
 bool asked_anew() {
-    return seat != nullptr && requests() > Max(seat->completed.load(std::memory_order_relaxed),
-                                               seat->failed.load(std::memory_order_relaxed));
+    return stats != nullptr && requests() > Max(stats->completed.load(std::memory_order_relaxed),
+                                                stats->failed.load(std::memory_order_relaxed));
 }
 
 // Tells whoever waits in flush() how the drain went that began after `asked` calls.
 void answer(std::uint64_t asked, Drained drained) {
-    if (seat != nullptr && (drained == Drained::all || drained == Drained::absent))
-        seat->completed.store(asked, std::memory_order_release);
-    if (seat != nullptr && drained == Drained::failed && !ShutdownRequestPending)
-        seat->failed.store(asked, std::memory_order_release);
+    if (stats != nullptr && (drained == Drained::all || drained == Drained::absent))
+        stats->completed.store(asked, std::memory_order_release);
+    if (stats != nullptr && drained == Drained::failed && !ShutdownRequestPending)
+        stats->failed.store(asked, std::memory_order_release);
     ConditionVariableBroadcast(&shmem::control().drained);
 }
 
 // Made once it is known that the extension is here: there are few, and every database is visited.
-void sit_down() {
-    if (seat != nullptr) return;
+void claim_stats() {
+    if (stats != nullptr) return;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
-    seat = shmem::make_seat(database);
+    stats = shmem::make_stats(database);
     LWLockRelease(shmem::region_lock());
 }
 
 Drained drain(State& state, TimestampTz until) {
     pg::Trouble trouble = {};
     shmem::Duty duty = shmem::Duty::uses;
-    Drained drained = drain_events(seat, state.open, trouble, until);
+    Drained drained = drain_events(stats, state.open, trouble, until);
     if (drained == Drained::all) {
-        sit_down();
+        claim_stats();
         report(duty, true, trouble, 0);
-        duty = shmem::Duty::strangers;
-        drained = drain_strangers(seat, trouble, until);
+        duty = shmem::Duty::unauthenticated;
+        drained = drain_unauthenticated(stats, trouble, until);
     }
     if (drained == Drained::failed) state.failures++;
     if (drained == Drained::all) state.failures = 0;
@@ -196,10 +196,10 @@ Drained drain(State& state, TimestampTz until) {
 
 // Drains, and does what is due after it. False when there is nothing for us here.
 bool work(State& state) {
-    if (seat == nullptr) seat = shmem::seat_of(database);
+    if (stats == nullptr) stats = shmem::stats_of(database);
     const bool asked_for = asked_anew();
     state.asked = requests();
-    const std::uint64_t flushed = seat == nullptr ? 0 : seat->flushed.load(std::memory_order_relaxed);
+    const std::uint64_t flushed = stats == nullptr ? 0 : stats->flushed.load(std::memory_order_relaxed);
     const TimestampTz began = GetCurrentTimestamp();
     pg::Trouble trouble = {};
     pgstat_report_activity(STATE_RUNNING, "draining recorded usage");
@@ -209,7 +209,7 @@ bool work(State& state) {
         const TimestampTz minute = shmem::minute_of(began);
         const bool many = state.open > kMostOpen;
         if (minute > state.closed || many) {
-            const bool well = close_minutes_before(seat, many ? DT_NOEND : minute, trouble);
+            const bool well = close_minutes_before(stats, many ? DT_NOEND : minute, trouble);
             if (well) {
                 state.closed = minute;
                 state.open = 0;
@@ -218,14 +218,14 @@ bool work(State& state) {
         }
         if (asked_for || began - state.last_notices >= kNotices) {
             state.last_notices = began;
-            report(shmem::Duty::notices, send_notices(seat, trouble), trouble, kSaidAfter);
+            report(shmem::Duty::notices, send_notices(stats, trouble), trouble, kSaidAfter);
         }
         if (!state.house.active && began >= state.next_house) begin_house(state.house);
     }
     answer(state.asked, drained);
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (asked_for || (seat != nullptr && seat->flushed.load(std::memory_order_relaxed) != flushed))
+    if (asked_for || (stats != nullptr && stats->flushed.load(std::memory_order_relaxed) != flushed))
         state.last_work = began;
     TimestampTz pause = static_cast<TimestampTz>(pg::settings().flush_interval) * 1000;
     if (drained == Drained::later) pause = kLater;
@@ -238,7 +238,7 @@ bool work(State& state) {
 void keep_house(State& state) {
     pg::Trouble trouble = {};
     pgstat_report_activity(STATE_RUNNING, "taking old rows away");
-    if (!keep_house(state.house, seat, trouble)) report(shmem::Duty::house, false, trouble, kSaidAfter);
+    if (!keep_house(state.house, stats, trouble)) report(shmem::Duty::house, false, trouble, kSaidAfter);
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
     if (state.house.active) return;
@@ -249,8 +249,8 @@ void keep_house(State& state) {
 bool may_leave(const State& state, TimestampTz now) {
     if (state.failures > 0 || asked_anew()) return false;
     shmem::Region& region = shmem::region();
-    const shmem::LaneRef lane = region.ring().find_lane(database);
-    if (region.ring().claimed(lane) > region.ring().freed(lane)) return false;
+    const shmem::QueueRef queue = region.ring().find_queue(database);
+    if (region.ring().claimed(queue) > region.ring().freed(queue)) return false;
     if (shmem::control().starved.load(std::memory_order_relaxed) != 0) return true;
     if (state.house.active) return false;
     if (state.visit) return true;
@@ -347,6 +347,6 @@ MIROX_WORKER(worker_main) {
     mirox::pg::restrict_process();
     pgstat_report_appname("mirox_tokens worker");
     place->latch.store(MyLatch, std::memory_order_release);
-    if (seat != nullptr) seat->missing_since.store(0, std::memory_order_relaxed);
+    if (stats != nullptr) stats->missing_since.store(0, std::memory_order_relaxed);
     serve();
 }

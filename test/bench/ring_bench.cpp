@@ -1,4 +1,4 @@
-// What a use costs in shared memory: publishing, counting, limit words and strangers; alone, and by processes
+// What a use costs in shared memory: publishing, counting, limit words and unauthenticated callers; alone, and by processes
 // that share the region as backends do (fork, one mapping).
 //
 // Build: make -f test/bench/bench.mk
@@ -22,7 +22,7 @@ namespace {
 
 using namespace mirox::shmem;
 
-const std::string kAgent(120, 'm');
+const std::string kSomeAgent(120, 'm');
 
 struct Shared {
     Shared() {
@@ -32,29 +32,29 @@ struct Shared {
             mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
         if (at == MAP_FAILED) abort();
         region = Region::initialise(at, config, 1);
-        lane = region.open_lane(1);
+        queue = region.open_queue(1);
     }
     ~Shared() { munmap(at, size); }
     void drain() {
-        RingReader reader(region.ring(), lane);
+        RingReader reader(region.ring(), queue);
         StoredEvent e;
         while (reader.next(e) == ReadStatus::event) benchmark::DoNotOptimize(e);
-        region.ring().free_to(lane, reader.position());
+        region.ring().free_to(queue, reader.position());
     }
     std::size_t size;
     std::byte* at;
     Region region;
-    LaneRef lane;
+    QueueRef queue;
 };
 
 Event event_of(std::int64_t token, Micros at, std::string_view agent) {
     Event e;
-    e.token = token;
+    e.holder = token;
     e.at = at;
     e.status = 200;
-    e.scope = "parks:read";
-    e.agent = agent;
-    e.address.family = 4;
+    e.texts[kScope] = "parks:read";
+    e.texts[kAgent] = agent;
+    e.address = {mirox::core::AddressFamily::ipv4, 32, {}};
     return e;
 }
 
@@ -72,27 +72,29 @@ void publish_loop(benchmark::State& state, Step&& step) {
 }
 
 void publish_short(benchmark::State& state) {
-    publish_loop(
-        state, [](Shared& s, std::int64_t n) { return s.region.ring().publish(s.lane, event_of(1, n, "")); });
+    publish_loop(state, [](Shared& s, std::int64_t n) {
+        return s.region.ring().publish(s.queue, event_of(1, n, ""));
+    });
 }
 BENCHMARK(publish_short);
 
 void publish_with_agent(benchmark::State& state) {
     publish_loop(state, [](Shared& s, std::int64_t n) {
-        return s.region.ring().publish(s.lane, event_of(1, n, kAgent));
+        return s.region.ring().publish(s.queue, event_of(1, n, kSomeAgent));
     });
 }
 BENCHMARK(publish_with_agent);
 
 void record_one_token(benchmark::State& state) {
-    publish_loop(state,
-                 [](Shared& s, std::int64_t n) { return s.region.record(s.lane, event_of(1, n, kAgent)); });
+    publish_loop(state, [](Shared& s, std::int64_t n) {
+        return s.region.record(s.queue, event_of(1, n, kSomeAgent));
+    });
 }
 BENCHMARK(record_one_token);
 
 void record_ten_thousand_tokens(benchmark::State& state) {
     publish_loop(state, [](Shared& s, std::int64_t n) {
-        return s.region.record(s.lane, event_of(1 + n * 7919 % 10'000, n, kAgent));
+        return s.region.record(s.queue, event_of(1 + n * 7919 % 10'000, n, kSomeAgent));
     });
 }
 BENCHMARK(record_ten_thousand_tokens);
@@ -102,7 +104,7 @@ void count_only(benchmark::State& state) {
     Micros at = 0;
     for (auto _ : state)
         benchmark::DoNotOptimize(
-            s.region.counters().count({1, 0, 1}, event_of(1, ++at, kAgent), s.region.ring()));
+            s.region.counters().count({1, 0, 1}, event_of(1, ++at, kSomeAgent), s.region.ring()));
 }
 BENCHMARK(count_only);
 
@@ -120,31 +122,32 @@ void limit_word(benchmark::State& state) {
 }
 BENCHMARK(limit_word);
 
-void stranger_same_prefix(benchmark::State& state) {
+void unauthenticated_same_prefix(benchmark::State& state) {
     Shared s;
     Event e = event_of(0, 1, "");
-    for (auto _ : state) s.region.stranger(1, 1, e.address, 401, 2);
+    for (auto _ : state) s.region.count_unauthenticated(1, e);
 }
-BENCHMARK(stranger_same_prefix);
+BENCHMARK(unauthenticated_same_prefix);
 
-void stranger_flood(benchmark::State& state) {
+void unauthenticated_flood(benchmark::State& state) {
     Shared s;
     std::uint64_t n = 0;
     for (auto _ : state) {
         n++;
-        std::uint8_t host[16] = {0x20, 1};
-        std::memcpy(host + 2, &n, 8);
-        s.region.stranger(1, 1, Address::ipv6(host), 401, 2);
+        Event e = event_of(0, 1, "");
+        e.address = {mirox::core::AddressFamily::ipv6, 128, {0x20, 1}};
+        std::memcpy(e.address.bytes.data() + 2, &n, 8);
+        s.region.count_unauthenticated(1, e);
     }
 }
-BENCHMARK(stranger_flood);
+BENCHMARK(unauthenticated_flood);
 
 void drain_event(benchmark::State& state) {
     Shared s;
     std::uint64_t n = 0;
-    while (s.region.ring().publish(s.lane, event_of(1, 1, kAgent)).status == PublishStatus::ok) n++;
+    while (s.region.ring().publish(s.queue, event_of(1, 1, kSomeAgent)).status == PublishStatus::ok) n++;
     for (auto _ : state) {
-        RingReader reader(s.region.ring(), s.lane);
+        RingReader reader(s.region.ring(), s.queue);
         StoredEvent e;
         while (reader.next(e) == ReadStatus::event) benchmark::DoNotOptimize(e);
     }
@@ -200,15 +203,15 @@ int main(int argc, char** argv) {
     // No drain: as many events as the ring holds.
     for (const unsigned p : {1U, 2U})
         processes("publish, agent of 120 bytes", p, 200'000 / p, [](Shared& s, unsigned, std::uint64_t i) {
-            s.region.ring().publish(s.lane, event_of(1, static_cast<Micros>(i), kAgent));
+            s.region.ring().publish(s.queue, event_of(1, static_cast<Micros>(i), kSomeAgent));
         });
     for (const unsigned p : {1U, 2U, 8U}) {
         processes("count, all on one token", p, 4'000'000 / p, [](Shared& s, unsigned, std::uint64_t i) {
-            s.region.counters().count({1, 0, 1}, event_of(1, static_cast<Micros>(i), kAgent),
+            s.region.counters().count({1, 0, 1}, event_of(1, static_cast<Micros>(i), kSomeAgent),
                                       s.region.ring());
         });
         processes("count, a token each", p, 4'000'000 / p, [](Shared& s, unsigned me, std::uint64_t i) {
-            s.region.counters().count({1, 0, me}, event_of(1, static_cast<Micros>(i), kAgent),
+            s.region.counters().count({1, 0, me}, event_of(1, static_cast<Micros>(i), kSomeAgent),
                                       s.region.ring());
         });
     }

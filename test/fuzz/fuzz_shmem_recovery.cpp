@@ -4,6 +4,7 @@
 //
 // Input: steps of 6 bytes, 4 of an offset into what is behind the header page (taken modulo its size), one of
 // the width, one of the value. A page whose offset's top bit is set is aimed at the ring's own words.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -25,12 +26,12 @@ constexpr std::uint64_t kEvents = 900;
 Event made(std::uint64_t n, std::string& agent) {
     agent.assign(n % 200, static_cast<char>('a' + n % 26));
     Event e;
-    e.kind = n % 3 == 0 ? EventKind::refusal : EventKind::use;
-    e.token = static_cast<std::int64_t>(1 + n % 20);
+    e.status = n % 3 == 0 ? 403 : 200;
+    e.holder = static_cast<std::int64_t>(1 + n % 20);
     e.account = static_cast<std::int64_t>(n);
     e.at = static_cast<Micros>(n);
-    e.scope = "reports:read";
-    e.agent = agent;
+    e.texts[kScope] = "reports:read";
+    e.texts[kAgent] = agent;
     return e;
 }
 
@@ -42,9 +43,12 @@ struct Image {
         Region region = Region::initialise(at, config, 1);
         std::string agent;
         for (std::uint64_t n = 0; n < kEvents; n++)
-            region.record(region.open_lane(1 + n % 2), made(n, agent));
-        const std::uint8_t host[4] = {10, 1, 2, 3};
-        region.stranger(1, 5, Address::ipv4(host), 401, 2);
+            region.record(region.open_queue(1 + n % 2), made(n, agent));
+        Event refused;
+        refused.at = 5;
+        refused.address = {mirox::core::AddressFamily::ipv4, 32, {10, 1, 2, 3}};
+        refused.status = 401;
+        region.count_unauthenticated(1, refused);
         clean.assign(at, at + size);
     }
     std::size_t size;
@@ -60,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t i = 0; i + 6 <= size && i < 6 * 64; i += 6) {
         std::uint32_t where;
         std::memcpy(&where, data + i, 4);
-        // The lanes and the first segments' words are few among all bytes: half of the steps go there.
+        // The queues and the first segments' words are few among all bytes: half of the steps go there.
         const std::size_t span = (where >> 31) != 0 ? 8192 : image.size - kHeaderBytes - 8;
         std::memset(image.at + kHeaderBytes + (where & 0x7FFF'FFFF) % span, data[i + 5], 1 + data[i + 4] % 8);
     }
@@ -69,10 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         Recovered found;
         if (Region::attach(image.at, image.size, id, region, found) != AttachStatus::ok) return 0;
         std::string agent;
-        for (std::uint32_t i = 0; i < region.ring().lane_count(); i++) {
-            const LaneRef lane = region.ring().lane_at(i);
-            if (!lane) continue;
-            RingReader reader(region.ring(), lane);
+        for (std::uint32_t i = 0; i < region.ring().queue_count(); i++) {
+            const QueueRef queue = region.ring().queue_at(i);
+            if (!queue) continue;
+            RingReader reader(region.ring(), queue);
             StoredEvent e;
             std::uint64_t n = 0;
             for (;;) {
@@ -82,23 +86,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 if (s != ReadStatus::event) continue;
                 const auto account = static_cast<std::uint64_t>(e.event.account);
                 const Event was = made(account % (2 * kEvents), agent);
-                check(e.event.agent == was.agent && e.event.scope == was.scope && e.event.at == was.at &&
-                      e.event.kind == was.kind && e.event.token == was.token &&
-                      e.event.account == was.account);
+                check(static_cast<const Facts&>(e.event) == was && e.event.at == was.at &&
+                      std::ranges::equal(e.event.texts, was.texts));
                 n++;
             }
             check(n <= kEvents);
-            check(n == region.ring().waiting(lane));
-            if (id == 3) region.ring().free_to(lane, reader.position());
+            check(n == region.ring().waiting(queue));
+            if (id == 3) region.ring().free_to(queue, reader.position());
         }
-        StrangerCount count;
-        for (std::uint32_t i = 0; i < region.strangers().capacity(); i++)
-            region.strangers().read(i, 1, count);
+        UnauthenticatedCount count;
+        for (std::uint32_t i = 0; i < region.unauthenticated().capacity(); i++)
+            region.unauthenticated().read(i, 1, count);
         for (std::uint32_t d = 1; d <= 3; d++) {
-            const LaneRef lane = region.open_lane(d);
-            for (std::uint64_t n = 0; n < 20 && lane; n++) region.record(lane, made(kEvents + n, agent));
+            const QueueRef queue = region.open_queue(d);
+            for (std::uint64_t n = 0; n < 20 && queue; n++) region.record(queue, made(kEvents + n, agent));
         }
-        region.close_lane(3);
+        region.close_queue(3);
     }
     return 0;
 }

@@ -88,6 +88,8 @@ SAMPLES = [
     ("comments: every function, type, table, view and operator has one", PART, "CREATE VIEW mirox.v AS SELECT 1;\n", "view v"),
     ("manual: every function, type and view is in docs/", PART, "CREATE FUNCTION mirox.hushed() RETURNS int LANGUAGE sql AS 'SELECT 1';\n", "function hushed"),
     ("manual: every setting is in docs/", "src/api/settings.cpp", 'const char* kOther = "mirox_tokens.hushed_size";\n', "hushed_size"),
+    ("reasons: each has a column of stat, a comment on it, and a place in the manual", "src/core/reason.hpp",
+     '// Reasons.\n{Reason::hushed, "hushed", 401, "hushed", true},\n', "no column hushed"),
     ("version: only mirox_tokens.control holds it", ONE, '// version 7.3\n', "version 7.3"),
     ("version: only mirox_tokens.control holds it", "Makefile", "DATA = mirox_tokens--7.3.sql\n", "--7.3"),
     ("schema: the script owns its schema and fixes its search path", "src/schema/00_begin.sql", ("CREATE SCHEMA mirox;", ""), "CREATE SCHEMA"),

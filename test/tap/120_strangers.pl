@@ -29,7 +29,7 @@ $wire->rows(<<'SQL', $half);
 SELECT count(v.status) FROM generate_series(1, $1::int) i, LATERAL mirox.verify_digest(
 	sha256(i::text::bytea), ('10.' || (random() * 255)::int || '.' || (random() * 255)::int || '.' || (random() * 255)::int)::inet, 'agent ' || random()) v
 SQL
-my ($stat) = $wire->rows('SELECT malformed, unknown, ok, events_dropped, strangers_uncounted FROM mirox.stat');
+my ($stat) = $wire->rows('SELECT malformed, unknown, ok, events_dropped, unauthenticated_uncounted FROM mirox.stat');
 is_deeply([ @$stat[ 0 .. 3 ] ], [ $half, $half, $known, 0 ], 'every check is counted, none was dropped');
 call($wire, 'flush');
 is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $known, 'every use of the known token is recorded');

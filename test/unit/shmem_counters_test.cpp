@@ -1,5 +1,4 @@
-// Counters, strangers and limits: exact sums through drains and rollbacks, eviction, floods, and words never
-// looser.
+// Counters, unauthenticated callers and limits: exact sums through drains and rollbacks, eviction, floods, and words never looser.
 #include <map>
 #include <random>
 #include <thread>
@@ -10,30 +9,30 @@
 namespace mirox::test {
 namespace {
 
-Event use_at(std::int64_t token, Micros at, EventKind kind = EventKind::use) {
+Event use_at(std::int64_t token, Micros at, std::uint16_t status = 200) {
     Event e;
-    e.kind = kind;
-    e.token = token;
+    e.status = status;
+    e.holder = token;
     e.generation = 1;
     e.at = at;
     const std::uint8_t host[4] = {10, 0, 0, static_cast<std::uint8_t>(at)};
-    e.address = Address::ipv4(host);
-    e.agent = "curl/8.5.0";
+    e.address = address_of(host);
+    e.texts[kAgent] = "curl/8.5.0";
     return e;
 }
 
 TEST(ShmemCounters, ShowsAUseBeforeAndAfterItsDrain) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     Counters& c = t.region.counters();
     const TokenKey key{1, 1, 42};
     PendingCounts p;
     EXPECT_FALSE(c.pending(key, 0, p));
     std::uint64_t first = 0;
     std::uint64_t second = 0;
-    for (int i = 1; i <= 3; i++) first = t.region.record(lane, use_at(42, 100 + i)).end;
-    for (int i = 1; i <= 2; i++) second = t.region.record(lane, use_at(42, 90 + i, EventKind::refusal)).end;
-    second = t.region.record(lane, use_at(42, 50)).end;  // a late one does not set the clock back
+    for (int i = 1; i <= 3; i++) first = t.region.record(queue, use_at(42, 100 + i)).end;
+    for (int i = 1; i <= 2; i++) second = t.region.record(queue, use_at(42, 90 + i, 403)).end;
+    second = t.region.record(queue, use_at(42, 50)).end;  // a late one does not set the clock back
     ASSERT_TRUE(c.pending(key, 0, p));
     EXPECT_EQ(p.uses, 4U);
     EXPECT_EQ(p.refusals, 2U);
@@ -70,7 +69,7 @@ TEST(ShmemCounters, EvictionNeitherLosesNorDoubles) {
     Config config = small_config(32);
     config.counter_entries = 64;
     TestRegion t(config);
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     Counters& c = t.region.counters();
     std::mt19937 random(3);
     std::map<std::int64_t, std::uint64_t> made, stored;
@@ -79,13 +78,13 @@ TEST(ShmemCounters, EvictionNeitherLosesNorDoubles) {
     for (int batch = 0; batch < 400; batch++) {
         for (int i = 0; i < 60; i++) {
             const auto token = static_cast<std::int64_t>(1 + random() % (batch % 7 == 0 ? 500 : 30 + batch));
-            ASSERT_EQ(t.region.record(lane, use_at(token, 1000 * batch + i)).status, PublishStatus::ok);
+            ASSERT_EQ(t.region.record(queue, use_at(token, 1000 * batch + i)).status, PublishStatus::ok);
             made[token]++;
         }
         std::map<std::int64_t, std::uint64_t> unmarked, marked;
-        RingReader reader(t.region.ring(), lane);
+        RingReader reader(t.region.ring(), queue);
         StoredEvent e;
-        while (reader.next(e) == ReadStatus::event) (e.counted ? marked : unmarked)[e.event.token]++;
+        while (reader.next(e) == ReadStatus::event) (e.counted ? marked : unmarked)[e.event.token()]++;
         for (const auto& [token, n] : made) {
             PendingCounts p;
             const bool any = c.pending({1, 1, token}, position, p);
@@ -98,7 +97,7 @@ TEST(ShmemCounters, EvictionNeitherLosesNorDoubles) {
         for (const auto& [token, n] : marked) stored[token] += n;
         for (const auto& [token, n] : unmarked) stored[token] += n;
         position = reader.position();
-        t.region.ring().free_to(lane, position);
+        t.region.ring().free_to(queue, position);
         for (const auto& [token, n] : made) {
             PendingCounts p;
             ASSERT_EQ(stored[token] + (c.pending({1, 1, token}, position, p) ? p.uses : 0), n);
@@ -110,11 +109,10 @@ TEST(ShmemCounters, EvictionNeitherLosesNorDoubles) {
 }
 
 // ---- windows of 32 places that are full
-// ------------------------------------------------------------------------------------------------------
 
 // Two windows, both full of tokens that have a use each, and a token that found no place.
 struct FullWindows {
-    FullWindows() : t(config()), lane(t.region.open_lane(1)) {
+    FullWindows() : t(config()), queue(t.region.open_queue(1)) {
         for (std::int64_t token = 1; newcomer == 0; token++) {
             if (const Counters::Counted counted = count(token)) {
                 windows[counted.entry / 32].push_back({token, counted});
@@ -140,8 +138,8 @@ struct FullWindows {
     }
     // An event of no token, published and freed: a step of freeing. Its position.
     std::uint64_t step() {
-        const std::uint64_t end = t.region.ring().publish(lane, use_at(0, 1)).end;
-        t.region.ring().free_to(lane, end);
+        const std::uint64_t end = t.region.ring().publish(queue, use_at(0, 1)).end;
+        t.region.ring().free_to(queue, end);
         return end;
     }
     struct Kept {
@@ -149,7 +147,7 @@ struct FullWindows {
         Counters::Counted counted;
     };
     TestRegion t;
-    LaneRef lane;
+    QueueRef queue;
     std::vector<Kept> windows[2];
     std::int64_t newcomer = 0;
     std::uint64_t misses = 0;
@@ -194,12 +192,12 @@ TEST(ShmemCounters, AFullWindowIsNotSearchedAgainBeforeTheNextStep) {
 // The way of a drain: what was posted may be given up once two steps have passed it, and not before.
 TEST(ShmemCounters, AFullWindowHasRoomAfterTwoDrains) {
     FullWindows f;
-    const std::uint64_t first = f.t.region.ring().publish(f.lane, use_at(0, 1)).end;
+    const std::uint64_t first = f.t.region.ring().publish(f.queue, use_at(0, 1)).end;
     for (auto& window : f.windows)
         for (const auto& one : window) ASSERT_TRUE(f.counters().post({1, 1, one.token}, 0, first, 1, 0));
     // Posted, not freed: no step yet.
     EXPECT_FALSE(f.count(f.newcomer));
-    f.t.region.ring().free_to(f.lane, first);
+    f.t.region.ring().free_to(f.queue, first);
     EXPECT_FALSE(f.count(f.newcomer));  // a reader's snapshot may be the one before
     EXPECT_FALSE(f.count(f.newcomer));
     EXPECT_EQ(f.counters().evictions(), 0U);
@@ -220,13 +218,13 @@ TEST(ShmemCounters, AFullWindowHasRoomAfterTwoDrains) {
     EXPECT_EQ(f.counters().evictions(), 64U);
 }
 
-// Another database's entries may be given up when it has no lane, which the closing of it says by a step of its own.
+// Another database's entries may be given up when it has no queue, which the closing of it says by a step of its own.
 TEST(ShmemCounters, AFullWindowHasRoomWhenALaneIsClosed) {
     FullWindows f;
     for (auto& window : f.windows)
         for (const auto& one : window) ASSERT_TRUE(f.counters().post({1, 1, one.token}, 0, 10, 1, 0));
     EXPECT_FALSE(f.count(f.newcomer, 2));
-    ASSERT_TRUE(f.t.region.ring().close_lane(1));
+    ASSERT_TRUE(f.t.region.ring().close_queue(1));
     EXPECT_TRUE(f.count(f.newcomer, 2));
     EXPECT_EQ(f.counters().evictions(), 1U);
 }
@@ -257,8 +255,8 @@ TEST(ShmemCounters, AFullWindowHasRoomAfterARestart) {
 TEST(ShmemCounters, StepsOfFreeing) {
     TestRegion t;
     Ring& ring = t.region.ring();
-    const LaneRef a = t.region.open_lane(1);
-    const LaneRef b = t.region.open_lane(2);
+    const QueueRef a = t.region.open_queue(1);
+    const QueueRef b = t.region.open_queue(2);
     EXPECT_EQ(ring.free_steps(), 0U);
     const std::uint64_t end = ring.publish(a, use_at(1, 1)).end;
     EXPECT_EQ(ring.free_steps(), 0U);
@@ -270,25 +268,25 @@ TEST(ShmemCounters, StepsOfFreeing) {
     EXPECT_EQ(ring.free_steps(), 1U);
     ring.free_to(b, ring.publish(b, use_at(1, 1)).end);
     EXPECT_EQ(ring.free_steps(), 2U);
-    EXPECT_TRUE(ring.close_lane(2));
+    EXPECT_TRUE(ring.close_queue(2));
     EXPECT_EQ(ring.free_steps(), 3U);
-    EXPECT_TRUE(ring.close_lane(2));  // there is none
+    EXPECT_TRUE(ring.close_queue(2));  // there is none
     EXPECT_EQ(ring.free_steps(), 3U);
 }
 
 TEST(ShmemCounters, ARestartCountsWhatTheRingHolds) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     const TokenKey key{1, 1, 42};
     std::uint64_t half = 0;
     for (int i = 1; i <= 100; i++) {
-        const std::uint64_t end = t.region.record(lane, use_at(42, i)).end;
+        const std::uint64_t end = t.region.record(queue, use_at(42, i)).end;
         if (i == 60) half = end;
     }
     ASSERT_TRUE(t.region.counters().post(key, 0, half, 60, 0));
-    t.region.ring().free_to(lane, half);
+    t.region.ring().free_to(queue, half);
     EXPECT_EQ(t.restart(2).events, 40U);
-    const LaneRef now = t.region.ring().find_lane(1);
+    const QueueRef now = t.region.ring().find_queue(1);
     EXPECT_TRUE(t.region.unsettled(now));
     PendingCounts p;
     ASSERT_TRUE(t.region.counters().pending(key, half, p));
@@ -312,7 +310,7 @@ TEST(ShmemCounters, OneHotTokenFromManyThreads) {
             if (!c.pending({1, 1, 7}, 0, p)) continue;
             EXPECT_GE(p.last_used, last);
             EXPECT_GE(p.uses, uses);
-            if (p.last_address.family != 0) {
+            if (p.last_address.family != core::AddressFamily::none) {
                 EXPECT_EQ(p.last_address.bytes[0], 10);
             }
             last = p.last_used;
@@ -333,50 +331,49 @@ TEST(ShmemCounters, OneHotTokenFromManyThreads) {
     EXPECT_EQ(p.last_used, 80'003);
 }
 
-// ---- strangers
-// ---------------------------------------------------------------------------------------------------
+// ---- unauthenticated callers
 
-std::uint64_t strangers_in(const Strangers& s, std::uint32_t database) {
+std::uint64_t unauthenticated_in(const Unauthenticated& s, std::uint32_t database) {
     std::uint64_t n = 0;
-    StrangerCount c;
+    UnauthenticatedCount c;
     for (std::uint32_t i = 0; i < s.capacity(); i++)
         if (s.read(i, database, c)) n += c.requests;
     return n;
 }
 
-TEST(ShmemStrangers, CountsByMinutePrefixAndReason) {
+TEST(ShmemUnauthenticated, CountsByMinutePrefixAndReason) {
     TestRegion t;
     const std::uint8_t v4[4] = {192, 0, 2, 77};
     std::uint8_t mapped[16] = {};
     mapped[10] = mapped[11] = 0xFF;
     std::memcpy(mapped + 12, v4, 4);
-    for (int i = 0; i < 5; i++) t.region.stranger(1, 1000 + i, Address::ipv4(v4), 401, 2);
-    t.region.stranger(1, 900, Address::ipv6(mapped), 401, 2);  // the same host
-    t.region.stranger(1, kMinute, Address::ipv4(v4), 401, 2);
-    t.region.stranger(1, 1000, Address::ipv4(v4), 401, 3);
-    t.region.stranger(2, 1000, Address::ipv4(v4), 401, 2);
-    t.region.stranger(1, -1, Address::ipv4(v4), 401, 2);
-    std::map<std::pair<Micros, int>, StrangerCount> got;
-    StrangerCount c;
-    for (std::uint32_t i = 0; i < t.region.strangers().capacity(); i++)
-        if (t.region.strangers().read(i, 1, c)) got[{c.minute, c.reason}] = c;
+    for (int i = 0; i < 5; i++) refuse(t.region, 1, 1000 + i, v4, 2);
+    refuse(t.region, 1, 900, mapped, 2);  // the same host
+    refuse(t.region, 1, kMinute, v4, 2);
+    refuse(t.region, 1, 1000, v4, 3);
+    refuse(t.region, 2, 1000, v4, 2);
+    refuse(t.region, 1, -1, v4, 2);
+    std::map<std::pair<Micros, int>, UnauthenticatedCount> got;
+    UnauthenticatedCount c;
+    for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++)
+        if (t.region.unauthenticated().read(i, 1, c)) got[{c.minute, c.reason}] = c;
     ASSERT_EQ(got.size(), 4U);
-    const StrangerCount& first = got[{0, 2}];
+    const UnauthenticatedCount& first = got[{0, 2}];
     EXPECT_EQ(first.requests, 6U);
     EXPECT_EQ(first.first_at, 900);
     EXPECT_EQ(first.last_at, 1004);
-    EXPECT_EQ(first.network, Address::ipv4(v4));
-    EXPECT_EQ(first.bits, 32);
+    EXPECT_EQ(first.network, address_of(v4));
+    EXPECT_EQ(first.network.bits, 32);
     EXPECT_EQ(first.status, 401);
     EXPECT_EQ((got[{kMinute, 2}].requests), 1U);
     EXPECT_EQ((got[{0, 3}].requests), 1U);
     EXPECT_EQ((got[{-kMinute, 2}].requests), 1U);
-    EXPECT_EQ(strangers_in(t.region.strangers(), 2), 1U);
+    EXPECT_EQ(unauthenticated_in(t.region.unauthenticated(), 2), 1U);
 }
 
 // Rows as the worker keeps them: by name, the greater count wins. Written twice, killed in between: the same
 // sum.
-TEST(ShmemStrangers, DrainedExactlyOnceWithRestarts) {
+TEST(ShmemUnauthenticated, DrainedExactlyOnceWithRestarts) {
     TestRegion t;
     std::mt19937 random(5);
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> rows;
@@ -384,40 +381,40 @@ TEST(ShmemStrangers, DrainedExactlyOnceWithRestarts) {
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 200; i++) {
             const std::uint8_t host[4] = {10, 0, static_cast<std::uint8_t>(random() % 20), 1};
-            if (t.region.stranger(1, round * kMinute / 4 + i, Address::ipv4(host), 401, random() % 3) !=
-                Strangers::Place::uncounted)
+            if (refuse(t.region, 1, round * kMinute / 4 + i, host, random() % 3) !=
+                Unauthenticated::Place::uncounted)
                 made++;
         }
-        StrangerCount c;
-        for (std::uint32_t i = 0; i < t.region.strangers().capacity(); i++) {
-            if (!t.region.strangers().read(i, 1, c)) continue;
+        UnauthenticatedCount c;
+        for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++) {
+            if (!t.region.unauthenticated().read(i, 1, c)) continue;
             auto& row = rows[{c.ring_id, c.serial}];
             row = std::max(row, c.requests);
             if (random() % 3 != 0) continue;  // died before the release
             const std::uint8_t host[4] = {10, 0, 3, 1};
-            if (random() % 2 == 0 && t.region.stranger(1, round * kMinute / 4, Address::ipv4(host), 401, 1) !=
-                                         Strangers::Place::uncounted)
+            if (random() % 2 == 0 &&
+                refuse(t.region, 1, round * kMinute / 4, host, 1) != Unauthenticated::Place::uncounted)
                 made++;
-            t.region.strangers().release(i, c);
+            t.region.unauthenticated().release(i, c);
         }
         if (round % 9 == 0) t.restart(1000 + round);
     }
-    StrangerCount c;
-    for (std::uint32_t i = 0; i < t.region.strangers().capacity(); i++) {
-        if (!t.region.strangers().read(i, 1, c)) continue;
+    UnauthenticatedCount c;
+    for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++) {
+        if (!t.region.unauthenticated().read(i, 1, c)) continue;
         auto& row = rows[{c.ring_id, c.serial}];
         row = std::max(row, c.requests);
-        EXPECT_TRUE(t.region.strangers().release(i, c));
+        EXPECT_TRUE(t.region.unauthenticated().release(i, c));
     }
     std::uint64_t sum = 0;
     for (const auto& [name, n] : rows) sum += n;
     EXPECT_EQ(sum, made);
-    EXPECT_EQ(t.region.strangers().used(), 0U);
+    EXPECT_EQ(t.region.unauthenticated().used(), 0U);
 }
 
-TEST(ShmemStrangers, AFloodHarmsNoKnownToken) {
+TEST(ShmemUnauthenticated, AFloodHarmsNoKnownToken) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     std::mt19937_64 random(11);
     std::uint64_t recorded = 0;
     const std::uint64_t flood = 1'000'000;
@@ -425,21 +422,22 @@ TEST(ShmemStrangers, AFloodHarmsNoKnownToken) {
         std::uint8_t host[16] = {0x20, 0x01};
         const std::uint64_t r = random();
         std::memcpy(host + 2, &r, 8);
-        t.region.stranger(1, static_cast<Micros>(i * 100), Address::ipv6(host), 401, i % 4);
+        refuse(t.region, 1, static_cast<Micros>(i * 100), host, i % 4);
         if (i % 1000 == 0) {
-            ASSERT_EQ(t.region.record(lane, Made(i).event).status, PublishStatus::ok);
+            ASSERT_EQ(t.region.record(queue, Made(i).event).status, PublishStatus::ok);
             recorded++;
         }
     }
-    EXPECT_EQ(accounts_of(t.region.ring(), lane).size(), recorded);
-    EXPECT_EQ(t.region.ring().dropped(lane), 0U);
-    EXPECT_LE(t.region.strangers().used(), t.region.config().stranger_slots);
-    EXPECT_EQ(strangers_in(t.region.strangers(), 1) + t.region.strangers().uncounted(), flood);
-    EXPECT_EQ(t.region.strangers().uncounted(), 0U);  // two minutes and four reasons fit the overflow
-    EXPECT_EQ(t.region.strangers().forget(1), flood);
+    EXPECT_EQ(accounts_of(t.region.ring(), queue).size(), recorded);
+    EXPECT_EQ(t.region.ring().dropped(queue), 0U);
+    EXPECT_LE(t.region.unauthenticated().used(), t.region.config().unauthenticated_slots);
+    EXPECT_EQ(unauthenticated_in(t.region.unauthenticated(), 1) + t.region.unauthenticated().uncounted(),
+              flood);
+    EXPECT_EQ(t.region.unauthenticated().uncounted(), 0U);  // two minutes and four reasons fit the overflow
+    EXPECT_EQ(t.region.unauthenticated().forget(1), flood);
 }
 
-TEST(ShmemStrangers, ThreadsCountAndAWorkerReleases) {
+TEST(ShmemUnauthenticated, ThreadsCountAndAWorkerReleases) {
     TestRegion t;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> rows;
     std::atomic<int> running{3};
@@ -448,26 +446,26 @@ TEST(ShmemStrangers, ThreadsCountAndAWorkerReleases) {
         threads.emplace_back([&, n] {
             for (int i = 0; i < 20'000; i++) {
                 const std::uint8_t host[4] = {10, 0, 0, static_cast<std::uint8_t>(i % 10)};
-                t.region.stranger(1, i + n, Address::ipv4(host), 401, 1);
+                refuse(t.region, 1, i + n, host, 1);
             }
             running--;
         });
     for (bool last = false; !last;) {
         last = running == 0;
-        StrangerCount c;
-        for (std::uint32_t i = 0; i < t.region.strangers().capacity(); i++) {
-            if (!t.region.strangers().read(i, 1, c)) continue;
+        UnauthenticatedCount c;
+        for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++) {
+            if (!t.region.unauthenticated().read(i, 1, c)) continue;
             auto& row = rows[{c.ring_id, c.serial}];
             row = std::max(row, c.requests);
-            t.region.strangers().release(i, c);
+            t.region.unauthenticated().release(i, c);
         }
     }
     for (auto& th : threads) th.join();
-    std::uint64_t sum = strangers_in(t.region.strangers(), 1);
-    StrangerCount c;
+    std::uint64_t sum = unauthenticated_in(t.region.unauthenticated(), 1);
+    UnauthenticatedCount c;
     for (const auto& [name, n] : rows) sum += n;
-    for (std::uint32_t i = 0; i < t.region.strangers().capacity(); i++)  // stored and still there: once
-        if (t.region.strangers().read(i, 1, c) && rows.contains({c.ring_id, c.serial}))
+    for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++)  // stored and still there: once
+        if (t.region.unauthenticated().read(i, 1, c) && rows.contains({c.ring_id, c.serial}))
             sum -= rows[{c.ring_id, c.serial}];
     EXPECT_EQ(sum, 60'000U);
 }

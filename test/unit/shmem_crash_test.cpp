@@ -58,7 +58,7 @@ constexpr unsigned token_of(std::uint64_t n) {
 Made made(std::uint64_t id) {
     Made m(id & 0xFFFF'FFFF, 1 + static_cast<std::int64_t>(token_of(id & 0xFFFF'FFFF)));
     m.event.generation = 1;
-    m.event.kind = EventKind::use;
+    m.event.status = 200;
     m.event.account = static_cast<std::int64_t>(id);
     return m;
 }
@@ -69,13 +69,13 @@ Made made(std::uint64_t id) {
         if (n == kMaxEvents) _exit(0);
         w.next[p].store(n + 1);
         const unsigned d = database_of(p, n);
-        const LaneRef lane = region.ring().find_lane(d + 1);
+        const QueueRef queue = region.ring().find_queue(d + 1);
         const Made m = made(number(p, n));
         w.outcome[p][n].store(begun);
         w.begun[d][token_of(n)].fetch_add(1);
         Published got;
         for (int tries = 0; tries < 50; tries++) {
-            got = region.record(lane, m.event);
+            got = region.record(queue, m.event);
             if (got.status == PublishStatus::ok) break;
             sched_yield();
         }
@@ -83,7 +83,7 @@ Made made(std::uint64_t id) {
             w.outcome[p][n].store(recorded);
             w.answered[d][token_of(n)].fetch_add(1);
         } else {
-            region.count_drop(lane);
+            region.count_drop(queue);
             w.outcome[p][n].store(dropped);
         }
     }
@@ -96,7 +96,7 @@ Made made(std::uint64_t id) {
     for (;;) {
         for (unsigned d = 0; d < kDatabases; d++) {
             Database& db = w.database[d];
-            const LaneRef lane = region.ring().find_lane(d + 1);
+            const QueueRef queue = region.ring().find_queue(d + 1);
             std::uint64_t uses[kTokens] = {};
             const auto post = [&](std::uint64_t from, std::uint64_t to) {
                 for (unsigned t = 0; t < kTokens; t++)
@@ -107,9 +107,9 @@ Made made(std::uint64_t id) {
             const Database::Commit was = db.committed();
             if (!started[d]) {
                 started[d] = true;
-                const std::uint64_t freed = region.ring().freed(lane);
+                const std::uint64_t freed = region.ring().freed(queue);
                 if (was.position > freed) {
-                    RingReader reader(region.ring(), lane);
+                    RingReader reader(region.ring(), queue);
                     while (reader.position() < was.position) {
                         const ReadStatus s = reader.next(e);
                         if (s == ReadStatus::event && e.counted)
@@ -118,12 +118,12 @@ Made made(std::uint64_t id) {
                     }
                     if (reader.position() < was.position) w.wrong++;
                     post(freed, was.position);
-                    region.ring().free_to(lane, was.position);
+                    region.ring().free_to(queue, was.position);
                 }
-                region.settled(lane);
+                region.settled(queue);
                 continue;
             }
-            RingReader reader(region.ring(), lane);
+            RingReader reader(region.ring(), queue);
             Database::Commit now = was;
             unsigned taken = 0;
             const unsigned most = 1 + random() % 3000;
@@ -147,8 +147,8 @@ Made made(std::uint64_t id) {
             db.commits[other] = now;
             db.current.store(other, std::memory_order_release);
             if (random() % 4 == 0) sched_yield();
-            region.ring().set_applied(lane, now.position);
-            region.ring().free_to(lane, now.position);
+            region.ring().set_applied(queue, now.position);
+            region.ring().free_to(queue, now.position);
         }
     }
 }
@@ -157,12 +157,12 @@ Made made(std::uint64_t id) {
 void look(const Region& region, Witness& w, unsigned d, unsigned token, std::uint64_t& looked) {
     const std::uint64_t least = w.answered[d][token].load();
     const Database::Commit snapshot = w.database[d].committed();
-    const LaneRef lane = region.ring().find_lane(d + 1);
+    const QueueRef queue = region.ring().find_queue(d + 1);
     PendingCounts pending;
     const bool any = region.counters().pending({d + 1, 1, 1 + token}, snapshot.position, pending);
     // A snapshot that two drains have overtaken, or that the worker has not settled after a restart, is not
     // judged.
-    if (region.unsettled(lane) || region.ring().freed(lane) > snapshot.position) return;
+    if (region.unsettled(queue) || region.ring().freed(queue) > snapshot.position) return;
     const std::uint64_t most = w.begun[d][token].load();
     std::uint64_t shown = any ? pending.uses : 0;
     for (std::uint64_t i = 0; i < snapshot.rows; i++)
@@ -181,7 +181,7 @@ TEST(ShmemCrash, EveryAnsweredEventIsAppliedOnceThroughKillsOfAll) {
     Mapping memory(sizeof(Witness));
     auto& w = *reinterpret_cast<Witness*>(memory.at());
     TestRegion t(small_config(16), 1000);
-    for (unsigned d = 1; d <= kDatabases; d++) ASSERT_TRUE(t.region.open_lane(d));
+    for (unsigned d = 1; d <= kDatabases; d++) ASSERT_TRUE(t.region.open_queue(d));
     std::mt19937 random(20'240'601);
     std::uint64_t torn = 0;
     std::uint64_t recovered = 0;
@@ -258,7 +258,7 @@ TEST(ShmemCrash, EveryAnsweredEventIsAppliedOnceThroughKillsOfAll) {
     }
     std::uint64_t counted_drops = 0;
     for (unsigned d = 1; d <= kDatabases; d++)
-        counted_drops += t.region.ring().dropped(t.region.ring().find_lane(d));
+        counted_drops += t.region.ring().dropped(t.region.ring().find_queue(d));
     EXPECT_GE(counted_drops, drops);
     EXPECT_LE(counted_drops, drops + kRounds * kProducers);
     EXPECT_GT(answered, 10'000U);
@@ -279,13 +279,13 @@ TEST(ShmemCrash, KillsInTheMiddleOfARecord) {
     Mapping memory(sizeof(Counts));
     auto& w = *reinterpret_cast<Counts*>(memory.at());
     TestRegion t(small_config(64), 1);
-    ASSERT_TRUE(t.region.open_lane(1));
-    const std::string scope = text_of(1, kMaxScopeText);
-    const std::string agent = text_of(2, kMaxAgentText);
+    ASSERT_TRUE(t.region.open_queue(1));
+    const std::string scope = text_of(1, kScopeRoom);
+    const std::string agent = text_of(2, kAgentRoom);
     std::mt19937 random(7);
     std::uint64_t torn = 0;
     for (unsigned round = 0; round < 120; round++) {
-        const std::uint64_t before = t.region.ring().waiting(t.region.ring().find_lane(1));
+        const std::uint64_t before = t.region.ring().waiting(t.region.ring().find_queue(1));
         std::uint64_t sure = 0;
         std::uint64_t most = 0;
         pid_t pids[2];
@@ -294,11 +294,11 @@ TEST(ShmemCrash, KillsInTheMiddleOfARecord) {
             pids[p] = fork();
             ASSERT_GE(pids[p], 0);
             if (pids[p] != 0) continue;
-            const LaneRef lane = t.region.ring().find_lane(1);
+            const QueueRef queue = t.region.ring().find_queue(1);
             Event e;
-            e.scope = scope;
-            e.agent = agent;
-            while (w.begun[p]++, t.region.record(lane, e).status == PublishStatus::ok) w.answered[p]++;
+            e.texts[kScope] = scope;
+            e.texts[kAgent] = agent;
+            while (w.begun[p]++, t.region.record(queue, e).status == PublishStatus::ok) w.answered[p]++;
             _exit(0);
         }
         while (w.answered[0] + w.answered[1] < 5) sched_yield();
@@ -312,23 +312,23 @@ TEST(ShmemCrash, KillsInTheMiddleOfARecord) {
         const Recovered found = t.restart(2 + round);
         ASSERT_GE(found.events, before + sure);
         ASSERT_LE(found.events + found.torn, before + most);
-        const LaneRef lane = t.region.ring().find_lane(1);
-        RingReader reader(t.region.ring(), lane);
+        const QueueRef queue = t.region.ring().find_queue(1);
+        RingReader reader(t.region.ring(), queue);
         StoredEvent e;
         std::uint64_t n = 0;
         for (ReadStatus s = reader.next(e); s != ReadStatus::empty; s = reader.next(e)) {
             ASSERT_NE(s, ReadStatus::in_progress);
             if (s != ReadStatus::event) continue;
             n++;
-            ASSERT_TRUE(e.event.scope == scope && e.event.agent == agent);
+            ASSERT_TRUE(e.event.texts[kScope] == scope && e.event.texts[kAgent] == agent);
         }
         ASSERT_EQ(n, found.events);
         if (round % 4 == 0 || t.region.ring().free_segments() < 32)
-            t.region.ring().free_to(lane, reader.position());
+            t.region.ring().free_to(queue, reader.position());
         torn += found.torn;
     }
     printf("torn %llu\n", static_cast<unsigned long long>(torn));
-    EXPECT_EQ(t.region.ring().torn(t.region.ring().find_lane(1)), torn);
+    EXPECT_EQ(t.region.ring().torn(t.region.ring().find_queue(1)), torn);
 }
 
 // The file outlives every process that had it mapped, and is read at another address.
@@ -346,10 +346,10 @@ TEST(ShmemCrash, TheFileHoldsWhatAKilledProcessPublished) {
         void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (at == MAP_FAILED) _exit(1);
         Region region = Region::initialise(static_cast<std::byte*>(at), config, 5);
-        const LaneRef lane = region.open_lane(1);
-        for (std::uint64_t i = 0; i < 1000; i++) region.record(lane, Made(i).event);
+        const QueueRef queue = region.open_queue(1);
+        for (std::uint64_t i = 0; i < 1000; i++) region.record(queue, Made(i).event);
         const std::uint8_t host[4] = {192, 0, 2, 1};
-        region.stranger(1, 1, Address::ipv4(host), 401, 2);
+        refuse(region, 1, 1, host, 2);
         kill(getpid(), SIGKILL);
     }
     int status = 0;
@@ -362,14 +362,14 @@ TEST(ShmemCrash, TheFileHoldsWhatAKilledProcessPublished) {
     Recovered found;
     ASSERT_EQ(Region::attach(static_cast<std::byte*>(at), size, 6, region, found), AttachStatus::ok);
     EXPECT_EQ(found.events, 1000U);
-    RingReader reader(region.ring(), region.ring().find_lane(1));
+    RingReader reader(region.ring(), region.ring().find_queue(1));
     StoredEvent e;
     for (std::uint64_t i = 0; i < 1000; i++) {
         ASSERT_EQ(reader.next(e), ReadStatus::event);
         ASSERT_TRUE(same(e.event, Made(i).event));
         ASSERT_EQ(e.ring_id, 5U);
     }
-    EXPECT_EQ(region.strangers().used(), 1U);
+    EXPECT_EQ(region.unauthenticated().used(), 1U);
     munmap(at, size);
     close(fd);
 }

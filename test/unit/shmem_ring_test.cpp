@@ -1,4 +1,4 @@
-// The ring: what is published is read, once, whole and in order; full rings, lanes, ring ids, recovery of
+// The ring: what is published is read, once, whole and in order; full rings, queues, ring ids, recovery of
 // torn records.
 #include <set>
 #include <thread>
@@ -8,36 +8,36 @@
 namespace mirox::test {
 namespace {
 
-std::uint64_t drain(Ring& ring, LaneRef lane) {
+std::uint64_t drain(Ring& ring, QueueRef queue) {
     std::uint64_t n = 0;
-    RingReader reader(ring, lane);
+    RingReader reader(ring, queue);
     StoredEvent e;
     for (;;) {
         const ReadStatus s = reader.next(e);
         if (s == ReadStatus::event) n++;
         if (s == ReadStatus::empty || s == ReadStatus::in_progress) break;
     }
-    ring.free_to(lane, reader.position());
+    ring.free_to(queue, reader.position());
     return n;
 }
 
 TEST(ShmemRing, EventsComeBackWholeAndInOrder) {
     TestRegion t;
     Ring& ring = t.region.ring();
-    const LaneRef lane = t.region.open_lane(16384);
-    ASSERT_TRUE(lane);
+    const QueueRef queue = t.region.open_queue(16384);
+    ASSERT_TRUE(queue);
     std::uint64_t end = 0;
     const std::uint64_t n = 1500;
     for (std::uint64_t i = 0; i < n; i++) {
         const Made m(i);
-        const Published p = ring.publish(lane, m.event, i % 2 == 0);
+        const Published p = ring.publish(queue, m.event, i % 2 == 0);
         ASSERT_EQ(p.status, PublishStatus::ok);
         ASSERT_GT(p.end, end);
         end = p.end;
     }
-    EXPECT_EQ(ring.waiting(lane), n);
-    EXPECT_EQ(ring.claimed(lane), end);
-    RingReader reader(ring, lane);
+    EXPECT_EQ(ring.waiting(queue), n);
+    EXPECT_EQ(ring.claimed(queue), end);
+    RingReader reader(ring, queue);
     StoredEvent e;
     std::uint64_t last = 0;
     for (std::uint64_t i = 0; i < n; i++) {
@@ -49,61 +49,59 @@ TEST(ShmemRing, EventsComeBackWholeAndInOrder) {
         last = e.end;
         ASSERT_EQ(reader.position(), e.end);
         if (i == 700) {
-            ring.free_to(lane, e.end);
-            EXPECT_EQ(ring.waiting(lane), n - 701);
+            ring.free_to(queue, e.end);
+            EXPECT_EQ(ring.waiting(queue), n - 701);
         }
     }
     EXPECT_EQ(reader.next(e), ReadStatus::empty);
     EXPECT_EQ(last, end);
-    ring.free_to(lane, last);
-    EXPECT_EQ(ring.waiting(lane), 0U);
+    ring.free_to(queue, last);
+    EXPECT_EQ(ring.waiting(queue), 0U);
     EXPECT_TRUE(ring.empty());
-    EXPECT_EQ(ring.free_segments(), ring.segments() - 1);  // a lane keeps the one it writes to
+    EXPECT_EQ(ring.free_segments(), ring.segments() - 1);  // a queue keeps the one it writes to
 }
 
 TEST(ShmemRing, TextsAreKeptInFullToTheirBoundsAndCutThere) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     Event e;
-    const std::string scope(kMaxScopeText + 9, 's');
-    const std::string agent(kMaxAgentText + 9, 'a');
-    e.scope = scope;
-    e.agent = agent;
-    ASSERT_EQ(t.region.ring().publish(lane, e).status, PublishStatus::ok);
-    RingReader reader(t.region.ring(), lane);
+    const std::string scope(kScopeRoom + 9, 's');
+    const std::string agent(kAgentRoom + 9, 'a');
+    e.texts[kScope] = scope;
+    e.texts[kAgent] = agent;
+    ASSERT_EQ(t.region.ring().publish(queue, e).status, PublishStatus::ok);
+    RingReader reader(t.region.ring(), queue);
     StoredEvent out;
     ASSERT_EQ(reader.next(out), ReadStatus::event);
-    EXPECT_EQ(out.event.scope, scope.substr(0, kMaxScopeText));
-    EXPECT_EQ(out.event.agent, agent.substr(0, kMaxAgentText));
+    EXPECT_EQ(out.event.texts[kScope], scope.substr(0, kScopeRoom));
+    EXPECT_EQ(out.event.texts[kAgent], agent.substr(0, kAgentRoom));
 }
 
-// An event is of a token or of a session; the other's number is not kept.
+// An event is of a token or of a session, by the sign of one number.
 TEST(ShmemRing, ATokensOrASessions) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
-    const EventKind kinds[] = {EventKind::use, EventKind::refusal, EventKind::session, EventKind::stranger};
-    for (const EventKind kind : kinds) {
+    const QueueRef queue = t.region.open_queue(1);
+    const std::int64_t holders[] = {0x1122'3344'5566'7788, -0x1020'3040'5060'7080};
+    for (const std::int64_t holder : holders) {
         Event e;
-        e.kind = kind;
-        e.token = 0x1122'3344'5566'7788;
-        e.session = -0x1020'3040'5060'7080;
-        ASSERT_EQ(t.region.record(lane, e).status, PublishStatus::ok);
+        e.holder = holder;
+        ASSERT_EQ(t.region.record(queue, e).status, PublishStatus::ok);
     }
-    RingReader reader(t.region.ring(), lane);
-    for (const EventKind kind : kinds) {
-        StoredEvent e;
-        ASSERT_EQ(reader.next(e), ReadStatus::event);
-        EXPECT_EQ(e.event.kind, kind);
-        const bool of_session = kind == EventKind::session;
-        EXPECT_EQ(e.event.token, of_session ? 0 : 0x1122'3344'5566'7788);
-        EXPECT_EQ(e.event.session, of_session ? -0x1020'3040'5060'7080 : 0);
-    }
+    EXPECT_EQ(t.region.counters().used(), 1U);  // sessions have none
+    RingReader reader(t.region.ring(), queue);
+    StoredEvent e;
+    ASSERT_EQ(reader.next(e), ReadStatus::event);
+    EXPECT_EQ(e.event.token(), 0x1122'3344'5566'7788);
+    EXPECT_EQ(e.event.session(), 0);
+    ASSERT_EQ(reader.next(e), ReadStatus::event);
+    EXPECT_EQ(e.event.token(), 0);
+    EXPECT_EQ(e.event.session(), 0x1020'3040'5060'7080);
 }
 
 // 64 bytes, and as much again for each 64 bytes of scope and agent together.
 TEST(ShmemRing, CellsOfARecord) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     const struct {
         std::size_t scope, agent;
         std::uint64_t cells;
@@ -117,24 +115,24 @@ TEST(ShmemRing, CellsOfARecord) {
                  {1, 64, 3},
                  {0, 128, 3},
                  {9, 120, 4},
-                 {kMaxScopeText, kMaxAgentText, 26}};
-    RingReader reader(t.region.ring(), lane);
+                 {kScopeRoom, kAgentRoom, 26}};
+    RingReader reader(t.region.ring(), queue);
     std::uint64_t end = 0;
     for (const auto& c : cases) {
         const std::string scope(c.scope, 's');
         const std::string agent(c.agent, 'a');
         Event e;
-        e.scope = scope;
-        e.agent = agent;
-        const Published p = t.region.record(lane, e);
+        e.texts[kScope] = scope;
+        e.texts[kAgent] = agent;
+        const Published p = t.region.record(queue, e);
         ASSERT_EQ(p.status, PublishStatus::ok);
         EXPECT_EQ(p.end - end, c.cells) << c.scope << " " << c.agent;
         StoredEvent out;
         ASSERT_EQ(reader.next(out), ReadStatus::event);
         EXPECT_EQ(out.begin, end);
         EXPECT_EQ(out.end, p.end);
-        EXPECT_EQ(out.event.scope, scope);
-        EXPECT_EQ(out.event.agent, agent);
+        EXPECT_EQ(out.event.texts[kScope], scope);
+        EXPECT_EQ(out.event.texts[kAgent], agent);
         end = p.end;
     }
 }
@@ -143,14 +141,14 @@ TEST(ShmemRing, CellsOfARecord) {
 TEST(ShmemRing, TheSmallestRecordsFillEverySegment) {
     TestRegion t(small_config(8));
     Ring& ring = t.region.ring();
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     std::uint64_t n = 0;
     Event e;
-    for (e.account = 0; ring.publish(lane, e, true).status == PublishStatus::ok; e.account++) n++;
+    for (e.account = 0; ring.publish(queue, e, true).status == PublishStatus::ok; e.account++) n++;
     // Two of the eight are kept back for those who hold fewer.
     EXPECT_EQ(n, 6U * kSegmentCells);
-    EXPECT_EQ(ring.waiting(lane), n);
-    RingReader reader(ring, lane);
+    EXPECT_EQ(ring.waiting(queue), n);
+    RingReader reader(ring, queue);
     StoredEvent out;
     for (std::uint64_t i = 0; i < n; i++) {
         ASSERT_EQ(reader.next(out), ReadStatus::event);
@@ -160,33 +158,33 @@ TEST(ShmemRing, TheSmallestRecordsFillEverySegment) {
         ASSERT_TRUE(out.counted);
     }
     EXPECT_EQ(reader.next(out), ReadStatus::empty);
-    ring.free_to(lane, out.end);
+    ring.free_to(queue, out.end);
     EXPECT_TRUE(ring.empty());
-    EXPECT_EQ(ring.publish(lane, e).status, PublishStatus::ok);
+    EXPECT_EQ(ring.publish(queue, e).status, PublishStatus::ok);
     EXPECT_EQ(t.restart(78).events, 1U);
 }
 
 TEST(ShmemRing, AFullRingSaysSoAndCountsExactly) {
     TestRegion t(small_config(8));
     Ring& ring = t.region.ring();
-    const LaneRef lane = t.region.open_lane(1);
+    const QueueRef queue = t.region.open_queue(1);
     std::uint64_t recorded = 0;
     std::uint64_t woken = 0;
     const std::uint64_t answered = 20'000;
     for (std::uint64_t i = 0; i < answered; i++) {
-        const Published p = t.region.record(lane, Made(i).event);
+        const Published p = t.region.record(queue, Made(i).event);
         woken += p.wake ? 1 : 0;
         if (p.status == PublishStatus::ok)
             recorded++;
         else {
             ASSERT_EQ(p.status, PublishStatus::full);
-            t.region.count_drop(lane);
+            t.region.count_drop(queue);
         }
     }
     EXPECT_GT(woken, 0U);
-    EXPECT_EQ(ring.dropped(lane) + recorded, answered);
+    EXPECT_EQ(ring.dropped(queue) + recorded, answered);
     EXPECT_GT(recorded, 6U * 960 / 30);
-    EXPECT_EQ(ring.waiting(lane), recorded);
+    EXPECT_EQ(ring.waiting(queue), recorded);
     // What was refused is not shown either: counters hold exactly what is recorded.
     std::uint64_t shown = 0;
     for (std::int32_t g = 0; g < 3; g++) {
@@ -194,22 +192,22 @@ TEST(ShmemRing, AFullRingSaysSoAndCountsExactly) {
         if (t.region.counters().pending({1, g, 5}, 0, c)) shown += c.uses + c.refusals;
     }
     EXPECT_EQ(shown, recorded);
-    EXPECT_EQ(drain(ring, lane), recorded);
-    EXPECT_EQ(t.region.record(lane, Made(1).event).status, PublishStatus::ok);
+    EXPECT_EQ(drain(ring, queue), recorded);
+    EXPECT_EQ(t.region.record(queue, Made(1).event).status, PublishStatus::ok);
 }
 
 TEST(ShmemRing, OneThatNobodyDrainsDoesNotStopAnother) {
     TestRegion t(small_config(16));
     Ring& ring = t.region.ring();
-    const LaneRef a = t.region.open_lane(1);
+    const QueueRef a = t.region.open_queue(1);
     while (ring.publish(a, Made(3).event).status == PublishStatus::ok) {
     }
     EXPECT_EQ(ring.free_segments(), 2U);
-    const LaneRef b = t.region.open_lane(2);
+    const QueueRef b = t.region.open_queue(2);
     ASSERT_TRUE(b);
-    const LaneRef c = t.region.open_lane(3);
+    const QueueRef c = t.region.open_queue(3);
     ASSERT_TRUE(c);
-    // The last two lanes share what is kept back, and live on it for ever.
+    // The last two queues share what is kept back, and live on it for ever.
     std::uint64_t n = 0;
     for (std::uint64_t i = 0; i < 50'000; i++) {
         if (ring.publish(b, Made(i).event).status == PublishStatus::ok) {
@@ -221,7 +219,7 @@ TEST(ShmemRing, OneThatNobodyDrainsDoesNotStopAnother) {
         break;
     }
     EXPECT_GT(n, 100U);
-    ASSERT_TRUE(ring.close_lane(3));
+    ASSERT_TRUE(ring.close_queue(3));
     for (std::uint64_t i = 0; i < 50'000; i++) {
         Published p = ring.publish(b, Made(i).event);
         if (p.status == PublishStatus::full) {
@@ -233,65 +231,52 @@ TEST(ShmemRing, OneThatNobodyDrainsDoesNotStopAnother) {
     EXPECT_EQ(ring.publish(a, Made(3).event).status, PublishStatus::full);
 }
 
-TEST(ShmemRing, StrangersGetAQuarter) {
-    TestRegion t(small_config(16));
-    Ring& ring = t.region.ring();
-    const LaneRef lane = t.region.open_lane(1);
-    Made m(4);
-    m.event.kind = EventKind::stranger;
-    while (ring.publish(lane, m.event).status == PublishStatus::ok) {
-    }
-    EXPECT_GE(ring.free_segments(), 11U);
-    for (int i = 0; i < 500; i++) ASSERT_EQ(ring.publish(lane, Made(5).event).status, PublishStatus::ok);
-    EXPECT_EQ(ring.publish(lane, m.event).status, PublishStatus::full);
-}
-
-TEST(ShmemRing, PositionsNeverComeBackWhenALaneIsReopened) {
+TEST(ShmemRing, PositionsNeverComeBackWhenAQueueIsReopened) {
     TestRegion t;
     Ring& ring = t.region.ring();
-    const LaneRef first = t.region.open_lane(9);
+    const QueueRef first = t.region.open_queue(9);
     std::uint64_t end = 0;
     for (std::uint64_t i = 0; i < 700; i++) end = t.region.record(first, Made(i).event).end;
     ring.count_drop(first);
-    ASSERT_TRUE(t.region.close_lane(9));
+    ASSERT_TRUE(t.region.close_queue(9));
     EXPECT_EQ(ring.lost_discarded(), 700U);
     EXPECT_EQ(ring.lost_drops(), 1U);
     EXPECT_EQ(ring.free_segments(), ring.segments());
-    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_lane);
+    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_queue);
     EXPECT_EQ(t.region.counters().used(), 0U);
-    EXPECT_FALSE(ring.find_lane(9));
-    const LaneRef again = t.region.open_lane(9);
+    EXPECT_FALSE(ring.find_queue(9));
+    const QueueRef again = t.region.open_queue(9);
     ASSERT_TRUE(again);
     EXPECT_NE(again.key, first.key);
-    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_lane);
+    EXPECT_EQ(t.region.record(first, Made(1).event).status, PublishStatus::no_queue);
     const Published p = t.region.record(again, Made(1).event);
     ASSERT_EQ(p.status, PublishStatus::ok);
     EXPECT_GT(p.end, end);
-    EXPECT_TRUE(t.region.close_lane(12345));  // one that was never opened
+    EXPECT_TRUE(t.region.close_queue(12345));  // one that was never opened
 }
 
 TEST(ShmemRing, EveryLaneTaken) {
     TestRegion t;
-    for (std::uint32_t d = 1; d <= 8; d++) ASSERT_TRUE(t.region.open_lane(d));
-    EXPECT_FALSE(t.region.open_lane(9));
-    EXPECT_EQ(t.region.open_lane(3).key, t.region.ring().find_lane(3).key);
-    EXPECT_EQ(t.region.record({}, Made(1).event).status, PublishStatus::no_lane);
+    for (std::uint32_t d = 1; d <= 8; d++) ASSERT_TRUE(t.region.open_queue(d));
+    EXPECT_FALSE(t.region.open_queue(9));
+    EXPECT_EQ(t.region.open_queue(3).key, t.region.ring().find_queue(3).key);
+    EXPECT_EQ(t.region.record({}, Made(1).event).status, PublishStatus::no_queue);
     t.region.count_drop({});
     EXPECT_EQ(t.region.ring().lost_drops(), 1U);
 }
 
 TEST(ShmemRing, EventsOfAnEarlierStartKeepTheirRingId) {
     TestRegion t;
-    const LaneRef old = t.region.open_lane(7);
+    const QueueRef old = t.region.open_queue(7);
     for (std::uint64_t i = 0; i < 100; i++) t.region.record(old, Made(i).event);
     const Recovered found = t.restart(78);
     EXPECT_EQ(found.events, 100U);
     EXPECT_EQ(found.torn, 0U);
     Ring& ring = t.region.ring();
-    const LaneRef lane = ring.find_lane(7);
-    ASSERT_TRUE(lane);
-    for (std::uint64_t i = 100; i < 150; i++) t.region.record(lane, Made(i).event);
-    RingReader reader(ring, lane);
+    const QueueRef queue = ring.find_queue(7);
+    ASSERT_TRUE(queue);
+    for (std::uint64_t i = 100; i < 150; i++) t.region.record(queue, Made(i).event);
+    RingReader reader(ring, queue);
     StoredEvent e;
     for (std::uint64_t i = 0; i < 100; i++) {
         ASSERT_EQ(reader.next(e), ReadStatus::event);
@@ -299,7 +284,7 @@ TEST(ShmemRing, EventsOfAnEarlierStartKeepTheirRingId) {
     }
     EXPECT_EQ(reader.next(e), ReadStatus::new_ring_id);
     EXPECT_EQ(reader.ring_id(), 78U);
-    ring.free_to(lane, reader.position());
+    ring.free_to(queue, reader.position());
     for (std::uint64_t i = 100; i < 150; i++) {
         ASSERT_EQ(reader.next(e), ReadStatus::event);
         ASSERT_EQ(e.ring_id, 78U);
@@ -315,15 +300,15 @@ TEST(ShmemRing, EventsOfAnEarlierStartKeepTheirRingId) {
 TEST(ShmemRing, AnotherAddressAnotherProcess) {
     const Config config = small_config();
     TestRegion t(config);
-    const LaneRef lane = t.region.open_lane(7);
-    for (std::uint64_t i = 0; i < 400; i++) t.region.record(lane, Made(i).event);
+    const QueueRef queue = t.region.open_queue(7);
+    for (std::uint64_t i = 0; i < 400; i++) t.region.record(queue, Made(i).event);
     Mapping copy(t.mapping.size());
     std::memcpy(copy.at(), t.mapping.at(), copy.size());
     Region region;
     Recovered found;
     ASSERT_EQ(Region::attach(copy.at(), copy.size(), 99, region, found), AttachStatus::ok);
     EXPECT_EQ(found.events, 400U);
-    EXPECT_EQ(accounts_of(region.ring(), region.ring().find_lane(7)).size(), 400U);
+    EXPECT_EQ(accounts_of(region.ring(), region.ring().find_queue(7)).size(), 400U);
     Config read;
     ASSERT_TRUE(Region::read_config({copy.at(), kHeaderBytes}, read));
     EXPECT_EQ(read, config);
@@ -355,14 +340,14 @@ TEST(ShmemRing, ForeignFilesAreRefused) {
 TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     const std::uint64_t n = 60;
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(7);
+    const QueueRef queue = t.region.open_queue(7);
     for (std::uint64_t i = 0; i < n; i++) {
         Made m(i * 2 + 1);
         m.event.account = static_cast<std::int64_t>(i);
-        ASSERT_EQ(t.region.record(lane, m.event).status, PublishStatus::ok);
+        ASSERT_EQ(t.region.record(queue, m.event).status, PublishStatus::ok);
     }
     std::vector<StoredEvent> where;
-    RingReader reader(t.region.ring(), lane);
+    RingReader reader(t.region.ring(), queue);
     for (StoredEvent e; reader.next(e) == ReadStatus::event;) where.push_back(e);
     ASSERT_EQ(where.size(), n);
     const std::vector<std::byte> image(t.mapping.at(), t.mapping.at() + t.mapping.size());
@@ -370,15 +355,16 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     for (std::size_t victim = 0; victim < n; victim += 7) {
         // The texts follow the fixed part, one cell; its bytes, then some text.
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.scope.data())) - kCellBytes;
-        for (std::size_t byte = 0; byte < kCellBytes + where[victim].event.scope.size(); byte += 3) {
+            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.texts[kScope].data())) -
+            kCellBytes;
+        for (std::size_t byte = 0; byte < kCellBytes + where[victim].event.texts[kScope].size(); byte += 3) {
             std::memcpy(t.mapping.at(), image.data(), image.size());
             record[byte] ^= std::byte{0x10};
             const Recovered found = t.restart(78);
             tried++;
             ASSERT_EQ(found.torn, 1U) << victim << " " << byte;
             ASSERT_EQ(found.events, n - 1);
-            const LaneRef l = t.region.ring().find_lane(7);
+            const QueueRef l = t.region.ring().find_queue(7);
             EXPECT_EQ(t.region.ring().torn(l), 1U);
             const std::vector<std::uint64_t> got = accounts_of(t.region.ring(), l);
             ASSERT_EQ(got.size(), n - 1);
@@ -394,15 +380,15 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
 // yet.
 TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(7);
-    for (std::uint64_t i = 0; i < 10; i++) t.region.record(lane, Made(i + 1).event);
-    RingReader reader(t.region.ring(), lane);
+    const QueueRef queue = t.region.open_queue(7);
+    for (std::uint64_t i = 0; i < 10; i++) t.region.record(queue, Made(i + 1).event);
+    RingReader reader(t.region.ring(), queue);
     unsigned at = 0;
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 4 && at != 6 && at != 7) continue;
-        // The lane's first segment begins at position 0: 128 bytes, the state words, the cells.
+        // The queue's first segment begins at position 0: 128 bytes, the state words, the cells.
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - kCellBytes;
+            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         auto& state = reinterpret_cast<Segment*>(segment)->states[e.begin];
         ASSERT_EQ(state.load() >> 3, e.end - e.begin);
@@ -410,11 +396,11 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     }
     ASSERT_EQ(at, 10U);
     bool in_progress = false;
-    EXPECT_EQ(accounts_of(t.region.ring(), lane, &in_progress).size(), 4U);
+    EXPECT_EQ(accounts_of(t.region.ring(), queue, &in_progress).size(), 4U);
     EXPECT_TRUE(in_progress);
-    EXPECT_FALSE(t.region.close_lane(7));  // its producer might still write
-    EXPECT_FALSE(t.region.open_lane(7));
-    EXPECT_EQ(t.region.record(lane, Made(1).event).status, PublishStatus::no_lane);
+    EXPECT_FALSE(t.region.close_queue(7));  // its producer might still write
+    EXPECT_FALSE(t.region.open_queue(7));
+    EXPECT_EQ(t.region.record(queue, Made(1).event).status, PublishStatus::no_queue);
 
     TestRegion u;
     std::memcpy(u.mapping.at(), t.mapping.at(), t.mapping.size());
@@ -423,26 +409,26 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     EXPECT_EQ(closing.torn, 3U);
     EXPECT_EQ(u.region.ring().lost_discarded(), 7U);
     EXPECT_EQ(u.region.ring().free_segments(), u.region.ring().segments());
-    EXPECT_TRUE(u.region.open_lane(7));
+    EXPECT_TRUE(u.region.open_queue(7));
 }
 
 TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
     TestRegion t;
-    const LaneRef lane = t.region.open_lane(7);
-    for (std::uint64_t i = 0; i < 10; i++) t.region.record(lane, Made(i + 1).event);
-    RingReader reader(t.region.ring(), lane);
+    const QueueRef queue = t.region.open_queue(7);
+    for (std::uint64_t i = 0; i < 10; i++) t.region.record(queue, Made(i + 1).event);
+    RingReader reader(t.region.ring(), queue);
     unsigned at = 0;
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 0 && at != 6 && at != 7 && at != 9) continue;
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.scope.data())) - kCellBytes;
+            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         reinterpret_cast<Segment*>(segment)->states[e.begin].store(0);
     }
     const Recovered found = t.restart(80);
     EXPECT_EQ(found.events, 6U);
     EXPECT_EQ(found.torn, 4U);
-    const LaneRef now = t.region.ring().find_lane(7);
+    const QueueRef now = t.region.ring().find_queue(7);
     EXPECT_EQ(accounts_of(t.region.ring(), now), (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 9}));
     EXPECT_EQ(t.region.ring().waiting(now), 6U);
     EXPECT_EQ(t.region.ring().torn(now), 4U);
@@ -455,7 +441,7 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
     TestRegion t(small_config(12));
     Ring& ring = t.region.ring();
     const std::uint32_t kDatabases = 2;
-    for (std::uint32_t d = 1; d <= kDatabases; d++) ASSERT_TRUE(t.region.open_lane(d));
+    for (std::uint32_t d = 1; d <= kDatabases; d++) ASSERT_TRUE(t.region.open_queue(d));
     const std::uint64_t each = 20'000;
     const unsigned kThreads = 4;
     std::atomic<unsigned> running{kThreads};
@@ -463,18 +449,18 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
     std::vector<std::thread> threads;
     for (unsigned p = 0; p < kThreads; p++) {
         threads.emplace_back([&, p] {
-            const LaneRef lane = ring.find_lane(1 + p % kDatabases);
+            const QueueRef queue = ring.find_queue(1 + p % kDatabases);
             for (std::uint64_t i = 0; i < each; i++) {
                 Made m(i, static_cast<std::int64_t>(1 + i % 50));
                 m.event.account = static_cast<std::int64_t>(p * each + i);
                 Published got;
                 for (int tries = 0; tries < 200; tries++) {
-                    got = t.region.record(lane, m.event);
+                    got = t.region.record(queue, m.event);
                     if (got.status == PublishStatus::ok) break;
                     std::this_thread::yield();
                 }
                 if (got.status != PublishStatus::ok) {
-                    t.region.count_drop(lane);
+                    t.region.count_drop(queue);
                     dropped++;
                 }
             }
@@ -486,8 +472,8 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
     for (bool last = false;;) {
         std::uint64_t batch = 0;
         for (std::uint32_t d = 1; d <= kDatabases; d++) {
-            const LaneRef lane = ring.find_lane(d);
-            RingReader reader(ring, lane);
+            const QueueRef queue = ring.find_queue(d);
+            RingReader reader(ring, queue);
             StoredEvent e;
             while (reader.next(e) == ReadStatus::event) {
                 const auto who = static_cast<std::uint64_t>(e.event.account);
@@ -498,9 +484,10 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
                 batch++;
                 PendingCounts c;
                 if (batch % 64 == 0)
-                    t.region.counters().pending({d, e.event.generation, e.event.token}, reader.position(), c);
+                    t.region.counters().pending({d, e.event.generation, e.event.token()}, reader.position(),
+                                                c);
             }
-            ring.free_to(lane, reader.position());
+            ring.free_to(queue, reader.position());
         }
         total += batch;
         if (last && batch == 0) break;
@@ -509,7 +496,7 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
     for (std::thread& th : threads) th.join();
     EXPECT_EQ(total + dropped, kThreads * each);
     for (std::uint8_t s : seen) ASSERT_LE(s, 1);
-    EXPECT_EQ(ring.dropped(ring.find_lane(1)) + ring.dropped(ring.find_lane(2)), dropped);
+    EXPECT_EQ(ring.dropped(ring.find_queue(1)) + ring.dropped(ring.find_queue(2)), dropped);
 }
 
 }  // namespace

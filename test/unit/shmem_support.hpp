@@ -1,5 +1,4 @@
-// What the shmem tests share: a mapping that children inherit, and events that tell whether they came through
-// whole.
+// What the shmem tests share: a mapping that children inherit, and events that tell whether they came through whole.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,24 @@ struct TestRegion {
     Region region;
 };
 
+constexpr std::size_t kScopeRoom = kTextColumns[kScope].room;
+constexpr std::size_t kAgentRoom = kTextColumns[kAgent].room;
+
+inline core::Address address_of(std::span<const std::uint8_t> host) {
+    return core::make_address(host, static_cast<unsigned>(host.size()) * 8);
+}
+
+// A refusal of an unauthenticated caller.
+inline Unauthenticated::Place refuse(Region& region, std::uint32_t database, Micros at,
+                                     std::span<const std::uint8_t> host, std::uint8_t reason) {
+    Event event;
+    event.at = at;
+    event.address = address_of(host);
+    event.status = 401;
+    event.reason = reason;
+    return region.count_unauthenticated(database, event);
+}
+
 inline std::string text_of(std::uint64_t n, std::size_t size) {
     std::string s;
     for (std::size_t i = 0; i < size; i++) s += static_cast<char>('a' + (n * 31 + i * 7 + (n >> 8)) % 26);
@@ -62,35 +81,32 @@ inline std::string text_of(std::uint64_t n, std::size_t size) {
 // An event of a token all of whose fields follow from n, which is the account's number.
 struct Made {
     explicit Made(std::uint64_t n, std::int64_t token = 5) {
-        scope = text_of(n, n % 97 == 0 ? kMaxScopeText : n % 23);
-        agent = text_of(n + 1, n % 89 == 0 ? kMaxAgentText : n % 150);
-        event.kind = n % 5 == 0 ? EventKind::refusal : EventKind::use;
+        scope = text_of(n, n % 97 == 0 ? kScopeRoom : n % 23);
+        agent = text_of(n + 1, n % 89 == 0 ? kAgentRoom : n % 150);
         event.reason = static_cast<std::uint8_t>(n % 11);
         event.status = n % 5 == 0 ? 403 : 200;
         event.generation = static_cast<std::int32_t>(n % 3);
-        event.token = token;
+        event.holder = token;
         event.account = static_cast<std::int64_t>(n);
         event.at = static_cast<Micros>(1'000'000 + n);
         const std::uint8_t v4[4] = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
                                     static_cast<std::uint8_t>(n)};
-        event.address = Address::ipv4(v4);
-        event.scope = scope;
-        event.agent = agent;
+        event.address = address_of(v4);
+        event.texts[kScope] = scope;
+        event.texts[kAgent] = agent;
     }
     std::string scope, agent;
     Event event;
 };
 
 inline bool same(const Event& a, const Event& b) {
-    return a.kind == b.kind && a.reason == b.reason && a.status == b.status && a.generation == b.generation &&
-           a.token == b.token && a.session == b.session && a.account == b.account && a.at == b.at &&
-           a.address == b.address && a.scope == b.scope && a.agent == b.agent;
+    return static_cast<const Facts&>(a) == b && a.at == b.at && std::ranges::equal(a.texts, b.texts);
 }
 
-// The accounts of everything a lane holds, read but not freed.
-inline std::vector<std::uint64_t> accounts_of(const Ring& ring, LaneRef lane, bool* in_progress = nullptr) {
+// The accounts of everything a queue holds, read but not freed.
+inline std::vector<std::uint64_t> accounts_of(const Ring& ring, QueueRef queue, bool* in_progress = nullptr) {
     std::vector<std::uint64_t> out;
-    RingReader reader(ring, lane);
+    RingReader reader(ring, queue);
     StoredEvent e;
     for (;;) {
         const ReadStatus s = reader.next(e);

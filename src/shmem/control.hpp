@@ -1,38 +1,33 @@
-// Recorded use in shared memory: the file-backed region of the event ring, counters and strangers (core_region.hpp), and the
-// control block by which backends, workers and the launcher find each other.
+// The control block in shared memory, by which backends, workers and the launcher find each other, and what has happened in each
+// database since the server's start.
 //
-// The file lies in pg_stat_tmp, which base backups and pg_rewind leave out. The postmaster makes or attaches it before any child
-// runs, at the start and again after a crash of one; children inherit the mapping. It outlives every process, so what was
-// published and not drained is there at the next start.
-//
-// Locks: region_lock() (one LWLock) exclusive for what core_*.hpp marks exclusive, shared for what it marks shared, and for the
-// control block's seats, workers and bars; none on a check's path once a backend knows its lane and seat.
+// Locks: region_lock() exclusive for making slots, for workers and for databases that workers are kept away from; none on a
+// check's path once a backend knows its slot.
 #pragma once
 
 #include "pg/prelude.hpp"
 //
 #include <atomic>
 
-#include "shmem/core_region.hpp"
+#include "core/reason.hpp"
+#include "shmem/core_base.hpp"
+#include "shmem/region.hpp"
 
 extern "C" {
 #include "datatype/timestamp.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
 }
 
 namespace mirox::shmem {
 
-inline constexpr int kMaxDatabases = 64;
-inline constexpr int kReasonCodes = 16;  // room for store::Reason
-inline constexpr int kStripes = 16;      // so that backends that count at once meet seldom
+inline constexpr int kStripes = 16;  // so that backends that count at once meet seldom
 
 // How reading the rules of agents and the file of locations went, for mirox.stat.
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
 // What a worker does, each in transactions of its own.
-enum class Duty : std::uint32_t { uses, strangers, minutes, notices, house };
+enum class Duty : std::uint32_t { uses, unauthenticated, minutes, notices, house };
 inline constexpr int kDuties = 5;
 // For a message that begins with who could not.
 const char* could_not(Duty duty);
@@ -52,7 +47,7 @@ struct Failure {
 };
 
 // What has happened in a database since the start of the server. It is given to another database only when its own is gone.
-struct Seat {
+struct DatabaseStats {
     std::atomic<std::uint32_t> database;      // 0: free
     std::atomic<std::uint32_t> geo;           // Enricher
     std::atomic<std::uint32_t> agents;        // Enricher
@@ -69,7 +64,7 @@ struct Seat {
     std::atomic<std::int64_t> last_drain_at;   // TimestampTz, 0: none
     std::atomic<std::int64_t> stats_reset_at;  // TimestampTz, 0: never
     struct alignas(kCacheLine) {
-        std::atomic<std::uint64_t> of[kReasonCodes];
+        std::atomic<std::uint64_t> of[core::kReasons];
     } checks[kStripes];
 };
 
@@ -78,12 +73,12 @@ struct Worker {
     std::atomic<std::uint32_t> database;  // 0: free
     std::atomic<std::int32_t> pid;
     std::atomic<Latch*> latch;  // null until it is connected
-    std::atomic<std::uint32_t>
-        woken;  // 1: by one of us, since it last looked; the server sets latches for reasons of its own
+    // 1: woken by one of us since it last looked; the server sets latches for reasons of its own.
+    std::atomic<std::uint32_t> woken;
 };
 
 // A database whose worker must stay away while a command needs it empty.
-struct Bar {
+struct KeptAway {
     std::uint32_t database;  // 0: free
     std::int32_t pid;        // whose command it is
 };
@@ -93,50 +88,39 @@ struct Control {
     std::atomic<std::uint32_t> starved;  // 1: a database waits for a worker and there is no room for one more
     ConditionVariable drained;           // broadcast after each drain and when a worker leaves
     Worker workers[kMaxDatabases];
-    Bar bars[kMaxDatabases];
-    Seat seats[kMaxDatabases];
+    KeptAway kept_away[kMaxDatabases];
+    DatabaseStats stats[kMaxDatabases];
 };
 
-// Called by region.cpp's hooks, in the postmaster.
-void request_events();
-void start_events();
-
-// The region of this server; invalid (false) in a server that was started without us.
-Region& region();
 Control& control();
-LWLock* region_lock();
 
-// This backend's lane, opened when the database has none yet; empty when there is no room for one.
-LaneRef my_lane();
-void forget_lane();
+// This database's stats, made when it has none yet; null when there is no room for one.
+DatabaseStats* my_stats();
 
-// This database's seat, made when it has none yet; null when there is no room for one.
-Seat* my_seat();
-
-// The seat of a database, null when it has none. No lock.
-Seat* seat_of(std::uint32_t database);
+// The stats of a database, null when it has none. No lock.
+DatabaseStats* stats_of(std::uint32_t database);
 // The same, made when there is room. Call with region_lock() held exclusively.
-Seat* make_seat(std::uint32_t database);
+DatabaseStats* make_stats(std::uint32_t database);
 
 // The worker of a database, null when none runs. No lock; hold one to act on it.
 Worker* worker_of(std::uint32_t database);
 // Whether a command wants the database empty. Call with region_lock() held.
-bool is_barred(std::uint32_t database);
+bool is_kept_away(std::uint32_t database);
 
 // Whether anything of the database waits for a worker. No lock.
 bool wants_worker(std::uint32_t database);
 
-// Takes down that a duty failed, with the server's message. True when the log, which `tell` asks for, was not told of the same within
-// the last hour. Takes region_lock().
-bool note_failure(Seat& seat, Duty duty, int sqlstate, const char* message, bool tell);
+// Takes down that a duty failed, with the server's message. True when the log, which `tell` asks for, was not told of the same
+// within the last hour. Takes region_lock().
+bool note_failure(DatabaseStats& stats, Duty duty, int sqlstate, const char* message, bool tell);
 // … or that it is well (again). Takes region_lock() when it was not.
-void note_success(Seat& seat, Duty duty);
+void note_success(DatabaseStats& stats, Duty duty);
 
 // Wakes the database's worker, or else the launcher, which starts one. No lock, no ERROR.
 void wake_worker(std::uint32_t database);
 void wake_launcher();
 
-// Bytes of the file.
-std::size_t events_size();
+// Called by startup.cpp. False in a process that finds it made.
+bool start_control();
 
 }  // namespace mirox::shmem

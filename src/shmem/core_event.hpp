@@ -1,0 +1,57 @@
+// A use on its way from a check to the tables: one struct, from whoever judged it to the ring and the drain.
+//
+// May include the C++ library and src/core; holds no server call, exception, allocation or system call.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "core/scopes.hpp"
+#include "core/text.hpp"
+#include "shmem/core_base.hpp"
+
+namespace mirox::shmem {
+
+// What tells uses apart, besides their texts. It stands in the ring as it stands here, so a change of it changes the layout
+// (kVersion in core_region.cpp), and the drain gathers by its bytes: no padding, nothing unset.
+struct Facts {
+    std::int64_t holder = 0;  // the token's id, or minus the web session's; 0: nobody known
+    std::int64_t account = 0;
+    std::int32_t generation = 0;  // of the token
+    std::uint16_t status = 0;     // as HTTP's
+    std::uint8_t reason = 0;      // core::Reason
+    core::Address address;        // family none: not known
+    std::uint8_t unused[7] = {};
+
+    std::int64_t token() const noexcept { return holder > 0 ? holder : 0; }
+    std::int64_t session() const noexcept { return holder < 0 ? -holder : 0; }
+    bool refused() const noexcept { return status >= 400; }
+    friend bool operator==(const Facts&, const Facts&) = default;
+};
+static_assert(std::is_trivially_copyable_v<Facts> && std::has_unique_object_representations_v<Facts>);
+
+// The texts of a use, in the order in which they stand in a record. Longer ones are cut in the ring; the caller has cleaned them.
+enum TextKind : unsigned { kScope, kAgent, kTexts };
+struct TextColumn {
+    const char* name;  // the column that shows it
+    std::size_t room;
+};
+inline constexpr TextColumn kTextColumns[kTexts] = {
+    {"scope", core::kMaxScopeChars},           // what was needed
+    {"user_agent", core::kMaxUserAgentBytes},  // as the client sent it, cleaned
+};
+
+struct Event : Facts {
+    Micros at = 0;
+    std::string_view texts[kTexts];  // empty: none
+};
+
+struct StoredEvent {
+    Event event;  // its texts point into the ring and last until free_to() passes the event
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint64_t ring_id = 0;
+    bool counted = false;  // core_counters has it
+};
+
+}  // namespace mirox::shmem

@@ -1,0 +1,87 @@
+// The words of the ring and the form of a record in it, for core_ring.cpp, core_reader.cpp and core_recovery.cpp alone.
+//
+// May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call.
+#pragma once
+
+#include "shmem/core_ring.hpp"
+
+namespace mirox::shmem {
+
+constexpr std::uint64_t kClosedBit = 1ULL << 31;
+constexpr std::uint32_t kSealed = 0xFFFF'FFFF;
+constexpr std::uint64_t kMaxPosition = 1ULL << 62;
+
+constexpr std::uint32_t generation_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> 32);
+}
+constexpr std::uint32_t low_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word);
+}
+constexpr std::uint64_t tagged(std::uint32_t generation, std::uint32_t low) noexcept {
+    return static_cast<std::uint64_t>(generation) << 32 | low;
+}
+constexpr bool is_closed(std::uint64_t cursor) noexcept {
+    return (cursor & kClosedBit) != 0;
+}
+constexpr std::uint32_t cells_of(std::uint64_t cursor) noexcept {
+    return static_cast<std::uint32_t>(cursor & 0xFFFF);
+}
+constexpr std::uint32_t events_of(std::uint64_t cursor) noexcept {
+    return static_cast<std::uint32_t>(cursor >> 16 & 0x7FFF);
+}
+// Of Segment.next: the segment that follows, index + 1; 0 when none does.
+constexpr std::uint32_t successor_of(std::uint64_t next) noexcept {
+    return low_of(next) == kSealed ? 0 : low_of(next);
+}
+// A queue that is being closed keeps its database and loses its serial, so that no reference matches it.
+constexpr bool is_open(std::uint64_t key) noexcept {
+    return key >> 32 != 0;
+}
+
+enum Phase : std::uint32_t { kUntouched = 0, kClaimed = 1, kCommitted = 2, kDead = 3 };
+constexpr std::uint32_t kCountedBit = 4;
+constexpr std::uint32_t state_word(Phase phase, std::uint32_t cells, bool counted = false) noexcept {
+    return phase | (counted ? kCountedBit : 0) | cells << 3;
+}
+constexpr Phase phase_of(std::uint32_t state) noexcept {
+    return static_cast<Phase>(state & 3);
+}
+constexpr std::uint32_t span_of(std::uint32_t state) noexcept {
+    return state >> 3;
+}
+
+// The fixed part of a record, one cell; the texts follow. The checksum covers all after itself, and position, ring id and size by
+// way of its seed: an old record left in the cell never passes for a new one.
+struct RecordHead {
+    std::uint64_t checksum;
+    std::int64_t at;
+    std::uint16_t text_bytes[kTexts];
+    std::byte facts[kCellBytes - 16 - sizeof(text_bytes)];  // the Facts, but for their unused end
+};
+constexpr std::size_t kFactsBytes = offsetof(Facts, unused);
+static_assert(sizeof(RecordHead) == kCellBytes && kFactsBytes <= sizeof(RecordHead::facts));
+
+constexpr std::size_t max_record_bytes() noexcept {
+    std::size_t size = sizeof(RecordHead);
+    for (const TextColumn& text : kTextColumns) size += text.room;
+    return round_up(size, 8);
+}
+constexpr std::uint32_t kMaxRecordCells = round_up(max_record_bytes(), kCellBytes) / kCellBytes;
+static_assert(kMaxRecordCells == 26);
+
+// A record put together before its cells are claimed, so that little can happen between claim and commit.
+struct Ring::Record {
+    alignas(8) std::byte bytes[max_record_bytes()];
+    std::size_t size;
+    std::uint32_t span;  // cells
+    std::uint64_t body;  // hash of all but the checksum
+
+    explicit Record(const Event& event) noexcept;
+    // Writes the checksum for the place that was claimed, and the record into it.
+    void put(Segment& segment, std::uint32_t cell, std::uint64_t begin) noexcept;
+};
+
+// Reads the record at a cell, with every length checked before it is used.
+bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span, StoredEvent& out) noexcept;
+
+}  // namespace mirox::shmem

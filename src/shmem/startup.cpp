@@ -1,0 +1,72 @@
+// Shared memory (see startup.hpp, also for the locks).
+#include "shmem/startup.hpp"
+
+#include "pg/entry.hpp"
+#include "shmem/control.hpp"
+#include "shmem/key_shelf.hpp"
+#include "shmem/limits.hpp"
+#include "shmem/region.hpp"
+
+extern "C" {
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+}
+
+namespace mirox::shmem {
+namespace {
+
+shmem_request_hook_type next_request = nullptr;
+shmem_startup_hook_type next_startup = nullptr;
+
+// Of the server's own shared memory.
+std::size_t main_bytes() {
+    return add_size(limits_bytes(), sizeof(Control) + 2 * kCacheLine);
+}
+
+void request() {
+    if (next_request != nullptr) next_request();
+    RequestAddinShmemSpace(main_bytes());
+    request_region();
+    request_key_shelf();
+}
+
+void start_up() {
+    if (next_startup != nullptr) next_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    start_limits();
+    // A child that was started by exec would find all that follows; ours are forked and inherit it.
+    if (start_control()) {
+        start_region();
+        start_key_shelf();
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+}  // namespace
+
+void request_shared_memory() {
+    next_request = shmem_request_hook;
+    shmem_request_hook = pg::guarded<request>;
+    next_startup = shmem_startup_hook;
+    shmem_startup_hook = pg::guarded<start_up>;
+}
+
+std::size_t shared_bytes() {
+    return main_bytes() + region_size() + sizeof(KeyShelf);
+}
+
+void not_preloaded() {
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        errmsg("mirox_tokens must be loaded when the server starts"),
+        errdetail("It keeps rate limits and recorded usage in shared memory."),
+        errhint("Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
+}
+
+std::byte* shared_part(const char* name, std::size_t bytes, bool* found) {
+    void* at = ShmemInitStruct(name, add_size(bytes, kCacheLine), found);
+    return reinterpret_cast<std::byte*>(TYPEALIGN(kCacheLine, reinterpret_cast<std::uintptr_t>(at)));
+}
+
+}  // namespace mirox::shmem
