@@ -36,7 +36,7 @@ ISOLATION_OPTS = --temp-instance=tmp_check_iso --temp-config=test/conf/mirox_tok
 # use `register`; -Wno-deprecated-volatile: macros of theirs count in volatile variables. gcc-only warnings stay out
 # of PG_CXXFLAGS, which clang reads for bitcode.
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
-PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -DMIROX_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -Ibuild/sql -DMIROX_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
 SHLIB_LINK += -lcrypto -lz -lutf8proc -lstdc++ -Wl,--version-script=src/exports.map
 
@@ -56,6 +56,13 @@ $(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
 .deps:
 	@mkdir -p $@
 -include $(wildcard .deps/*.d)
+
+# SQL of the C++ code stands in .sql files beside it; each becomes a header, build/sql/ROOM/NAME.sql.hpp.
+SQL_HEADERS := $(patsubst src/%,build/sql/%.hpp,$(sort $(wildcard src/store/*.sql src/worker/*.sql src/api/*.sql)))
+$(SQL_HEADERS): build/sql/%.hpp: src/% scripts/sql_header.awk
+	@mkdir -p $(@D)
+	awk -v room=$(patsubst src/%/,%,$(dir $<)) -v source=$< -f scripts/sql_header.awk $< > $@.new && mv $@.new $@
+$(OBJS) $(OBJS:.o=.bc): | $(SQL_HEADERS)
 
 # What is linked and joined is made afresh when a file is taken away, too: the lists stand in files that change with
 # them.

@@ -72,4 +72,16 @@ SELECT (mirox.list_tokens(:'session')).name LIMIT 1;
 SELECT name FROM mirox.list_tokens(:'session') LIMIT 1;
 SELECT count(*) FROM (VALUES (:'session'), (:'other')) s (session), mirox.list_tokens(session);
 
+-- Declared with another type: an error and no crash. With fewer columns or more, as of another version: what both have.
+CREATE FUNCTION t.wrong_list(session text, OUT place integer, OUT token_id text, OUT name text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
+CREATE FUNCTION t.short_list(session text, OUT place integer, OUT token_id bigint) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
+CREATE FUNCTION t.long_list(session text, OUT place integer, OUT token_id bigint, OUT name text, OUT hint text, OUT permission_group text, OUT permissions mirox.scopes,
+    OUT allowed_ips cidr[], OUT status text, OUT created_at timestamptz, OUT rotated_at timestamptz, OUT expires_at timestamptz, OUT days_left integer,
+    OUT last_used_at timestamptz, OUT last_ip inet, OUT last_location text, OUT last_browser text, OUT last_os text, OUT uses bigint, OUT refusals bigint,
+    OUT metadata jsonb, OUT later text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
+SELECT * FROM t.wrong_list(:'session');
+SELECT place FROM t.short_list(:'session') ORDER BY 1 LIMIT 2;
+SELECT place, metadata, later FROM t.long_list(:'session') ORDER BY 1 LIMIT 2;
+DROP FUNCTION t.wrong_list, t.short_list, t.long_list;
+
 SELECT mirox.delete_account('list'), mirox.delete_account('list/other');

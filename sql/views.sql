@@ -4,9 +4,17 @@ SET timezone = 'UTC';
 SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum) AS columns FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 WHERE c.relnamespace = 'mirox'::regnamespace AND c.relname IN (SELECT split_part(object, '.', 2) FROM mirox_internal.access_rule WHERE kind = 'relation' AND level = 'reporting')
 GROUP BY 1 ORDER BY c.relname;
--- None is of a domain of ours: whoever reads a view may make a table of it.
-SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 JOIN pg_type t ON t.oid = a.atttypid
-WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND t.typtype = 'd';
+-- What mirox shows is of no type of mirox_internal, nor of a domain: whoever reads a view may make a table of it.
+SELECT c.oid::regclass AS of, a.attname AS name, t.oid::regtype AS type FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.typarray = t.oid
+WHERE c.relnamespace = 'mirox'::regnamespace AND ('mirox_internal'::regnamespace IN (t.typnamespace, e.typnamespace) OR 'd' IN (t.typtype, e.typtype));
+SELECT p.oid::regprocedure AS of, t.oid::regtype AS type FROM pg_proc p, unnest(p.prorettype || p.proargtypes::oid[] || p.proallargtypes) o (type)
+    JOIN pg_type t ON t.oid = o.type LEFT JOIN pg_type e ON e.typarray = t.oid
+WHERE p.pronamespace = 'mirox'::regnamespace AND ('mirox_internal'::regnamespace IN (t.typnamespace, e.typnamespace) OR 'd' IN (t.typtype, e.typtype));
+SELECT count(*) FROM pg_operator WHERE oprnamespace = 'mirox_internal'::regnamespace;
+-- What a function in SQL does was read when it was made: its body names objects, and no texts.
+SELECT p.oid::regprocedure AS function FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.pronamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND l.lanname NOT IN ('c', 'internal') AND p.prosqlbody IS NULL;
 -- Each column says what it is.
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND col_description(c.oid, a.attnum) IS NULL
@@ -69,6 +77,13 @@ SELECT user_id, locked, tokens, tokens_expiring, tokens_expired, places_free, us
 SET mirox_tokens.expiry_notice = '5 days';
 SELECT count(*) FROM mirox.expiring_tokens WHERE user_id = 'views';
 RESET mirox_tokens.expiry_notice;
+
+-- What adds a token's use up is part of the plan, and called for no row.
+DO $$DECLARE line text; BEGIN
+    FOR line IN EXPLAIN (VERBOSE, COSTS OFF) SELECT uses, last_location FROM mirox.token_report LOOP
+        ASSERT line !~ 'Function Call: mirox_internal.whole_use', line;
+    END LOOP;
+END$$;
 
 -- ---- health ------------------------------------------------------------------------------------------------------------------
 SELECT mirox.stat_reset();

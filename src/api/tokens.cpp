@@ -1,6 +1,7 @@
 // SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a new secret is where
 // store/secrets.hpp has it, and in the result, whose memory is wiped.
 #include "store/tokens.hpp"
+#include "api/tokens.sql.hpp"
 #include "pg/entry.hpp"
 #include "pg/row.hpp"
 #include "pg/settings.hpp"
@@ -51,55 +52,6 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     store::forget(*issued.secret);
     return shown;
 }
-
-// As in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.
-#define OPEN_IS_NEWER "o.last_used_at >= COALESCE(c.last_used_at, '-infinity')"
-#define PENDING_IS_NEWER "p.last_used_at > COALESCE(u.last_used_at, '-infinity')"
-#define PENDING_AGENT(COLUMN)                                                            \
-    "(SELECT x." COLUMN                                                                  \
-    " FROM mirox_internal.agent x WHERE x.key OPERATOR(pg_catalog.=) p.agent_key LIMIT " \
-    "1)"
-pg::Query select_list = {
-    // What is effective now: the owner's, the group's and the token's own.
-    "SELECT t.place::pg_catalog.int4, t.token_id, t.name, t.hint, g.name, "
-    "mirox_internal.compile_permissions(g.permissions, mirox_internal.compile_permissions(a.permissions, t.permissions)), "
-    "t.allowed_ips, "
-    "mirox_internal.token_status(t.revoked_at, t.expires_at, pg_catalog.clock_timestamp()), t.created_at, "
-    "t.rotated_at, t.expires_at, "
-    "mirox_internal.days_until(t.expires_at, pg_catalog.clock_timestamp()), GREATEST(u.last_used_at, p.last_used_at), "
-    "CASE WHEN " PENDING_IS_NEWER " THEN p.last_ip ELSE u.last_ip END, "
-    "CASE WHEN " PENDING_IS_NEWER
-    " AND p.last_ip IS DISTINCT FROM u.last_ip THEN NULL ELSE u.last_location END, "
-    "CASE WHEN " PENDING_IS_NEWER " THEN " PENDING_AGENT("browser") " ELSE u.last_browser END, "
-    "CASE WHEN " PENDING_IS_NEWER " THEN " PENDING_AGENT("os") " ELSE u.last_os END, "
-    "u.uses OPERATOR(pg_catalog.+) COALESCE(p.uses, 0), "
-    "u.refusals OPERATOR(pg_catalog.+) COALESCE(p.refusals, 0), t.metadata "
-    "FROM mirox_internal.token t "
-    "JOIN mirox_internal.account a ON a.account_id OPERATOR(pg_catalog.=) t.account_id "
-    "JOIN mirox_internal.permission_group g ON g.group_id OPERATOR(pg_catalog.=) t.group_id "
-    "LEFT JOIN mirox_internal.token_usage c ON c.token_id OPERATOR(pg_catalog.=) t.token_id "
-    "AND c.generation OPERATOR(pg_catalog.=) t.generation "
-    "CROSS JOIN LATERAL ("
-    "SELECT COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE w.status < 400), 0)::pg_catalog.int8 AS uses, "
-    "COALESCE(pg_catalog.sum(o.requests) FILTER (WHERE w.status >= 400), 0)::pg_catalog.int8 AS refusals, "
-    "pg_catalog.max(o.last_at) FILTER (WHERE w.status < 400) AS last_used_at, "
-    "(pg_catalog.array_agg(o.caller_id ORDER BY o.last_at DESC) FILTER (WHERE w.status < 400))[1] AS last_caller "
-    "FROM mirox_internal.open_use o JOIN mirox_internal.caller w ON w.caller_id = o.caller_id "
-    "WHERE o.first_token <= t.token_id AND o.last_token >= t.token_id AND o.token_id = t.token_id "
-    "AND w.generation = t.generation) o "
-    "LEFT JOIN mirox_internal.caller_shown s ON s.caller_id = o.last_caller "
-    "CROSS JOIN LATERAL ("
-    "SELECT COALESCE(c.uses, 0) OPERATOR(pg_catalog.+) o.uses AS uses, "
-    "COALESCE(c.refusals, 0) OPERATOR(pg_catalog.+) o.refusals AS refusals, "
-    "GREATEST(c.last_used_at, o.last_used_at) AS last_used_at, "
-    "CASE WHEN " OPEN_IS_NEWER " THEN s.ip ELSE c.last_ip END AS last_ip, "
-    "CASE WHEN " OPEN_IS_NEWER " THEN s.location ELSE c.last_location END AS last_location, "
-    "CASE WHEN " OPEN_IS_NEWER " THEN s.browser ELSE c.last_browser END AS last_browser, "
-    "CASE WHEN " OPEN_IS_NEWER " THEN s.os ELSE c.last_os END AS last_os) u "
-    "LEFT JOIN LATERAL mirox_internal.pending_uses((SELECT d.\"position\" FROM mirox_internal.drained d), "
-    "t.token_id, t.generation) p ON true "
-    "WHERE t.account_id OPERATOR(pg_catalog.=) $1 AND t.revoked_at IS NULL ORDER BY t.place",
-    {pg::Type::int8}};
 
 }  // namespace
 
@@ -222,7 +174,7 @@ MIROX_OWN_ACT(list_tokens) {
     store::require_session(actor, secret.given, secret.text, false);
     pg::Args args;
     args.int8(actor.account.account_id);
-    pg::run(select_list, args);
+    pg::run(api::select_list, args);
     pg::return_rows(fcinfo);
     store::leave(actor);
     return (Datum)0;

@@ -6,8 +6,10 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 }
@@ -165,6 +167,17 @@ Datum result_value(std::uint64_t row, int column) {
 
 void return_rows(FunctionCallInfo fcinfo) {
     auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    const TupleDesc given = SPI_tuptable->tupdesc, declared = info->setDesc;
+    for (int i = 0; i < Min(given->natts, declared->natts); i++) {
+        const Oid is = TupleDescAttr(given, i)->atttypid, said = TupleDescAttr(declared, i)->atttypid;
+        if (is != said)
+            MIROX_RAISE(
+                ERRCODE_DATATYPE_MISMATCH,
+                errmsg("column %d of function %s is of another type than declared", i + 1,
+                       get_func_name(fcinfo->flinfo->fn_oid)),
+                errdetail("It is of type %s, and declared as %s.", format_type_be(is), format_type_be(said)),
+                errhint("Use the function that mirox_tokens of the library's version brings."));
+    }
     for (std::uint64_t i = 0; i < SPI_processed; i++)
         tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
 }

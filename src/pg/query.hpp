@@ -105,7 +105,9 @@ Datum result_value(std::uint64_t row, int column);
 void spi_open();
 void spi_close();
 
-// Fills a set-returning function's result with the last result of SPI, whose columns match its row type.
+// Fills a set-returning function's result with the last result of SPI. 42804 when a column is of another type than the function's
+// row type says. Where one of the two has more columns, as after a new version of the library or of the script, those at the end are
+// left out or NULL.
 void return_rows(FunctionCallInfo fcinfo);
 
 }  // namespace mirox::pg

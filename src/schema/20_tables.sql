@@ -80,6 +80,9 @@ CREATE TABLE mirox_internal.audit_log (
 );
 REVOKE ALL ON TABLE mirox_internal.audit_log FROM PUBLIC;
 CREATE INDEX audit_log_token ON mirox_internal.audit_log (token_id, at) WHERE token_id IS NOT NULL;
+-- For audit_trail: by time, and whose account it was that is gone.
+CREATE INDEX audit_log_at ON mirox_internal.audit_log (at);
+CREATE INDEX audit_log_deleted ON mirox_internal.audit_log (account_id) WHERE event = 'account_deleted';
 COMMENT ON TABLE mirox_internal.audit_log IS
     'Each act of management, written by triggers, never changed. Read it through the view audit_trail';
 COMMENT ON COLUMN mirox_internal.audit_log.db_role IS 'current_user at the call';
@@ -163,6 +166,8 @@ REVOKE ALL ON TABLE mirox_internal.token FROM PUBLIC;
 CREATE UNIQUE INDEX token_place ON mirox_internal.token (account_id, place) WHERE revoked_at IS NULL;
 -- Whether a group is in use, asked when it is dropped: the built-in ones never are.
 CREATE INDEX token_group ON mirox_internal.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
+-- A token that was revoked is still the account's, by a token's place alone it would not be found.
+CREATE INDEX token_account ON mirox_internal.token (account_id);
 COMMENT ON TABLE mirox_internal.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
 COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own narrowing; NULL: none';
 COMMENT ON COLUMN mirox_internal.token.generation IS 'Raised by each rotation; usage is kept by generation';
@@ -203,6 +208,25 @@ COMMENT ON TABLE mirox_internal.token_secret IS 'Digests of secrets: a token''s 
 COMMENT ON COLUMN mirox_internal.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox_internal.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
 
+CREATE FUNCTION mirox_internal.valid_endpoint(method text, path text, scope text) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION mirox_internal.valid_endpoint(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
+
+CREATE TABLE mirox_internal.endpoint (
+    method text COLLATE "C" NOT NULL,
+    path text COLLATE "C" NOT NULL,
+    scope text COLLATE "C" NOT NULL,
+    audit_node integer,
+    audit_id bigint,
+    PRIMARY KEY (method, path),
+    CHECK (mirox_internal.valid_endpoint(method, path, scope))
+);
+REVOKE ALL ON TABLE mirox_internal.endpoint FROM PUBLIC;
+COMMENT ON TABLE mirox_internal.endpoint IS
+    'What scope each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
+    'specific rule wins; a path that no rule names needs the scope *';
+
 -- ---- dump and restore: all but what the script itself fills ----------------------------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.session_id_seq', '');
@@ -213,5 +237,6 @@ SELECT pg_catalog.pg_extension_config_dump('mirox_internal.audit_log', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.session', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.permission_group', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.endpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_secret', '');

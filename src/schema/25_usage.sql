@@ -191,10 +191,6 @@ CREATE TABLE mirox_internal.drain_position (
 REVOKE ALL ON TABLE mirox_internal.drain_position FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.drain_position IS 'Up to where the events of each ring in shared memory have been written';
 
--- For audit_trail: by time, and whose account it was that is gone.
-CREATE INDEX audit_log_at ON mirox_internal.audit_log (at);
-CREATE INDEX audit_log_deleted ON mirox_internal.audit_log (account_id) WHERE event = 'account_deleted';
-
 -- What an earlier extension of this database left in shared memory is none of this one's.
 CREATE FUNCTION mirox_internal.begin_recording() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_begin_recording' LANGUAGE C VOLATILE;
@@ -232,16 +228,6 @@ CREATE VIEW mirox_internal.drained AS
       AND p.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
 REVOKE ALL ON TABLE mirox_internal.drained FROM PUBLIC;
 COMMENT ON VIEW mirox_internal.drained IS 'Internal: up to where this database''s events have been written, in the reader''s snapshot';
-
-CREATE FUNCTION mirox.flush() RETURNS void
-    AS 'MODULE_PATHNAME', 'mirox_flush' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.flush() FROM PUBLIC;
-COMMENT ON FUNCTION mirox.flush() IS
-    'Waits until every use of this database that was recorded before the call is written to the tables. 55000: the worker failed '
-    'since the call, or none came for ten seconds';
-
-INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
-    ('mirox.flush()', 'function', 'admin');
 
 -- ---- dump and restore: all but the positions ---------------------------------------------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.agent_id_seq', '');

@@ -15,6 +15,8 @@ CREATE FUNCTION mirox_internal.token_secret_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_token_secret_guard' LANGUAGE C;
 CREATE FUNCTION mirox_internal.group_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_group_guard' LANGUAGE C;
+CREATE FUNCTION mirox_internal.endpoint_guard() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_endpoint_guard' LANGUAGE C;
 CREATE FUNCTION mirox_internal.cache_changed() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_cache_changed' LANGUAGE C;
 CREATE FUNCTION mirox_internal.statement_lock() RETURNS trigger
@@ -28,6 +30,7 @@ REVOKE ALL ON FUNCTION mirox_internal.token_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.token_follow() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.token_secret_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.group_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mirox_internal.endpoint_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.cache_changed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.statement_lock() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.refuse_change() FROM PUBLIC;
@@ -38,6 +41,7 @@ COMMENT ON FUNCTION mirox_internal.token_guard() IS 'Internal: locks the account
 COMMENT ON FUNCTION mirox_internal.token_follow() IS 'Internal: carries a token''s change to its secrets';
 COMMENT ON FUNCTION mirox_internal.token_secret_guard() IS 'Internal: audits changes of secrets that bypass the functions';
 COMMENT ON FUNCTION mirox_internal.group_guard() IS 'Internal: protects built-in groups and groups in use, audits changes';
+COMMENT ON FUNCTION mirox_internal.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
 COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: tells every backend to read the cached table afresh';
 COMMENT ON FUNCTION mirox_internal.statement_lock() IS
     'Internal: a direct UPDATE or DELETE waits for all management in flight, since it locks rows before their account';
@@ -76,6 +80,16 @@ CREATE TRIGGER group_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_inter
 ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_changed;
 ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_row_changed;
 
+CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.endpoint_guard();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
+-- As for groups: a subscriber's apply worker fires row triggers alone.
+CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
+ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
+
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 -- Nobody but the worker changes what is recorded. By statement: the worker, which passes, pays nothing for its rows.
@@ -103,6 +117,8 @@ CREATE TRIGGER session_no_truncate BEFORE TRUNCATE ON mirox_internal.session
 CREATE TRIGGER token_no_truncate BEFORE TRUNCATE ON mirox_internal.token
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER token_secret_no_truncate BEFORE TRUNCATE ON mirox_internal.token_secret
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER endpoint_no_truncate BEFORE TRUNCATE ON mirox_internal.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER group_no_truncate BEFORE TRUNCATE ON mirox_internal.permission_group
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();

@@ -13,7 +13,7 @@ CREATE FUNCTION mirox.account_bound() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_account_bound' LANGUAGE C;
 REVOKE ALL ON FUNCTION mirox.account_bound() FROM PUBLIC;
 COMMENT ON FUNCTION mirox.account_bound() IS
-    'Internal: the trigger that mirox.bind_accounts puts on the platform''s own users table';
+    'The trigger that mirox.bind_accounts puts on the platform''s own users table';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.bind_accounts(regclass,name)', 'function', 'admin');

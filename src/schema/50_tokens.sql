@@ -77,6 +77,16 @@ COMMENT ON FUNCTION mirox.list_tokens(text) IS
     'The owner''s unrevoked tokens by place, with their newest recorded use. status: active, expiring (within '
     'mirox_tokens.expiry_notice), expired. permissions: effective now; days_left: whole days';
 
+CREATE FUNCTION mirox.token_history(
+    session text, token_id bigint, since timestamptz DEFAULT NULL,
+    OUT first_at timestamptz, OUT last_at timestamptz, OUT status integer, OUT reason text, OUT requests bigint, OUT ip inet,
+    OUT location text, OUT browser text, OUT os text, OUT user_agent text, OUT scope text) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'mirox_token_history' LANGUAGE C VOLATILE ROWS 100;
+REVOKE ALL ON FUNCTION mirox.token_history(text, bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.token_history(text, bigint, timestamptz) IS
+    'When and how one of the owner''s tokens was used since it was issued or last rotated: by minute, newest first. since: '
+    'only what lasted until then or came later. P0002: no such token of the owner''s';
+
 CREATE FUNCTION mirox_internal.token_status(revoked_at timestamptz, expires_at timestamptz, now timestamptz) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_token_status' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz) FROM PUBLIC;
@@ -103,4 +113,5 @@ INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.revoke_any_token(bigint,text)', 'function', 'admin'),
     ('mirox.rename_token(text,bigint,text)', 'function', 'application'),
     ('mirox.list_tokens(text)', 'function', 'application'),
+    ('mirox.token_history(text,bigint,timestamp with time zone)', 'function', 'application'),
     ('mirox.reveal(mirox.secret)', 'function', 'application');

@@ -1,42 +1,5 @@
 -- Requests as a gateway has them: endpoint rules, the check of a whole request, the client's address behind proxies.
 
-CREATE FUNCTION mirox_internal.valid_endpoint(method text, path text, scope text) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox_internal.valid_endpoint(text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
-
-CREATE TABLE mirox_internal.endpoint (
-    method text COLLATE "C" NOT NULL,
-    path text COLLATE "C" NOT NULL,
-    scope text COLLATE "C" NOT NULL,
-    audit_node integer,
-    audit_id bigint,
-    PRIMARY KEY (method, path),
-    CHECK (mirox_internal.valid_endpoint(method, path, scope))
-);
-REVOKE ALL ON TABLE mirox_internal.endpoint FROM PUBLIC;
-COMMENT ON TABLE mirox_internal.endpoint IS
-    'What scope each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
-    'specific rule wins; a path that no rule names needs the scope *';
-SELECT pg_catalog.pg_extension_config_dump('mirox_internal.endpoint', '');
-
-CREATE FUNCTION mirox_internal.endpoint_guard() RETURNS trigger
-    AS 'MODULE_PATHNAME', 'mirox_endpoint_guard' LANGUAGE C;
-REVOKE ALL ON FUNCTION mirox_internal.endpoint_guard() FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
-
-CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
-    FOR EACH ROW EXECUTE FUNCTION mirox_internal.endpoint_guard();
-CREATE TRIGGER endpoint_no_truncate BEFORE TRUNCATE ON mirox_internal.endpoint
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.endpoint
-    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
--- As for groups: a subscriber's apply worker fires row triggers alone.
-CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
-    FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
-ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
-ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
-
 CREATE FUNCTION mirox.put_endpoint(method text, path text, scope text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_put_endpoint' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.put_endpoint(text, text, text) FROM PUBLIC;

@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "shmem/record.hpp"
+#include "store/manage.sql.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 
@@ -18,36 +19,7 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-using pg::Query;
-using pg::Type;
-
 constexpr Interval kLongestSession = {0, 0, 12};
-
-Query insert_account = {
-    "INSERT INTO mirox_internal.account (user_id, permissions, rate_limit, burst) VALUES ($1, $2, $3, $4)",
-    {Type::text, Type::scopes, Type::int4, Type::int4}};
-Query update_account = {
-    "UPDATE mirox_internal.account SET permissions = $2, rate_limit = $3, burst = $4 "
-    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND (permissions OPERATOR(mirox.<>) $2 "
-    "OR rate_limit IS DISTINCT FROM $3 OR burst IS DISTINCT FROM $4)",
-    {Type::int8, Type::scopes, Type::int4, Type::int4}};
-Query lock_row = {
-    "UPDATE mirox_internal.account SET locked_at = $2, lock_reason = $3 WHERE account_id "
-    "OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::timestamptz, Type::text}};
-Query delete_row = {"DELETE FROM mirox_internal.account WHERE account_id OPERATOR(pg_catalog.=) $1",
-                    {Type::int8}};
-Query rename_row = {
-    "UPDATE mirox_internal.account SET user_id = $2 WHERE account_id OPERATOR(pg_catalog.=) $1",
-    {Type::int8, Type::text}};
-Query insert_session = {
-    "INSERT INTO mirox_internal.session (digest, account_id, opened_at, expires_at, client_ip, user_agent) "
-    "VALUES ($1, $2, $3, $4, $5, $6)",
-    {Type::digest, Type::int8, Type::timestamptz, Type::timestamptz, Type::inet, Type::text}};
-Query close_row = {
-    "UPDATE mirox_internal.session SET closed_at = pg_catalog.clock_timestamp() WHERE session_id "
-    "OPERATOR(pg_catalog.=) $1",
-    {Type::int8}};
 
 void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
     if (given && value < least)
@@ -93,7 +65,7 @@ TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view re
     const TimestampTz now = GetCurrentTimestamp();
     pg::Args args;
     args.int8(actor.account.account_id).add(TimestampTzGetDatum(now)).text_or_null(reason, has_reason);
-    pg::run(lock_row, args);
+    pg::run(update_lock, args);
     return now;
 }
 
@@ -102,7 +74,7 @@ bool let_in(Actor& actor, std::string_view user_id) {
     if (!actor.account.locked) return false;
     pg::Args args;
     args.int8(actor.account.account_id).null().null();
-    pg::run(lock_row, args);
+    pg::run(update_lock, args);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/rows.hpp"
+#include "store/tokens.sql.hpp"
 #include "store/write.hpp"
 
 extern "C" {
@@ -26,12 +27,6 @@ constexpr Interval kLongestOverlap = {0, 7, 0};
 constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
-
-pg::Query revoke_rows = {
-    "UPDATE mirox_internal.token SET revoked_at = $2, revoke_reason = $3 "
-    "WHERE account_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL "
-    "AND (NOT $4 OR expires_at OPERATOR(pg_catalog.<=) $2)",
-    {Type::int8, Type::timestamptz, Type::text, Type::boolean}};
 
 [[noreturn]] void too_far_away(TimestampTz now) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);

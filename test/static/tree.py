@@ -92,7 +92,7 @@ def sql_statements(path):
                 bare += " "
         elif kind == "meta" and not text.strip():
             above = ""
-        elif kind == "end" and not re.search(r"\bBEGIN\s+ATOMIC\b(?!.*\bEND\b)", bare, re.S | re.I):
+        elif kind == "end" and not re.search(r"\bBEGIN\s+ATOMIC\b(?!.*;\s*END\s*$)", bare, re.S | re.I):
             if text.strip():
                 found.append(Statement(text.strip(), bare.strip(), above, f"{name_of(path)}:{start}"))
             text, bare, above, start = "", "", "", None

@@ -152,8 +152,8 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	foreach my $log (grep { -s } glob "$temp/$page-*.out") { note("$log: " . slurp_file($log)) if @wrong; }
 }
 
-# The reference agrees with the catalog: each function's arguments, how many have a default, and who may call it; each
-# setting's default and, for a number, its range.
+# The reference agrees with the catalog: what schema mirox holds; each function's arguments, how many have a default, and who may call
+# it; each setting's default and, for a number, its range.
 {
 	my $reference = slurp_file("$tree/docs/reference.md");
 	my $node_sql = sub { split /\n/, $node->safe_psql('manual_reference', $_[0]) };
@@ -165,11 +165,11 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 			|| '|' || CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'everybody' ELSE coalesce((
 				SELECT string_agg(level, ', ' ORDER BY level) FROM mirox_internal.access_rule
 				WHERE kind = 'function' AND to_regprocedure(object) = p.oid), '') END
-		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_description d ON d.objoid = p.oid
-			AND d.classoid = 'pg_proc'::regclass
-		WHERE n.nspname ~ '^mirox' AND d.description IS NOT NULL AND d.description NOT LIKE 'Internal%'
-			AND NOT EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid)
-			AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid) ORDER BY 1}))
+		FROM pg_proc p WHERE p.pronamespace = 'mirox'::regnamespace
+			AND NOT EXISTS (SELECT FROM pg_cast WHERE castfunc = p.oid)
+			AND NOT EXISTS (SELECT FROM pg_operator WHERE oprcode = p.oid)
+			AND NOT EXISTS (SELECT FROM pg_amproc WHERE amproc = p.oid)
+			AND NOT EXISTS (SELECT FROM pg_type WHERE p.oid IN (typinput, typoutput, typreceive, typsend)) ORDER BY 1}))
 	{
 		my ($name, $arguments, $defaults, $levels) = split /\|/, $line;
 		my $found = delete $row{$name};
@@ -184,6 +184,14 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	}
 	push @wrong, "$_ is no function" foreach sort keys %row;
 	is(join("\n", @wrong), '', 'reference.md: functions as in the catalog');
+
+	# All that `\d mirox.*` shows, in both pages.
+	my $views = join ' ', $node_sql->(q{SELECT relname FROM pg_class WHERE relnamespace = 'mirox'::regnamespace AND relkind NOT IN ('c', 'i')
+		ORDER BY relname COLLATE "C"});
+	my ($section) = $reference =~ /^## Views\n(.*?)^## /ms;
+	is(join(' ', sort map { /`(\w+)`/g } $section =~ /^\| (`[^|]*) \|/mg), $views, 'reference.md: views as in the catalog');
+	is(join(' ', sort map { /`(\w+)`/g } slurp_file("$tree/docs/reporting.md") =~ /^\| [^|`]*\? \| ([^|]*) \|/mg), $views,
+		'reporting.md: views as in the catalog');
 
 	@wrong = ();
 	foreach my $line ($node_sql->(q{SELECT name || '|' || CASE boot_val WHEN '' THEN '''''' ELSE boot_val END || coalesce(unit, '') || '|' || CASE WHEN vartype = 'integer'

@@ -1,0 +1,25 @@
+-- The statements of manage.cpp, on accounts and web sessions.
+
+-- name: insert_account(user_id text, permissions scopes, rate_limit int4, burst int4)
+INSERT INTO mirox_internal.account (user_id, permissions, rate_limit, burst) VALUES ($1, $2, $3, $4);
+
+-- name: update_account(account_id int8, permissions scopes, rate_limit int4, burst int4)
+UPDATE mirox_internal.account SET permissions = $2, rate_limit = $3, burst = $4
+WHERE account_id = $1
+  AND (permissions OPERATOR(mirox.<>) $2 OR rate_limit IS DISTINCT FROM $3 OR burst IS DISTINCT FROM $4);
+
+-- name: update_lock(account_id int8, locked_at timestamptz, reason text)
+UPDATE mirox_internal.account SET locked_at = $2, lock_reason = $3 WHERE account_id = $1;
+
+-- name: delete_row(account_id int8)
+DELETE FROM mirox_internal.account WHERE account_id = $1;
+
+-- name: rename_row(account_id int8, user_id text)
+UPDATE mirox_internal.account SET user_id = $2 WHERE account_id = $1;
+
+-- name: insert_session(digest digest, account_id int8, opened_at timestamptz, expires_at timestamptz, client_ip inet, user_agent text)
+INSERT INTO mirox_internal.session (digest, account_id, opened_at, expires_at, client_ip, user_agent)
+VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: close_row(session_id int8)
+UPDATE mirox_internal.session SET closed_at = clock_timestamp() WHERE session_id = $1;
