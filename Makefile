@@ -72,10 +72,10 @@ FORCE:
 $(shlib): src/exports.map .deps/list
 
 # The library that the worker alone loads, at first need: what it links is not needed to start the server.
-ENRICH_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/enrich/*.cpp)))
+ENRICH_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/enrich/*.cpp))) src/core/text.o
 ENRICH_LIB = mirox_tokens_enrich$(DLSUFFIX)
 $(ENRICH_LIB): $(ENRICH_OBJS) src/enrich/exports.map
-	$(CXX) -shared -o $@ $(ENRICH_OBJS) $(LDFLAGS) -lre2 -lyaml-cpp -lmaxminddb -Wl,--version-script=src/enrich/exports.map
+	$(CXX) -shared -o $@ $(ENRICH_OBJS) $(LDFLAGS) -lre2 -lyaml-cpp -lmaxminddb -lutf8proc -Wl,--version-script=src/enrich/exports.map
 $(ENRICH_OBJS): Makefile mirox_tokens.control | .deps
 all: $(ENRICH_LIB)
 install: install-enrich

@@ -1,5 +1,6 @@
 // The type mirox.digest: 32 bytes, fixed length, passed by reference; text form 64 hex digits.
 // Equality takes constant time; the ordering of a btree does not and need not: what is compared is a digest.
+#include "core/chars.hpp"
 #include "core/crypto.hpp"
 #include "pg/entry.hpp"
 #include "pg/values.hpp"
@@ -7,6 +8,7 @@
 extern "C" {
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"
+#include "utils/builtins.h"
 }
 
 using mirox::core::kDigestBytes;
@@ -26,40 +28,20 @@ bool equal(FunctionCallInfo fcinfo) {
                                             {digest_arg(fcinfo, 1), kDigestBytes});
 }
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-[[noreturn]] void malformed() {
-    // The input is not repeated: it might be a secret, put in the wrong place.
-    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("invalid input for type digest"),
-                errhint("A digest is written as 64 hex digits."));
-}
-
 }  // namespace
 
 MIROX_SECRET_FUNCTION(digest_in) {
-    const char* text = PG_GETARG_CSTRING(0);
-    if (strlen(text) != 2 * kDigestBytes) malformed();
     auto* out = static_cast<std::uint8_t*>(palloc(kDigestBytes));
-    for (std::size_t i = 0; i < kDigestBytes; i++) {
-        const int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0) malformed();
-        out[i] = static_cast<std::uint8_t>(high << 4 | low);
-    }
+    // The input is not repeated: it might be a secret, put in the wrong place.
+    if (!mirox::core::decode_hex(PG_GETARG_CSTRING(0), {out, kDigestBytes}))
+        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("invalid input for type digest"),
+                    errhint("A digest is written as 64 hex digits."));
     return PointerGetDatum(out);
 }
 
 MIROX_FUNCTION(digest_out) {
-    const std::uint8_t* bytes = digest_arg(fcinfo, 0);
     auto* out = static_cast<char*>(palloc(2 * kDigestBytes + 1));
-    for (std::size_t i = 0; i < kDigestBytes; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
+    hex_encode(reinterpret_cast<const char*>(digest_arg(fcinfo, 0)), kDigestBytes, out);
     out[2 * kDigestBytes] = '\0';
     return CStringGetDatum(out);
 }

@@ -1,5 +1,6 @@
 // The type mirox.scopes: a set of scopes in normal form, with casts from and to text[], coverage and intersection.
 #include "core/scopes.hpp"
+#include "core/chars.hpp"
 
 #include "pg/entry.hpp"
 #include "pg/values.hpp"
@@ -25,10 +26,6 @@ void append_scope(StringInfo out, const core::Scope& scope) {
     if (scope.action.empty()) return;
     appendStringInfoChar(out, ':');
     appendBinaryStringInfo(out, scope.action.data(), static_cast<int>(scope.action.size()));
-}
-
-bool is_space(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 [[noreturn]] void malformed(const char* detail) {
@@ -59,36 +56,24 @@ bool covers_text(core::ScopeSet set, Datum text) {
 
 // A text array's form. No element of a set needs quotes; those that it may have are taken off.
 MIROX_FUNCTION(scopes_in) {
-    const char* text = PG_GETARG_CSTRING(0);
-    const std::size_t size = strlen(text);
-    std::size_t begin = 0, end = size;
-    while (begin < end && is_space(text[begin])) begin++;
-    while (end > begin && is_space(text[end - 1])) end--;
-    if (end - begin < 2 || text[begin] != '{' || text[end - 1] != '}')
+    std::string_view text = core::trim(PG_GETARG_CSTRING(0), core::is_space);
+    if (text.size() < 2 || text.front() != '{' || text.back() != '}')
         malformed("It does not stand in braces.");
-    begin++;
-    end--;
+    text = text.substr(1, text.size() - 2);
     std::size_t room = 1;
-    for (std::size_t i = begin; i < end; i++) room += text[i] == ',';
+    for (const char c : text) room += c == ',';
     if (room > core::kMaxGivenScopes) malformed(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * room));
     std::size_t count = 0;
-    for (std::size_t at = begin; at <= end; at++) {
-        std::size_t stop = at;
-        while (stop < end && text[stop] != ',') stop++;
-        std::size_t from = at, to = stop;
-        while (from < to && is_space(text[from])) from++;
-        while (to > from && is_space(text[to - 1])) to--;
-        const bool only_blank = from == to && room == 1;
-        if (to - from >= 2 && text[from] == '"' && text[to - 1] == '"') {
-            from++;
-            to--;
-        }
-        if (!only_blank) {
-            const core::ScopeStatus status = core::parse_scope({text + from, to - from}, scopes[count++]);
-            if (status != core::ScopeStatus::ok) malformed(pg::scope_status_text(status));
-        }
+    for (std::size_t at = 0; at <= text.size(); at++) {
+        const std::size_t stop = Min(text.find(',', at), text.size());
+        std::string_view scope = core::trim(text.substr(at, stop - at), core::is_space);
         at = stop;
+        if (scope.empty() && room == 1) break;
+        if (scope.size() >= 2 && scope.front() == '"' && scope.back() == '"')
+            scope = scope.substr(1, scope.size() - 2);
+        const core::ScopeStatus status = core::parse_scope(scope, scopes[count++]);
+        if (status != core::ScopeStatus::ok) malformed(pg::scope_status_text(status));
     }
     count = core::normalise({scopes, count});
     if (count > core::kMaxScopes) malformed(pg::scope_status_text(core::ScopeStatus::too_many_scopes));

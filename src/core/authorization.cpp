@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/chars.hpp"
 #include "core/slice.hpp"
 
 namespace mirox::core {
@@ -30,20 +31,6 @@ bool is_class(char c, std::uint8_t which) noexcept {
     return kClasses[static_cast<std::uint8_t>(c)] & which;
 }
 
-bool is_blank(char c) noexcept {
-    return c == ' ' || c == '\t';
-}
-
-// No folding of anything but ASCII: the Kelvin sign is no 'k' here.
-bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {
-    if (text.size() != lower.size()) return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c) != lower[i]) return false;
-    }
-    return true;
-}
-
 bool is_b64token(std::string_view text) noexcept {
     std::size_t at = 0;
     while (at < text.size() && is_class(text[at], kToken68Char)) ++at;
@@ -63,8 +50,7 @@ bool is_scope_value(std::string_view text) noexcept {
 }  // namespace
 
 Authorization parse_authorization(std::string_view value) noexcept {
-    while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
-    while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
+    value = trim(value);
     if (value.empty()) return {AuthorizationKind::missing, {}};
 
     for (const char c : value) {

@@ -1,7 +1,6 @@
 // The `Authorization` request field and the `WWW-Authenticate` answer of bearer tokens.
 //
-// What each input gives (RFC 6750 section 2.1 and 3, RFC 9110 sections 5.5, 11.4 and 11.6.2, RFC 7235 before
-// it):
+// What each input gives (RFC 6750 section 2.1 and 3, RFC 9110 sections 5.5, 11.4 and 11.6.2, RFC 7235 before it):
 //   nothing, or only SP and HTAB                    missing        401, a challenge without an error
 //   (6750, 3.1) another scheme (`Basic …`, `Negotiate`), also a
 //     bare secret, which reads as a scheme's name   other_scheme   401, as if nothing had been sent

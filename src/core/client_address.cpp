@@ -8,26 +8,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/chars.hpp"
 #include "core/slice.hpp"
 
 namespace mirox::core {
 namespace {
 
 constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool is_blank(char c) noexcept {
-    return c == ' ' || c == '\t';
-}
-
-std::string_view trim(std::string_view text) noexcept {
-    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-    return text;
-}
-
-bool is_alphanumeric(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 // RFC 6874's ZoneID, unescaped, and no longer than an interface's name may be on any system.
 bool is_zone(std::string_view text) noexcept {
@@ -57,7 +44,7 @@ bool is_port_suffix(std::string_view text) noexcept {
     if (text.size() > 5) return false;
     unsigned port = 0;
     for (const char c : text) {
-        if (c < '0' || c > '9') return false;
+        if (!is_digit(c)) return false;
         port = port * 10 + static_cast<unsigned>(c - '0');
     }
     return port <= 65535;
@@ -120,10 +107,6 @@ bool take_last(std::string_view& list, std::string_view& element) noexcept {
     return true;
 }
 
-bool is_for(std::string_view name) noexcept {
-    return name.size() == 3 && (name[0] | 0x20) == 'f' && (name[1] | 0x20) == 'o' && (name[2] | 0x20) == 'r';
-}
-
 // `for=…;proto=…`: true with the value of its one `for`.
 bool find_for(std::string_view element, std::string_view& value) noexcept {
     bool found = false;
@@ -141,7 +124,7 @@ bool find_for(std::string_view element, std::string_view& value) noexcept {
         if (pair.empty()) continue;
         const std::size_t equals = pair.find('=');
         if (equals == std::string_view::npos) return false;
-        if (!is_for(slice(pair, 0, equals))) continue;
+        if (!equals_ignoring_case(slice(pair, 0, equals), "for")) continue;
         if (found) return false;
         found = true;
         value = slice(pair, equals + 1);
@@ -209,27 +192,6 @@ bool parse_address(std::string_view text, Address& out) noexcept {
     }
     if (!parse_bytes(AF_INET6, text, bytes)) return false;
     out = make_address({bytes, 16}, 128);
-    return true;
-}
-
-bool parse_network(std::string_view text, Address& out) noexcept {
-    const std::size_t slash = text.find('/');
-    if (slash == std::string_view::npos) return parse_address(text, out);
-
-    const std::string_view digits = slice(text, slash + 1);
-    if (digits.empty() || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0')) return false;
-    unsigned bits = 0;
-    for (const char c : digits) {
-        if (c < '0' || c > '9') return false;
-        bits = bits * 10 + static_cast<unsigned>(c - '0');
-    }
-    text = slice(text, 0, slash);
-    std::uint8_t bytes[16];
-    const bool is_ipv6 = text.find(':') != std::string_view::npos;
-    if (!parse_bytes(is_ipv6 ? AF_INET6 : AF_INET, text, bytes)) return false;
-    const Address made = make_address({bytes, is_ipv6 ? 16U : 4U}, bits);
-    if (made.family == AddressFamily::none) return false;
-    out = made;
     return true;
 }
 

@@ -41,8 +41,7 @@ struct Address {
     friend bool operator==(const Address&, const Address&) = default;
 };
 
-// From 4 or 16 bytes in network order; any other size, or too many bits, gives none. Mapped IPv6 becomes
-// IPv4.
+// From 4 or 16 bytes in network order; any other size, or too many bits, gives none. Mapped IPv6 becomes IPv4.
 Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcept;
 
 // The address without its network's bits.
@@ -53,9 +52,6 @@ Address network_of(const Address& address, unsigned bits) noexcept;
 
 // `192.0.2.1`, `2001:db8::1`, with or without a zone; no port, no brackets, no prefix.
 bool parse_address(std::string_view text, Address& out) noexcept;
-
-// The same, with or without `/bits`.
-bool parse_network(std::string_view text, Address& out) noexcept;
 
 bool contains(const Address& network, const Address& address) noexcept;
 

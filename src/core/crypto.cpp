@@ -1,8 +1,7 @@
-// Digest, MAC, random bytes, comparison and wiping, by OpenSSL's provider interface.
+// Digest, MAC, random bytes, base64, comparison and wiping, by OpenSSL (see crypto.hpp).
 //
-// The C++ library, OpenSSL and its own room only. Takes no lock: the contexts below belong to the process,
-// which has one thread, and are made on first use (never at load, never freed: they live as long as the
-// process; a fork takes its own copy).
+// The C++ library, OpenSSL and its own room only. Takes no lock: the contexts below belong to the process, which has one thread,
+// and are made on first use (never at load, never freed: they live as long as the process; a fork takes its own copy).
 #include "core/crypto.hpp"
 
 #include <openssl/core_names.h>
@@ -12,7 +11,9 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "core/chars.hpp"
 #include "core/secret.hpp"
 
 namespace mirox::core {
@@ -116,6 +117,38 @@ bool random_base62(std::span<char> out) noexcept {
         wipe(out.data(), out.size());  // half a secret is of no use to anybody
     }
     return ok;
+}
+
+std::size_t base64url_encode(std::span<const std::uint8_t> bytes, std::span<char> out) noexcept {
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(),
+                    static_cast<int>(bytes.size()));
+    const std::size_t size = base64url_size(bytes.size());
+    std::replace(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(size), '+', '-');
+    std::replace(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(size), '/', '_');
+    return size;
+}
+
+std::size_t base64_decode(std::string_view text, std::span<std::uint8_t> out) noexcept {
+    while (text.ends_with('=')) text.remove_suffix(1);
+    std::size_t size = 0;
+    unsigned char three[3];
+    while (!text.empty()) {
+        unsigned char four[4] = {'A', 'A', 'A', 'A'};
+        const std::size_t count = std::min(text.size(), sizeof four);
+        for (std::size_t i = 0; i < count; ++i) {
+            const char c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+            if (!is_alphanumeric(c) && c != '+' && c != '/') return 0;
+            four[i] = static_cast<unsigned char>(c);
+        }
+        if (count == 1 || out.size() - size < count - 1) return 0;
+        EVP_DecodeBlock(three, four, sizeof four);
+        std::memcpy(out.data() + size, three, count - 1);
+        size += count - 1;
+        wipe(four, sizeof four);
+        text.remove_prefix(count);
+    }
+    wipe(three, sizeof three);
+    return size;
 }
 
 [[gnu::hot]] bool equal_constant_time(std::span<const std::uint8_t> a,

@@ -1,4 +1,4 @@
-// Digest, MAC, random bytes, constant-time comparison and wiping: thin names over OpenSSL.
+// Digest, MAC, random bytes, base64, constant-time comparison and wiping: thin names over OpenSSL.
 //
 // May include the C++ library and OpenSSL only. Nothing here throws or logs; contexts are made once a process and
 // reused. Failure (no entropy, no provider) is false, and the caller refuses.
@@ -22,6 +22,18 @@ bool random_bytes(std::span<std::uint8_t> out) noexcept;  // the system's CSPRNG
 
 // kSecretRandomChars and the like: uniform base62 characters by rejection sampling over random_bytes().
 bool random_base62(std::span<char> out) noexcept;
+
+// base64url without padding (RFC 4648, 5). Returns the number of characters; `out` has base64url_room().
+constexpr std::size_t base64url_size(std::size_t bytes) noexcept {
+    return (bytes * 4 + 2) / 3;
+}
+constexpr std::size_t base64url_room(std::size_t bytes) noexcept {
+    return (bytes + 2) / 3 * 4 + 1;  // OpenSSL pads, and ends the text
+}
+std::size_t base64url_encode(std::span<const std::uint8_t> bytes, std::span<char> out) noexcept;
+
+// base64 in either alphabet, padded or not. Returns the number of bytes, 0 when it is none or does not fit.
+std::size_t base64_decode(std::string_view text, std::span<std::uint8_t> out) noexcept;
 
 // Time depends on the size alone.
 bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) noexcept;

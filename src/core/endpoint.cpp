@@ -98,17 +98,98 @@ EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexc
     return parse_scope(rule.scope, scope) == ScopeStatus::ok ? EndpointStatus::ok : EndpointStatus::bad_scope;
 }
 
-std::size_t EndpointMatcher::compiled_size(std::span<const Endpoint> rules) noexcept {
+// As many as there are segments, and the root.
+std::size_t EndpointMatcher::most_nodes(std::span<const Endpoint> rules) noexcept {
     std::size_t nodes = 1;
-    std::size_t text = 0;
     for (const Endpoint& rule : rules) {
         std::string_view path = rule.path;
         std::string_view segment;
         while (next_segment(path, segment)) ++nodes;
-        text += rule.path.size() + rule.method.size() + rule.scope.size();
     }
-    return kAlignment + nodes * sizeof(Node) + rules.size() * sizeof(Rule) + text;
+    return nodes;
 }
+
+std::size_t EndpointMatcher::compiled_size(std::span<const Endpoint> rules) noexcept {
+    std::size_t text = 0;
+    for (const Endpoint& rule : rules) text += rule.path.size() + rule.method.size() + rule.scope.size();
+    return kAlignment + most_nodes(rules) * sizeof(Node) + rules.size() * sizeof(Rule) + text;
+}
+
+// A matcher in the making, in the caller's memory.
+struct EndpointMatcher::Build {
+    std::span<const Endpoint> rules;
+    Node* nodes;
+    Rule* sorted;
+    char* text;
+    std::uint32_t node_count = 0;
+    std::uint32_t text_size = 0;
+
+    std::uint32_t keep(std::string_view words) noexcept {
+        const std::uint32_t at = text_size;
+        if (!words.empty()) std::memcpy(text + at, words.data(), words.size());
+        text_size += static_cast<std::uint32_t>(words.size());
+        return at;
+    }
+
+    // Sorts the rules by specificity; false when one stands twice.
+    bool sort() noexcept {
+        for (std::size_t i = 0; i < rules.size(); ++i)
+            sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
+        std::sort(sorted, sorted + rules.size(), [&](const Rule& a, const Rule& b) noexcept {
+            return compare_rules(rules[a.index], rules[b.index]) < 0;
+        });
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const Endpoint& rule = rules[sorted[i].index];
+            if (i > 0 && compare_rules(rules[sorted[i - 1].index], rule) == 0) return false;
+            sorted[i].method = keep(rule.method);
+            sorted[i].method_size =
+                rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
+            sorted[i].scope = keep(rule.scope);
+            sorted[i].scope_size = static_cast<std::uint32_t>(rule.scope.size());
+        }
+        return true;
+    }
+
+    // A node for the run of rules that pass through it. Until it is opened, `ends` and `end_count` hold the run and `rests` how
+    // many segments are behind it.
+    void add(std::string_view label, std::uint32_t first, std::uint32_t count, std::uint32_t depth) noexcept {
+        nodes[node_count++] = {
+            keep(label), static_cast<std::uint32_t>(label.size()), 0, 0, 0, first, count, depth, 0};
+    }
+
+    void open(Node& node) noexcept {
+        const std::uint32_t first = node.ends;
+        const std::uint32_t last = first + node.end_count;
+        const std::uint32_t depth = node.rests;
+        const auto step = [&](std::uint32_t rule, std::string_view& segment) noexcept {
+            std::string_view path = rules[sorted[rule].index].path;
+            for (std::uint32_t i = 0; i < depth; ++i) next_segment(path, segment);
+            segment = {};
+            return take(path, segment);
+        };
+
+        std::uint32_t at = first;
+        std::string_view segment;
+        while (at < last && step(at, segment) == Kind::end) ++at;
+        node.end_count = at - first;
+        node.children = node_count;
+        while (at < last && step(at, segment) == Kind::literal) {
+            const std::uint32_t run = at;
+            std::string_view other;
+            while (at < last && step(at, other) == Kind::literal && other == segment) ++at;
+            add(segment, run, at - run, depth + 1);
+            ++node.child_count;
+        }
+        const std::uint32_t stars = at;
+        while (at < last && step(at, segment) == Kind::star) ++at;
+        if (at > stars) {
+            node.star = node_count;
+            add({}, stars, at - stars, depth + 1);
+        }
+        node.rests = at;
+        node.rest_count = last - at;
+    }
+};
 
 EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::span<std::byte> memory,
                                         EndpointMatcher& out) noexcept {
@@ -125,87 +206,16 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     // Nodes from the front, rules after the most nodes there can be, then text.
     const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
     std::byte* const base = memory.data() + (kAlignment - address % kAlignment) % kAlignment;
-    std::size_t max_nodes = 1;
-    for (const Endpoint& rule : rules) {
-        std::string_view path = rule.path;
-        std::string_view segment;
-        while (next_segment(path, segment)) ++max_nodes;
-    }
     Node* const nodes = reinterpret_cast<Node*>(base);
-    Rule* const sorted = reinterpret_cast<Rule*>(base + max_nodes * sizeof(Node));
-    char* const text = reinterpret_cast<char*>(sorted + rules.size());
-    std::uint32_t text_size = 0;
-    const auto keep = [&](std::string_view words) noexcept {
-        const std::uint32_t at = text_size;
-        std::memcpy(text + at, words.data(), words.size());
-        text_size += static_cast<std::uint32_t>(words.size());
-        return at;
-    };
-
-    for (std::size_t i = 0; i < rules.size(); ++i) sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
-    std::sort(sorted, sorted + rules.size(), [&](const Rule& a, const Rule& b) noexcept {
-        return compare_rules(rules[a.index], rules[b.index]) < 0;
-    });
-    for (std::size_t i = 1; i < rules.size(); ++i)
-        if (compare_rules(rules[sorted[i - 1].index], rules[sorted[i].index]) == 0)
-            return EndpointStatus::duplicate;
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        const Endpoint& rule = rules[sorted[i].index];
-        sorted[i].method = keep(rule.method);
-        sorted[i].method_size =
-            rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
-        sorted[i].scope = keep(rule.scope);
-        sorted[i].scope_size = static_cast<std::uint32_t>(rule.scope.size());
-    }
-
-    // Breadth first. Until a node is opened, `ends` and `end_count` hold the run of rules that pass through
-    // it and `rests` how many segments are behind it.
-    std::uint32_t node_count = 1;
-    nodes[0] = {0, 0, 0, 0, 0, 0, static_cast<std::uint32_t>(rules.size()), 0, 0};
-    for (std::uint32_t n = 0; n < node_count; ++n) {
-        const std::uint32_t first = nodes[n].ends;
-        const std::uint32_t last = first + nodes[n].end_count;
-        const std::uint32_t depth = nodes[n].rests;
-        const auto step = [&](std::uint32_t rule, std::string_view& segment) noexcept {
-            std::string_view path = rules[sorted[rule].index].path;
-            for (std::uint32_t i = 0; i < depth; ++i) next_segment(path, segment);
-            segment = {};
-            return take(path, segment);
-        };
-
-        Node node{nodes[n].label, nodes[n].label_size, node_count, 0, 0, first, 0, 0, 0};
-        std::uint32_t at = first;
-        std::string_view segment;
-        for (; at < last && step(at, segment) == Kind::end; ++at) ++node.end_count;
-        while (at < last && step(at, segment) == Kind::literal) {
-            const std::uint32_t run = at;
-            std::string_view other;
-            while (at < last && step(at, other) == Kind::literal && other == segment) ++at;
-            nodes[node_count++] = {keep(segment),
-                                   static_cast<std::uint32_t>(segment.size()),
-                                   0,
-                                   0,
-                                   0,
-                                   run,
-                                   at - run,
-                                   depth + 1,
-                                   0};
-            ++node.child_count;
-        }
-        const std::uint32_t stars = at;
-        while (at < last && step(at, segment) == Kind::star) ++at;
-        if (at > stars) {
-            node.star = node_count;
-            nodes[node_count++] = {0, 0, 0, 0, 0, stars, at - stars, depth + 1, 0};
-        }
-        node.rests = at;
-        node.rest_count = last - at;
-        nodes[n] = node;
-    }
+    Rule* const sorted = reinterpret_cast<Rule*>(base + most_nodes(rules) * sizeof(Node));
+    Build build{rules, nodes, sorted, reinterpret_cast<char*>(sorted + rules.size())};
+    if (!build.sort()) return EndpointStatus::duplicate;
+    build.add({}, 0, static_cast<std::uint32_t>(rules.size()), 0);
+    for (std::uint32_t n = 0; n < build.node_count; ++n) build.open(nodes[n]);  // breadth first
 
     out.nodes_ = nodes;
     out.rules_ = sorted;
-    out.text_ = text;
+    out.text_ = build.text;
     return EndpointStatus::ok;
 }
 

@@ -1,16 +1,14 @@
 // Endpoint rules, `method, path pattern -> scope`, and finding the most specific one for a request.
 //
-// A pattern is a plain path (core/path.hpp) of literal segments, of `*` (exactly one segment), and of `**`
-// (the rest: no segment or more), which stands last. So `/api/**` names `/api` too. The method `*` stands for
-// every method.
+// A pattern is a plain path (core/path.hpp) of literal segments, of `*` (exactly one segment), and of `**` (the rest: no segment
+// or more), which stands last. So `/api/**` names `/api` too. The method `*` stands for every method.
 //
-// The most specific rule wins, by a total order: patterns are compared segment by segment from the left, a
-// literal before `*` before `**`, and the end of a pattern before `**`; of rules with one pattern, the exact
-// method before
-// `*`. The path goes first: among the rules that know the request's method, `GET /admin/*` beats `* /**`.
-// HEAD answers what GET would, without the body (RFC 9110, 9.3.2): at each pattern HEAD takes its own rule,
-// then GET's, then `*`. So a HEAD rule on a wide pattern opens nothing below a narrower GET rule. OPTIONS has
-// no such rule: a CORS preflight carries no credentials, and the gateway answers it before it asks anybody.
+// The most specific rule wins, by a total order: patterns are compared segment by segment from the left, a literal before `*`
+// before `**`, and the end of a pattern before `**`; of rules with one pattern, the exact method before `*`. The path goes first:
+// among the rules that know the request's method, `GET /admin/*` beats `* /**`. HEAD answers what GET would, without the body
+// (RFC 9110, 9.3.2): at each pattern HEAD takes its own rule, then GET's, then `*`. So a HEAD rule on a wide pattern opens
+// nothing below a narrower GET rule. OPTIONS has no such rule: a CORS preflight carries no credentials, and the gateway answers
+// it before it asks anybody.
 //
 // Pure: may include the C++ library and its own room only. Nothing here allocates, throws or logs; a compiled
 // matcher lives in memory of the caller's, holds copies of all it needs and no pointer into the rules.
@@ -109,6 +107,9 @@ class EndpointMatcher {
         std::uint32_t scope_size;
     };
 
+    struct Build;
+
+    static std::size_t most_nodes(std::span<const Endpoint> rules) noexcept;
     std::string_view text(std::uint32_t at, std::uint32_t size) const noexcept { return {text_ + at, size}; }
     const Node* child(const Node& node, std::string_view label) const noexcept;
     const Rule* pick(std::uint32_t first, std::uint32_t count, std::string_view method) const noexcept;

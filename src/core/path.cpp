@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "core/chars.hpp"
 #include "core/slice.hpp"
 
 namespace mirox::core {
@@ -14,14 +15,6 @@ namespace {
 
 bool is_control(char c) noexcept {
     return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f;
-}
-
-// -1 when it is none.
-int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
 }
 
 bool is_delimiter(std::int32_t c) noexcept {
@@ -71,24 +64,12 @@ bool is_dots(std::string_view text) noexcept {
     return text == "." || text == "..";
 }
 
-bool starts_ignoring_case(std::string_view text, std::string_view lower) noexcept {
-    if (text.size() < lower.size()) return false;
-    for (std::size_t i = 0; i < lower.size(); ++i) {
-        const char c = text[i];
-        if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c) != lower[i]) return false;
-    }
-    return true;
-}
-
-// A host and a port, loosely: nothing that any parser takes for the end of an authority, and no user
-// information.
+// A host and a port, loosely: nothing that any parser takes for the end of an authority, and no user information.
 bool is_authority(std::string_view text) noexcept {
     if (text.empty() || text.front() == ':') return false;
-    for (const char c : text) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           c == '-' || c == '.' || c == '_' || c == '~' || c == ':' || c == '[' || c == ']';
-        if (!plain) return false;
-    }
+    for (const char c : text)
+        if (!is_alphanumeric(c) && std::string_view("-._~:[]").find(c) == std::string_view::npos)
+            return false;
     return true;
 }
 
@@ -96,14 +77,12 @@ bool is_authority(std::string_view text) noexcept {
 bool cut_to_path(std::string_view& target) noexcept {
     if (target.empty()) return false;
     if (target.front() != '/') {
-        std::size_t scheme = 0;
-        if (starts_ignoring_case(target, "http://"))
-            scheme = 7;
-        else if (starts_ignoring_case(target, "https://"))
-            scheme = 8;
+        if (equals_ignoring_case(slice(target, 0, 7), "http://"))
+            target.remove_prefix(7);
+        else if (equals_ignoring_case(slice(target, 0, 8), "https://"))
+            target.remove_prefix(8);
         else
             return false;
-        target.remove_prefix(scheme);
         const std::size_t end = target.find_first_of("/?#\\");
         if (!is_authority(slice(target, 0, end))) return false;
         if (end != std::string_view::npos && target[end] == '\\') return false;
@@ -198,12 +177,9 @@ bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> 
     if (method.empty() || method.size() > out.size()) return false;
     for (std::size_t i = 0; i < method.size(); ++i) {
         const char c = method[i];
-        const bool upper = c >= 'A' && c <= 'Z';
-        const bool lower = c >= 'a' && c <= 'z';
-        const bool digit = c >= '0' && c <= '9';
-        if (!upper && !lower && !digit && (c == 0 || std::strchr("!#$%&'*+-.^_`|~", c) == nullptr))
+        if (!is_alphanumeric(c) && std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos)
             return false;
-        out[i] = lower ? static_cast<char>(c - ('a' - 'A')) : c;
+        out[i] = to_upper(c);
     }
     size = method.size();
     return true;

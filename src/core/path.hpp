@@ -28,10 +28,9 @@
 //   characters that compatibility normalisation turns into one of `. / \ % ; ? #` (U+FF0F, U+2024, U+037E):
 //   refused
 //
-// Paths are case-sensitive (RFC 3986, 6.2.2.1). Left to whoever runs the gateway, since no reader of a path
-// can know it: a back end that ignores case, or trailing dots and spaces (a Windows file system), or
-// normalises Unicode, or takes `//name/…` for a host, must be handed the plain path rather than the target as
-// it came.
+// Paths are case-sensitive (RFC 3986, 6.2.2.1). Left to whoever runs the gateway, since no reader of a path can know it: a back
+// end that ignores case, or trailing dots and spaces (a Windows file system), or normalises Unicode, or takes `//name/…` for a
+// host, must be handed the plain path rather than the target as it came.
 //
 // Pure: may include the C++ library, utf8proc and its own room only. Nothing here allocates, throws or logs.
 #pragma once
@@ -57,8 +56,7 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
 bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out,
                       std::size_t& size) noexcept;
 
-// True for text that can stand as a segment of a plain path and as nothing else (endpoint patterns are made
-// of it).
+// True for text that can stand as a segment of a plain path and as nothing else (endpoint patterns are made of it).
 bool is_plain_segment(std::string_view text) noexcept;
 
 }  // namespace mirox::core

@@ -8,13 +8,15 @@
 #include <array>
 #include <cstring>
 
+#include "core/chars.hpp"
+
 namespace mirox::core {
 namespace {
 
 constexpr std::string_view kEverything = "*";
 
 constexpr bool is_segment_char(char c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return is_lower(c) || is_digit(c) || c == '_' || c == '-';
 }
 
 // True when the resource `narrow` is `broad` or lies below it; neither is `*`.
@@ -293,9 +295,8 @@ bool ScopeSet::covers(const Scope& one) const noexcept {
     }
     const std::byte* at = bytes_.data() + kCountBytes;
     const char first = one.resource.front();
-    // The texts are compared as they stand, without looking for a scope's ':' first: a broad resource is a
-    // beginning of `one`'s, which holds no ':', so what remains of the text after it is nothing, or ':' and
-    // the same action.
+    // The texts are compared as they stand, without looking for a scope's ':' first: a broad resource is a beginning of `one`'s,
+    // which holds no ':', so what remains of the text after it is nothing, or ':' and the same action.
     const std::size_t tail = one.action.empty() ? 0 : 1 + one.action.size();
     for (std::size_t left = load16(bytes_.data()); left > 0; --left) {
         const std::size_t size = load16(at);

@@ -1,11 +1,14 @@
 // The format of a secret: building, judging and redacting it.
 //
-// Pure: the C++ library and libdeflate (CRC-32, by the processor's own instructions where it has them). Takes no lock, allocates nothing, keeps no state.
+// Pure: the C++ library and zlib (CRC-32). Takes no lock, allocates nothing, keeps no state.
 #include "core/secret.hpp"
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include "core/chars.hpp"
 
 namespace mirox::core {
 namespace {
@@ -17,13 +20,6 @@ alignas(64) constexpr char kBase62[64] = {
     'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
 };
 
-constexpr bool is_lower(char c) noexcept {
-    return c >= 'a' && c <= 'z';
-}
-constexpr bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
-
 // 1 where a byte is no base62 character: a secret's characters are judged without a branch each.
 constexpr std::array<std::uint8_t, 256> kNotBase62 = [] {
     std::array<std::uint8_t, 256> table{};
@@ -33,11 +29,6 @@ constexpr std::array<std::uint8_t, 256> kNotBase62 = [] {
     }
     return table;
 }();
-
-// What may stand between two stems of a list.
-constexpr bool is_blank(char c) noexcept {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 bool is_stem(std::string_view text) noexcept {
     if (text.empty() || text.size() > kMaxStemChars || !is_lower(text[0])) {
@@ -62,19 +53,9 @@ constexpr std::size_t kTailChars = kSecretRandomChars + kSecretChecksumChars;
 
 bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept {
     PrefixList list{};
-    std::size_t at = 0;
     for (;;) {
-        while (at < text.size() && is_blank(text[at])) {
-            ++at;
-        }
-        const std::size_t start = at;
-        while (at < text.size() && text[at] != ',' && !is_blank(text[at])) {
-            ++at;
-        }
-        const std::string_view stem = text.substr(start, at - start);
-        while (at < text.size() && is_blank(text[at])) {
-            ++at;
-        }
+        const std::size_t end = std::min(text.find(','), text.size());
+        const std::string_view stem = trim(text.substr(0, end), is_space);
         if (!is_stem(stem) || list.count == kMaxStems) {
             return false;
         }
@@ -86,13 +67,10 @@ bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept {
         }
         std::memcpy(list.stems[list.count].data(), stem.data(), stem.size());
         ++list.count;
-        if (at == text.size()) {
+        if (end == text.size()) {
             break;
         }
-        if (text[at] != ',') {
-            return false;
-        }
-        ++at;
+        text.remove_prefix(end + 1);
     }
     out = list;
     return true;

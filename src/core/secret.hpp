@@ -1,7 +1,7 @@
 // The format of a secret: `<prefix>_<43 base62 characters><6 base62 characters of CRC-32 over all before>`.
 //
-// Pure: may include the C++ library, libdeflate and its own room only. Nothing here allocates, throws or logs. A
-// secret stays where the caller holds it; the caller wipes it.
+// Pure: may include the C++ library, zlib and its own room only. Nothing here allocates, throws or logs. A secret stays where the
+// caller holds it; the caller wipes it.
 #pragma once
 
 #include <array>

@@ -1,8 +1,7 @@
 // Names and user agents: trimming, normalisation and judgement of UTF-8 from outside.
 //
-// Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc is given fixed buffers),
-// keeps no state. Inputs may be as long as a client cares to send; the work stops as soon as the answer is
-// known.
+// Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc is given fixed buffers), keeps no state. Inputs
+// may be as long as a client cares to send; the work stops as soon as the answer is known.
 #include "core/text.hpp"
 
 #include <utf8proc.h>
@@ -169,7 +168,7 @@ NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> 
     return NameStatus::ok;
 }
 
-std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgentBytes> out) noexcept {
+std::size_t clean_text(std::string_view raw, std::span<char> out) noexcept {
     std::size_t written = 0;
     while (!raw.empty()) {
         utf8proc_int32_t c = 0;

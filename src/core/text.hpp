@@ -30,9 +30,13 @@ enum class NameStatus : std::uint8_t {
 NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out,
                           std::size_t& size) noexcept;
 
-// A user agent fit to store: bytes that are not UTF-8 and control characters become U+FFFD and '?', then it is cut
-// at kMaxUserAgentBytes on a character boundary. Returns the number of bytes written.
-std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgentBytes> out) noexcept;
+// As much of a text as fits, fit to store: bytes that are not UTF-8 and control characters become U+FFFD and '?', and it ends on
+// a character boundary. Returns the number of bytes written.
+std::size_t clean_text(std::string_view raw, std::span<char> out) noexcept;
+
+inline std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUserAgentBytes> out) noexcept {
+    return clean_text(raw, out);
+}
 
 bool valid_utf8(std::string_view text) noexcept;
 

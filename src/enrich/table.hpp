@@ -1,5 +1,6 @@
-// What mirox_tokens_enrich.so offers to the worker, which alone loads it: a table of functions over plain structs. The library links
-// what reads user agents and locations (RE2, yaml-cpp, libmaxminddb), so that a missing one of these stops enrichment and no server.
+// What mirox_tokens_enrich.so offers to the worker, which alone loads it: a table of functions over plain structs. The library
+// links what reads user agents and locations (RE2, yaml-cpp, libmaxminddb), so that a missing one of these stops enrichment and
+// no server.
 //
 // Holds no server call; nothing throws. The caller compares the version before it reads anything else of the table.
 #pragma once
@@ -19,16 +20,14 @@ inline constexpr char kTableFunction[] = "mirox_enrich_table";
 
 struct Table {
     std::uint32_t version;
-    AgentParser* (*open_agents)(std::string_view path) noexcept;
-    void (*close_agents)(AgentParser* parser) noexcept;
-    AgentStatus (*resolve_agent)(AgentParser& parser, std::string_view agent, AgentInfo& info,
-                                 std::span<char> error) noexcept;
-    LocationDatabase* (*open_locations)(std::string_view path) noexcept;
-    void (*close_locations)(LocationDatabase* database) noexcept;
-    LocationStatus (*refresh_locations)(LocationDatabase& database, LocationFile* file,
-                                        std::span<char> error) noexcept;
-    LocationStatus (*locate)(const LocationDatabase& database, std::span<const std::uint8_t> address,
-                             Location& location, std::span<char> error) noexcept;
+    Agents* (*open_agents)(const char* path) noexcept;
+    void (*close_agents)(Agents* agents) noexcept;
+    Status (*resolve_agent)(Agents& agents, std::string_view agent, AgentInfo& info,
+                            std::span<char> why) noexcept;
+    Locations* (*open_locations)(const char* path) noexcept;
+    void (*close_locations)(Locations* locations) noexcept;
+    Status (*refresh_locations)(Locations& locations, std::span<char> why) noexcept;
+    void (*locate)(const Locations& locations, std::span<const std::uint8_t> address, Text& out) noexcept;
 };
 
 using GetTable = const Table* (*)() noexcept;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "core/chars.hpp"
 #include "core/crypto.hpp"
 #include "pg/settings.hpp"
 #include "shmem/key_shelf.hpp"
@@ -90,42 +91,15 @@ bool same_set(const KeySet& a, const KeySet& b) {
 }
 
 std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
-        text.remove_suffix(1);
-    return text;
-}
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+    return core::trim(text, core::is_space);
 }
 
 // 0 when the text is no key.
 std::size_t decode_key(std::string_view text, std::uint8_t* out) {
-    bool hex = text.size() % 2 == 0 && text.size() >= 2 * core::kMinJwtKeyBytes;
-    for (const char c : text) hex = hex && hex_digit(c) >= 0;
-    if (hex) {
-        if (text.size() / 2 > shmem::kMaxJwtKeyBytes) return 0;
-        for (std::size_t i = 0; i < text.size() / 2; i++)
-            out[i] = static_cast<std::uint8_t>(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
-        return text.size() / 2;
-    }
-    char plain[core::base64url_size(shmem::kMaxJwtKeyBytes)];
-    while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-    if (text.size() > sizeof(plain)) return 0;
-    for (std::size_t i = 0; i < text.size(); i++)
-        plain[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
-    char bytes[shmem::kMaxJwtKeyBytes];
-    std::size_t size = 0;
-    const bool good =
-        core::base64url_decode({plain, text.size()}, bytes, size) && size >= core::kMinJwtKeyBytes;
-    if (good) memcpy(out, bytes, size);
-    core::wipe(plain, sizeof(plain));
-    core::wipe(bytes, sizeof(bytes));
-    return good ? size : 0;
+    std::size_t size = text.size() / 2;
+    if (size < core::kMinJwtKeyBytes || size > shmem::kMaxJwtKeyBytes || !core::decode_hex(text, {out, size}))
+        size = core::base64_decode(text, {out, shmem::kMaxJwtKeyBytes});
+    return size < core::kMinJwtKeyBytes ? 0 : size;
 }
 
 // Fills `set`; what it leaves when the text is no good means nothing.
@@ -309,10 +283,7 @@ JwtSignature signature_of(std::string_view text) {
     const KeyFile* file = key_file();
     if (file == nullptr) return JwtSignature::foreign;
     if (file->good.count == 0) return JwtSignature::unavailable;
-    char work[core::kJwtWorkBytes];
-    core::JwtClaims claims;
-    const std::span<const core::JwtKey> keys = {own->keys, file->good.count};
-    return core::verify_jwt(text, keys, work, claims) ? JwtSignature::ours : JwtSignature::foreign;
+    return core::verify_jwt(text, {own->keys, file->good.count}) ? JwtSignature::ours : JwtSignature::foreign;
 }
 
 JwtKeyState jwt_key_state() {

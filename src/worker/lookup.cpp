@@ -13,24 +13,24 @@ extern "C" {
 namespace mirox::worker {
 namespace {
 
-using enrich::AgentInfo;
-using enrich::AgentStatus;
-using enrich::Location;
-using enrich::LocationStatus;
+using enrich::Status;
 
 // How long a library that could not be loaded is left alone.
 constexpr TimestampTz kLoadAgain = 60 * USECS_PER_SEC;
 
+// What agents may take of a round. The rest is named later, so that nobody holds up the drain by inventing agents.
+constexpr TimestampTz kMostOfRound = USECS_PER_SEC;
+
 constinit const enrich::Table* table = nullptr;
+constinit TimestampTz taken_of_round = 0;
 constinit TimestampTz load_again = 0;
 constinit bool load_said = false;
-constinit enrich::AgentParser* agents = nullptr;
-constinit enrich::LocationDatabase* locations = nullptr;
+constinit enrich::Agents* agents = nullptr;
+constinit enrich::Locations* locations = nullptr;
 constinit char rules_path[MAXPGPATH];
 constinit char geo_path[MAXPGPATH];
-constinit AgentStatus agents_said = AgentStatus::ok;
-constinit LocationStatus geo_said = LocationStatus::ok;
-constinit bool geo_there = false;
+constinit Status agents_said = Status::ok;
+constinit Status geo_said = Status::ok;
 
 // True when the path is another than before; keeps it.
 bool changed(char (&kept)[MAXPGPATH], const char* given) {
@@ -40,31 +40,17 @@ bool changed(char (&kept)[MAXPGPATH], const char* given) {
     return true;
 }
 
-shmem::Enricher code_of(LocationStatus status) {
-    switch (status) {
-        case LocationStatus::ok:
-            return shmem::Enricher::ok;
-        case LocationStatus::no_database:
-            return shmem::Enricher::none;
-        case LocationStatus::invalid:
-            return shmem::Enricher::invalid;
-        default:
-            return shmem::Enricher::unreadable;
-    }
-}
-
-void say(shmem::DatabaseStats* stats, AgentStatus status, const char* error) {
-    const auto code = status == AgentStatus::ok              ? shmem::Enricher::ok
-                      : status == AgentStatus::rules_invalid ? shmem::Enricher::invalid
-                                                             : shmem::Enricher::unreadable;
-    if (stats != nullptr) stats->agents.store(static_cast<std::uint32_t>(code), std::memory_order_relaxed);
-    if (status == agents_said) return;
-    agents_said = status;
-    if (status != AgentStatus::ok)
-        MIROX_LOG(
-            WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart: %s", error),
-            errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
-                    "again."));
+// For mirox.stat; true when it is news for the log.
+bool show(std::atomic<std::uint32_t> shmem::DatabaseStats::*field, shmem::DatabaseStats* stats, Status status,
+          Status& said) {
+    constexpr shmem::Enricher kCodes[] = {shmem::Enricher::ok, shmem::Enricher::none,
+                                          shmem::Enricher::unreadable, shmem::Enricher::invalid};
+    if (stats != nullptr)
+        (stats->*field)
+            .store(static_cast<std::uint32_t>(kCodes[static_cast<int>(status)]), std::memory_order_relaxed);
+    const bool news = status != said && status != Status::ok && status != Status::none;
+    said = status;
+    return news;
 }
 
 // The library may be of another version than ours after a package was upgraded under a running server.
@@ -100,52 +86,51 @@ void load_table(shmem::DatabaseStats* stats) {
 
 void refresh_lookups(shmem::DatabaseStats* stats) {
     load_table(stats);
+    taken_of_round = 0;
     if (table == nullptr) return;
     const pg::Settings& settings = pg::settings();
     if (changed(rules_path, settings.agent_rules) || agents == nullptr) {
         if (agents != nullptr) table->close_agents(agents);
         agents = table->open_agents(rules_path);
-        agents_said = AgentStatus::ok;
+        agents_said = Status::ok;
     }
     if (changed(geo_path, settings.geoip_database) || locations == nullptr) {
         if (locations != nullptr) table->close_locations(locations);
         locations = table->open_locations(geo_path);
-        geo_said = LocationStatus::ok;
+        geo_said = Status::ok;
     }
     if (locations == nullptr) return;
-    char error[enrich::kLocationErrorBytes];
-    enrich::LocationFile file;
-    const LocationStatus status = table->refresh_locations(*locations, &file, std::span<char>(error));
-    geo_there = file.loaded;
-    if (stats != nullptr)
-        stats->geo.store(static_cast<std::uint32_t>(code_of(status)), std::memory_order_relaxed);
-    if (status == geo_said) return;
-    geo_said = status;
-    if (status != LocationStatus::ok && status != LocationStatus::no_database)
-        MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations: %s", error),
-                  errdetail(geo_there ? "The one read before stays in use." : "Locations are not known."),
+    char why[enrich::kReasonBytes];
+    if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)),
+             geo_said))
+        MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations \"%s\": %s", geo_path, why),
+                  errdetail("Locations are not known, unless one that was read before stays in use."),
                   errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
                           "tried again."));
 }
 
-bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, AgentInfo& out) {
+bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out) {
     out = {};
-    if (agents == nullptr) return false;
-    char error[enrich::kAgentErrorBytes];
-    const AgentStatus status = table->resolve_agent(*agents, agent, out, std::span<char>(error));
-    say(stats, status, error);
-    return status == AgentStatus::ok;
+    if (agents == nullptr || taken_of_round > kMostOfRound) return false;
+    const TimestampTz begun = GetCurrentTimestamp();
+    char why[enrich::kReasonBytes];
+    const Status status = table->resolve_agent(*agents, agent, out, std::span<char>(why));
+    taken_of_round += GetCurrentTimestamp() - begun;
+    if (show(&shmem::DatabaseStats::agents, stats, status, agents_said))
+        MIROX_LOG(
+            WARNING,
+            errmsg("mirox_tokens cannot tell browsers and systems apart by \"%s\": %s", rules_path, why),
+            errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
+                    "again."));
+    return status == Status::ok;
 }
 
 Datum location_datum(const core::Address& address) {
-    Location location = {};
-    char error[enrich::kLocationErrorBytes];
+    enrich::Text location = {};
     const std::size_t size = address.family == core::AddressFamily::ipv4 ? 4 : 16;
-    if (!geo_there || address.family == core::AddressFamily::none ||
-        table->locate(*locations, {address.bytes.data(), size}, location, std::span<char>(error)) !=
-            LocationStatus::ok)
-        location = {};
-    return pg::text_datum(pg::from_utf8_lossy(location.shown.view()));
+    if (locations != nullptr && address.family != core::AddressFamily::none)
+        table->locate(*locations, {address.bytes.data(), size}, location);
+    return pg::text_datum(pg::from_utf8_lossy(location.view()));
 }
 
 }  // namespace mirox::worker

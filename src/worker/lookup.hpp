@@ -14,7 +14,7 @@ namespace mirox::worker {
 // whether the location file is new.
 void refresh_lookups(shmem::DatabaseStats* stats);
 
-// False: the rules cannot be read now; ask again later. `out` is empty then.
+// False: the rules cannot be read now, or this round has given enough time to agents; ask again later. `out` is empty then.
 bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out);
 
 // Where the address is, as a text Datum; empty when not known.

@@ -60,11 +60,10 @@ void match_endpoint(benchmark::State& state) {
 BENCHMARK(match_endpoint)->Arg(10)->Arg(100)->Arg(1000)->Arg(10000);
 
 void find_client(benchmark::State& state) {
-    std::array<Address, 2> trusted;
+    constexpr std::uint8_t kTen[4] = {10}, kLocal[16] = {0xfd};
+    const std::array<Address, 2> trusted = {make_address(kTen, 8), make_address(kLocal, 8)};
     Address peer;
-    if (!parse_network("10.0.0.0/8", trusted[0]) || !parse_network("fd00::/8", trusted[1]) ||
-        !parse_address("10.0.0.1", peer))
-        state.SkipWithError("address");
+    if (!parse_address("10.0.0.1", peer)) state.SkipWithError("address");
     std::string header = "203.0.113.9, 10.1.1.1";
     if (state.range(0) == 1) {
         header.clear();
@@ -88,13 +87,10 @@ void jwt(benchmark::State& state) {
     const JwtKey keys[] = {{"k1", bytes}};
     const JwtClaims claims{"mirox", "user-42", "9007199254740993", 1700000000, 1731536000, "reporting"};
     std::array<char, kMaxJwtChars> token;
-    std::vector<char> work(kJwtWorkBytes);
     std::size_t size = 0;
     if (!write_jwt(keys[0], claims, token, size)) state.SkipWithError("write");
-    JwtClaims read;
     for (auto _ : state) {
-        const bool good = state.range(0) == 0 ? verify_jwt({token.data(), size}, keys,
-                                                           std::span<char, kJwtWorkBytes>(work), read)
+        const bool good = state.range(0) == 0 ? verify_jwt({token.data(), size}, keys)
                                               : write_jwt(keys[0], claims, token, size);
         if (!good) state.SkipWithError("jwt");
     }

@@ -12,8 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view header(reinterpret_cast<const char*>(data), size);
     Address peer;
     Address client;
-    std::array<Address, 2> trusted;
-    if (!parse_network("10.0.0.0/8", trusted[0]) || !parse_network("fd00::/8", trusted[1])) __builtin_trap();
+    constexpr std::uint8_t kTen[4] = {10}, kLocal[16] = {0xfd};
+    const std::array<Address, 2> trusted = {make_address(kTen, 8), make_address(kLocal, 8)};
     if (!parse_address("10.0.0.1", peer) || !parse_address("203.0.113.9", client)) __builtin_trap();
 
     const Address answer = client_address(header, peer, trusted);
@@ -34,8 +34,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
 
     Address parsed;
-    if (parse_network(header, parsed) && parsed.bits > (parsed.family == AddressFamily::ipv4 ? 32 : 128))
-        __builtin_trap();
     if (parse_address(header, parsed) && !contains(parsed, parsed)) __builtin_trap();
     return 0;
 }

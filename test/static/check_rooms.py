@@ -9,7 +9,7 @@ MAY = {
     "store": {"store", "shmem", "pg", "core"},
     "shmem": {"shmem", "pg", "core"},
     "worker": {"worker", "enrich", "store", "shmem", "pg", "core"},
-    "enrich": {"enrich", "pg"},
+    "enrich": {"enrich", "pg", "core"},
     "api": set(ROOMS),
 }
 FREE = ("core/", "enrich/", "shmem/core_")

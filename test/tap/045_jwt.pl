@@ -76,7 +76,13 @@ is($main->state('SELECT mirox.issue_token($1, $2, $3)', $jwt, 'x', 'reporting'),
 # ---- theirs, and hostile ones, read by ours --------------------------------------------------------------------------------
 my ($h, $p, $s) = split /\./, $jwt;
 my %hostile = (
-	'signed by the library with our key, never issued' => [ 'unknown', python(<<'PY', $hex1) ],
+	'with our header and key, never issued' => [ 'unknown', python(<<'PY', $hex1) ],
+import base64, hmac
+part = lambda text: base64.urlsafe_b64encode(text).rstrip(b"=")
+text = part(b'{"alg":"HS256","typ":"JWT","kid":"first"}') + b"." + part(b'{"iss":"https://mirox.example","sub":"anna","jti":"x","iat":1,"exp":4102444800,"grp":"full_access"}')
+print((text + b"." + part(hmac.digest(bytes.fromhex(sys.argv[1]), text, "sha256"))).decode())
+PY
+	'signed by the library with our key, under a header that we do not write' => [ 'malformed', python(<<'PY', $hex1) ],
 print(jwt.encode({"iss": "https://mirox.example", "sub": "anna", "jti": "x", "iat": 1, "exp": 4102444800, "grp": "full_access"}, bytes.fromhex(sys.argv[1]), algorithm="HS256", headers={"kid": "first"}))
 PY
 	'a wrong key' => [ 'malformed', python('print(jwt.encode({"sub": "anna"}, b"k" * 48, algorithm="HS256", headers={"kid": "first"}))') ],

@@ -1,14 +1,16 @@
-// JWT: the vector of RFC 7515 A.1, tokens made by PyJWT 2.6, one made by hand with Python's json and hmac,
-// and tokens that are signed with the right key but should never have been made.
+// JWT: the vector of RFC 7515 A.1, tokens made by PyJWT 2.6, one made by hand with Python's json and hmac, and tokens that are signed
+// with the right key but that we would never have made. What we write is read by yaml-cpp.
 #include "core/jwt.hpp"
 
 #include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
 
-#include <memory>
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "core/chars.hpp"
 #include "core/crypto.hpp"
 
 namespace {
@@ -55,24 +57,20 @@ constexpr std::string_view kHs512 =
 constexpr std::string_view kSubject = "user \"7\"\\ \xC3\xA4\xE2\x82\xAC\xF0\x9F\x8C\xAC\n\x01";
 const JwtClaims kClaims{"mirox", kSubject, "9007199254740993", 1700000000, 1731536000, "reporting"};
 
-struct Verified {
-    std::vector<char> work = std::vector<char>(kJwtWorkBytes);
-    JwtClaims claims;
-    bool ok;
-
-    Verified(std::string_view token, std::span<const JwtKey> keys) {
-        ok = verify_jwt(token, keys, std::span<char, kJwtWorkBytes>(work), claims);
-    }
-};
-
 bool accepted(std::string_view token) {
-    const JwtKey keys[] = {key()};
-    return Verified(token, keys).ok;
+    const JwtKey keys[] = {{"other", key_bytes()}, key()};
+    return verify_jwt(token, keys);
 }
 
 std::string encode(std::string_view bytes) {
-    std::string out(base64url_size(bytes.size()), '?');
-    EXPECT_TRUE(base64url_encode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, out));
+    std::string out(base64url_room(bytes.size()), '?');
+    out.resize(base64url_encode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, out));
+    return out;
+}
+
+std::string decode(std::string_view text) {
+    std::string out(text.size(), '?');
+    out.resize(base64_decode(text, {reinterpret_cast<std::uint8_t*>(out.data()), out.size()}));
     return out;
 }
 
@@ -89,32 +87,20 @@ std::string made(std::string_view header, std::string_view payload) {
     return sign(encode(header) + "." + encode(payload));
 }
 
-void expect_claims(const JwtClaims& got) {
-    EXPECT_EQ(got.issuer, kClaims.issuer);
-    EXPECT_EQ(got.subject, kClaims.subject);
-    EXPECT_EQ(got.token_id, kClaims.token_id);
-    EXPECT_EQ(got.issued_at, kClaims.issued_at);
-    EXPECT_EQ(got.expires_at, kClaims.expires_at);
-    EXPECT_EQ(got.group, kClaims.group);
-}
-
 TEST(Jwt, VectorOfRfc7515A1) {
     constexpr std::string_view kSigned =
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
         "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     constexpr std::string_view kKey =
         "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-    char bytes[64];
-    std::size_t size = 0;
-    ASSERT_TRUE(base64url_decode(kKey, bytes, size));
-    ASSERT_EQ(size, 64u);
+    const std::string bytes = decode(kKey);
+    ASSERT_EQ(bytes.size(), 64u);
     Digest mac;
-    ASSERT_TRUE(hmac_sha256({reinterpret_cast<const std::uint8_t*>(bytes), size}, kSigned, mac));
+    ASSERT_TRUE(
+        hmac_sha256({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, kSigned, mac));
     EXPECT_EQ(encode({reinterpret_cast<const char*>(mac.data()), mac.size()}),
               "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-    char payload[128];
-    ASSERT_TRUE(base64url_decode(kSigned.substr(kSigned.find('.') + 1), payload, size));
-    EXPECT_EQ(std::string_view(payload, size),
+    EXPECT_EQ(decode(kSigned.substr(kSigned.find('.') + 1)),
               "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}");
 }
 
@@ -125,14 +111,12 @@ TEST(Jwt, WritesWhatWasMadeByHand) {
     EXPECT_EQ(std::string_view(out, size), kByHand);
 }
 
-TEST(Jwt, ReadsPyJwt) {
-    const JwtKey keys[] = {{"other", key_bytes()}, key()};
-    const Verified by_library(kFromPyJwt, keys);
-    ASSERT_TRUE(by_library.ok);
-    expect_claims(by_library.claims);
-    const Verified by_hand(kByHand, keys);
-    ASSERT_TRUE(by_hand.ok);
-    expect_claims(by_hand.claims);
+// The digest of a token decides all else, so what follows the header need not be looked at.
+TEST(Jwt, TakesOurHeaderAndSignature) {
+    EXPECT_TRUE(accepted(kByHand));
+    EXPECT_TRUE(accepted(made(kHeader, kPayload)));
+    EXPECT_TRUE(accepted(made(kHeader, "[")));
+    EXPECT_FALSE(accepted(made(kHeader, "")));
 }
 
 TEST(Jwt, OtherAlgorithms) {
@@ -146,84 +130,21 @@ TEST(Jwt, OtherAlgorithms) {
             << alg;
 }
 
+// What is not, byte for byte, the header that we write is not ours, however well it is signed.
 TEST(Jwt, Headers) {
-    for (const char* good :
-         {kHeader, R"({"kid":"k-2024.1","alg":"HS256"})", R"({"alg":"\u0048S256","kid":"k-2024.1"})",
-          R"({"alg" : "HS256" , "kid":"k-2024.1"} )"})
-        EXPECT_TRUE(accepted(made(good, kPayload))) << good;
-    for (const char* bad : {R"({"alg":"HS256"})",
-                            R"({"kid":"k-2024.1"})",
-                            R"({"alg":"HS256","kid":"other"})",
-                            R"({"alg":"HS256","kid":""})",
-                            R"({"alg":"HS256","typ":"jwt","kid":"k-2024.1"})",
-                            R"({"alg":"HS256","typ":"at+jwt","kid":"k-2024.1"})",
-                            R"({"alg":"HS256","kid":"k-2024.1","kid":"k-2024.1"})",
-                            R"({"alg":"none","alg":"HS256","kid":"k-2024.1"})",
-                            R"({"alg":"HS256","kid":"k-2024.1","crit":"exp"})",
-                            R"({"alg":"HS256","kid":"k-2024.1","crit":["exp"]})",
-                            R"({"alg":"HS256","kid":"k-2024.1","jku":"https://x"})",
-                            R"({"alg":"HS256","kid":"k-2024.1","jwk":{}})",
-                            R"({"alg":"HS256","kid":"k-2024.1","x":1})",
-                            R"({"alg":["HS256"],"kid":"k-2024.1"})",
-                            R"({"alg":null,"kid":"k-2024.1"})",
-                            R"({"alg":"HS256","kid":7})",
-                            R"({"alg":"HS256","kid":"k-2024.1"}x)",
-                            R"({"alg":"HS256","kid":"k-2024.1",})",
-                            R"({"alg":"HS256","kid":"k-2024.1")",
-                            R"({"alg":"HS256""kid":"k-2024.1"})",
-                            R"({,"alg":"HS256","kid":"k-2024.1"})",
-                            R"({"ALG":"HS256","kid":"k-2024.1"})",
-                            R"({"alg":"HS256\u0000","kid":"k-2024.1"})",
-                            R"({"":"","alg":"HS256"})"})
+    EXPECT_FALSE(accepted(kFromPyJwt));  // kid before typ
+    for (const char* bad :
+         {R"({"alg":"HS256"})", R"({"kid":"k-2024.1"})", R"({"kid":"k-2024.1","alg":"HS256"})",
+          R"({"alg":"HS256","kid":"k-2024.1"})", R"({"alg":"HS256","typ":"JWT","kid":""})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024"})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","kid":"k-2024.1"})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","crit":["exp"]})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","jwk":{}})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1"} )",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1")",
+          R"({"alg":"\u0048S256","typ":"JWT","kid":"k-2024.1"})",
+          R"({"alg":"HS256","typ":"jwt","kid":"k-2024.1"})", R"({"":""})", R"({})"})
         EXPECT_FALSE(accepted(made(bad, kPayload))) << bad;
-}
-
-TEST(Jwt, Payloads) {
-    const std::string base(kPayload, std::string_view(kPayload).size() - 1);
-    EXPECT_TRUE(accepted(made(kHeader, kPayload)));
-    for (const char* more : {R"(,"nbf":1})", R"(,"x":"y","z":true,"n":null,"f":false})", R"( , "a" : -5 } )",
-                             R"(,"a":0})", R"(,"a":"\"\\\/\b\f\n\r\t\u00e4\ud83c\udf2c"})"})
-        EXPECT_TRUE(accepted(made(kHeader, base + more))) << more;
-    for (const char* more : {R"(,"sub":"v"})",
-                             R"(,"\u0073ub":"v"})",
-                             R"(,"x":1,"x":1})",
-                             R"(,"x":{}})",
-                             R"(,"x":[]})",
-                             R"(,"x":1.5})",
-                             R"(,"x":1e3})",
-                             R"(,"x":01})",
-                             R"(,"x":-})",
-                             R"(,"x":+1})",
-                             R"(,"x":})",
-                             R"(,"x"})",
-                             R"(,})",
-                             R"(}})",
-                             R"(}{)",
-                             R"(,"x":tru})",
-                             R"(,"x":truefalse})",
-                             R"(,"x":"\x"})",
-                             R"(,"x":"\u12"})",
-                             R"(,"x":"\u0000"})",
-                             R"(,"x":"\ud800"})",
-                             R"(,"x":"\udc00"})",
-                             R"(,"x":"\ud800\u0041"})",
-                             "",
-                             ",\"x\":\"\n\"}",
-                             ",\"x\":\"\xff\"}",
-                             ",\"x\":\"\xC0\xAE\"}",
-                             R"(,"x":9223372036854775808})",
-                             R"(,"x":0x1})",
-                             R"(,x:1})",
-                             R"(,'x':1})",
-                             R"(,"x":NaN})"})
-        EXPECT_FALSE(accepted(made(kHeader, base + more))) << more;
-    for (const char* bad : {"", "{}", "[]", "null", R"({"iss":"mirox","sub":"u","jti":"1","iat":1,"exp":2})",
-                            R"({"iss":"mirox","sub":7,"jti":"1","iat":1,"exp":2,"grp":"g"})",
-                            R"({"iss":"mirox","sub":"u","jti":1,"iat":1,"exp":2,"grp":"g"})",
-                            R"({"iss":"mirox","sub":"u","jti":"1","iat":"1","exp":2,"grp":"g"})",
-                            R"({"iss":"mirox","sub":"u","jti":"1","iat":1,"exp":2.0,"grp":"g"})",
-                            R"({"iss":"mirox","sub":"u","jti":"1","iat":1,"exp":2,"grp":["g"]})"})
-        EXPECT_FALSE(accepted(made(kHeader, bad))) << bad;
 }
 
 TEST(Jwt, Structure) {
@@ -281,26 +202,29 @@ TEST(Jwt, Keys) {
     std::vector<std::uint8_t> wrong = key_bytes();
     wrong.back() ^= 1;
     const JwtKey wrong_key[] = {{"k-2024.1", wrong}};
-    EXPECT_FALSE(Verified(good, wrong_key).ok);
+    EXPECT_FALSE(verify_jwt(good, wrong_key));
     const JwtKey other_id[] = {{"k-2024", key_bytes()}};
-    EXPECT_FALSE(Verified(good, other_id).ok);
-    EXPECT_FALSE(Verified(good, {}).ok);
-    const JwtKey short_key[] = {{"k-2024.1", std::span(key_bytes()).first(31)}};
-    EXPECT_FALSE(Verified(good, short_key).ok);
-    // Claims are left empty by a refusal.
-    EXPECT_EQ(Verified(good, wrong_key).claims.subject, "");
+    EXPECT_FALSE(verify_jwt(good, other_id));
+    EXPECT_FALSE(verify_jwt(good, {}));
 
     char out[kMaxJwtChars];
     std::size_t size = 7;
-    EXPECT_FALSE(write_jwt(short_key[0], kClaims, out, size));
-    EXPECT_EQ(size, 0u);
-    for (const char* id : {"", "a b", "a\"b", "a/b", "\xC3\xA4"})
+    const std::string longest(kMaxJwtKeyIdChars, 'k'), longer = longest + "k";
+    for (const std::string_view id :
+         {std::string_view(), std::string_view("a b"), std::string_view("a\"b"), std::string_view("a/b"),
+          std::string_view("\xC3\xA4"), std::string_view(longer)}) {
         EXPECT_FALSE(write_jwt({id, key_bytes()}, kClaims, out, size));
+        EXPECT_EQ(size, 0u);
+        const JwtKey bad_id[] = {{id, key_bytes()}};
+        EXPECT_FALSE(verify_jwt(good, bad_id));
+    }
+    const JwtKey long_id[] = {{longest, key_bytes()}};
+    ASSERT_TRUE(write_jwt(long_id[0], kClaims, out, size));
+    EXPECT_TRUE(verify_jwt({out, size}, long_id));
 }
 
 TEST(Jwt, RoundTripsAnyUtf8) {
     std::mt19937 random(9);
-    const JwtKey keys[] = {key()};
     for (int round = 0; round < 2000; ++round) {
         std::string subject;
         for (unsigned n = random() % 40; n > 0; --n) {
@@ -324,12 +248,18 @@ TEST(Jwt, RoundTripsAnyUtf8) {
         char out[kMaxJwtChars];
         std::size_t size = 0;
         ASSERT_TRUE(write_jwt(key(), claims, out, size));
-        ASSERT_TRUE(looks_like_jwt({out, size}));
-        const Verified back({out, size}, keys);
-        ASSERT_TRUE(back.ok);
-        ASSERT_EQ(back.claims.subject, subject);
-        ASSERT_EQ(back.claims.issued_at, claims.issued_at);
-        ASSERT_EQ(back.claims.expires_at, claims.expires_at);
+        const std::string_view token(out, size);
+        ASSERT_TRUE(looks_like_jwt(token));
+        ASSERT_TRUE(accepted(token));
+        const std::size_t first = token.find('.') + 1;
+        const YAML::Node read = YAML::Load(decode(token.substr(first, token.rfind('.') - first)));
+        ASSERT_EQ(read.size(), 6u);
+        ASSERT_EQ(read["iss"].Scalar(), "i");
+        ASSERT_EQ(read["sub"].Scalar(), subject);
+        ASSERT_EQ(read["jti"].Scalar(), "j");
+        ASSERT_EQ(read["iat"].as<std::int64_t>(), claims.issued_at);
+        ASSERT_EQ(read["exp"].as<std::int64_t>(), claims.expires_at);
+        ASSERT_EQ(read["grp"].Scalar(), "g");
     }
 }
 
@@ -337,21 +267,28 @@ TEST(Jwt, WhatCannotBeWritten) {
     char out[kMaxJwtChars];
     std::size_t size = 0;
     JwtClaims claims = kClaims;
-    for (const std::string_view bad :
-         {std::string_view("\xff"), std::string_view("a\0b", 3), std::string_view("\xED\xA0\x80")}) {
+    for (const char* bad : {"\xff", "\xED\xA0\x80"}) {
         claims.subject = bad;
         EXPECT_FALSE(write_jwt(key(), claims, out, size));
     }
-    const std::string much(kMaxJwtChars, 'a');
-    claims.subject = much;
-    EXPECT_FALSE(write_jwt(key(), claims, out, size));
-    // Every length of buffer that is too short.
-    for (std::size_t room = 0; room < kByHand.size(); ++room) {
-        std::unique_ptr<char[]> tight(new char[room]);
-        ASSERT_FALSE(write_jwt(key(), kClaims, {tight.get(), room}, size));
-    }
-    std::unique_ptr<char[]> exact(new char[kByHand.size()]);
-    EXPECT_TRUE(write_jwt(key(), kClaims, {exact.get(), kByHand.size()}, size));
+    // Every length about the bound, of characters that are escaped and that are not.
+    std::size_t longest = 0;
+    for (const char* one : {"a", "\"", "\x01"})
+        for (std::size_t length = 900; length < kMaxJwtChars; ++length) {
+            const std::string much = [&] {
+                std::string text;
+                for (std::size_t i = 0; i < length; ++i) text += one;
+                return text;
+            }();
+            claims.subject = much;
+            if (!write_jwt(key(), claims, out, size)) {
+                EXPECT_EQ(size, 0u);
+                break;
+            }
+            longest = std::max(longest, size);
+        }
+    EXPECT_LE(longest, kMaxJwtChars);
+    EXPECT_GE(longest, kMaxJwtChars - 8);
 }
 
 TEST(Jwt, Shape) {
@@ -362,7 +299,6 @@ TEST(Jwt, Shape) {
     EXPECT_FALSE(looks_like_jwt(""));
 }
 
-// RFC 4648, section 10, without padding, and 5's two other digits.
 TEST(Jwt, Redacted) {
     char hint[kMaxJwtHintBytes];
     const std::string_view jwt = kByHand;
@@ -370,22 +306,31 @@ TEST(Jwt, Redacted) {
               "eyJ\xE2\x80\xA6" + std::string(jwt.substr(jwt.size() - 4)));
 }
 
-TEST(Base64Url, Vectors) {
+// RFC 4648, section 10, without padding, and 5's two other digits.
+TEST(Base64, Vectors) {
     const std::pair<std::string_view, std::string_view> table[] = {
         {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},
         {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff", "-_8"}};
     for (const auto& [bytes, text] : table) {
         EXPECT_EQ(encode(bytes), text);
-        char out[16];
-        std::size_t size = 0;
-        ASSERT_TRUE(base64url_decode(text, out, size));
-        EXPECT_EQ(std::string_view(out, size), bytes);
+        EXPECT_EQ(decode(text), bytes);
     }
-    char out[16];
-    std::size_t size = 0;
-    for (const char* bad : {"Z", "Zh", "Zm9", "Zg==", "Zg=", "Z g", "+_8", "-/8", "Zm9vY", "Zm9vYm\n"})
-        EXPECT_FALSE(base64url_decode(bad, out, size)) << bad;
-    EXPECT_FALSE(base64url_decode("Zm9v", std::span(out, 2), size));
+    EXPECT_EQ(decode("+/8="), "\xfb\xff");
+    EXPECT_EQ(decode("Zg=="), "f");
+    for (const char* bad : {"Z", "Z g", "Zm9vY", "Zm9vYm\n", "Zm=v", " Zm9v", "Zm9v\xff", "Zm9v.Zm9v"})
+        EXPECT_EQ(decode(bad), "") << bad;
+    std::uint8_t out[2];
+    EXPECT_EQ(base64_decode("Zm9v", out), 0u);
+}
+
+TEST(Hex, Decodes) {
+    std::uint8_t out[3] = {};
+    EXPECT_TRUE(decode_hex("00aFf9", out));
+    EXPECT_EQ(out[1], 0xAF);
+    EXPECT_EQ(out[2], 0xF9);
+    for (const char* bad : {"", "00af", "00aff", "00aff90", "00aff901", "00afg9", "00af:9", "00af 9"})
+        EXPECT_FALSE(decode_hex(bad, out)) << bad;
+    EXPECT_TRUE(decode_hex("", {}));
 }
 
 }  // namespace
