@@ -45,9 +45,11 @@ ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 
 # What PGXS sets by := is fixed by now, so flags that differ by room or target go into the commands themselves.
-# src/core is compiled as it is tested: it can neither throw nor ask for a type. Dependencies on headers, which
-# PGXS does not track, are written by each compilation, the object's and the bitcode's apart.
-ROOM_FLAGS = $(if $(filter src/core/%,$@),-fno-exceptions -fno-rtti)
+# The library that the server loads can neither throw nor ask for a type; src/enrich, which uses libraries that throw, is another.
+# What holds no server call is not given the server's headers. Dependencies on headers, which PGXS does not track, are written by
+# each compilation, the object's and the bitcode's apart.
+PURE = src/core/% src/shmem/core_% src/enrich/agents% src/enrich/places%
+ROOM_FLAGS = $(if $(filter src/enrich/%,$@),,-fno-exceptions -fno-rtti) $(if $(filter $(PURE),$@),-include src/core/pure.hpp)
 DEPENDENCIES = -MMD -MP -MT $@ -MF .deps/$(subst /,_,$@).d
 COMPILE.cc += $(ROOM_FLAGS) $(DEPENDENCIES)
 # The server's own macros count on volatile variables (HOLD_INTERRUPTS), which clang calls deprecated in C++20.

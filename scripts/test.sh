@@ -100,10 +100,6 @@ prepare_servers() {
     build
     stage_server
     TREE=$WORK/tree
-    if [ -e test/probe/Makefile ]; then
-        make -s -C test/probe install DESTDIR="$STAGE" >results/probe-build.log 2>&1 ||
-            { cat results/probe-build.log; fail 'test/probe did not build'; }
-    fi
     mkdir -p "$TREE"
     tar -c --exclude=.git --exclude=./build --exclude=./results --exclude=./.deps --exclude='*.o' --exclude='*.bc' \
         --exclude=node_modules . | tar -x -C "$TREE"

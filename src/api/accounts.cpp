@@ -32,39 +32,25 @@ MIROX_ACT(put_account) {
     if (request.has_rate_limit) request.rate_limit = PG_GETARG_INT32(2);
     request.has_burst = !PG_ARGISNULL(3);
     if (request.has_burst) request.burst = PG_GETARG_INT32(3);
-    Actor actor;
-    store::enter(actor);
-    store::put_account(actor, request);
-    store::leave(actor);
+    store::as_act([&](Actor& actor) { store::put_account(actor, request); });
     PG_RETURN_VOID();
 }
 
 MIROX_ACT(lock_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    Actor actor;
-    store::enter(actor);
-    const TimestampTz at = store::lock_out(actor, user, reason.text, reason.given);
-    store::leave(actor);
-    return TimestampTzGetDatum(at);
+    return TimestampTzGetDatum(store::as_act(
+        [&](Actor& actor) { return store::lock_account(actor, user, reason.text, reason.given); }));
 }
 
 MIROX_ACT(unlock_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
-    Actor actor;
-    store::enter(actor);
-    const bool unlocked = store::let_in(actor, user);
-    store::leave(actor);
-    return BoolGetDatum(unlocked);
+    return BoolGetDatum(store::as_act([&](Actor& actor) { return store::unlock_account(actor, user); }));
 }
 
 MIROX_ACT(delete_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
-    Actor actor;
-    store::enter(actor);
-    const bool deleted = store::delete_account(actor, user);
-    store::leave(actor);
-    return BoolGetDatum(deleted);
+    return BoolGetDatum(store::as_act([&](Actor& actor) { return store::delete_account(actor, user); }));
 }
 
 MIROX_SECRET_ACT(open_session) {
@@ -79,10 +65,8 @@ MIROX_SECRET_ACT(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
-    Actor actor;
-    store::enter(actor);
-    store::NewSecret& secret = store::open_session(actor, request);
-    store::leave(actor);
+    store::NewSecret& secret =
+        *store::as_act([&](Actor& actor) { return &store::open_session(actor, request); });
     const Datum shown = pg::secret_text_datum(secret.view());
     store::forget(secret);
     return shown;
@@ -91,9 +75,6 @@ MIROX_SECRET_ACT(open_session) {
 MIROX_OWN_ACT(close_session) {
     const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     if (!secret.given) return BoolGetDatum(false);
-    Actor actor;
-    store::enter(actor);
-    const bool closed = store::close_session(actor, secret.text);
-    store::leave(actor);
-    return BoolGetDatum(closed);
+    return BoolGetDatum(
+        store::as_act([&](Actor& actor) { return store::close_session(actor, secret.text); }));
 }

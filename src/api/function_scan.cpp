@@ -10,7 +10,6 @@
 #include "api/function_scan.hpp"
 
 #include "pg/catalog.hpp"
-#include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "pg/wiped.hpp"
 
@@ -70,7 +69,7 @@ bool wants_whole_row(const RelOptInfo* rel) {
 
 Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List* clauses, List*);
 
-constinit CustomPathMethods path_methods = {kName, pg::guarded<plan>, nullptr};
+constinit CustomPathMethods path_methods = {kName, plan, nullptr};
 
 set_rel_pathlist_hook_type next_pathlist = nullptr;
 
@@ -119,16 +118,16 @@ void end(CustomScanState*) {}
 void rescan(CustomScanState* node);
 void explain(CustomScanState* node, List* ancestors, ExplainState* out);
 
-constinit CustomScanMethods scan_methods = {kName, pg::guarded<create>};
+constinit CustomScanMethods scan_methods = {kName, create};
 
 constinit const CustomExecMethods run_methods = [] {
     CustomExecMethods all = {};
     all.CustomName = kName;
-    all.BeginCustomScan = pg::guarded<begin>;
-    all.ExecCustomScan = pg::guarded<next>;
-    all.EndCustomScan = pg::guarded<end>;
-    all.ReScanCustomScan = pg::guarded<rescan>;
-    all.ExplainCustomScan = pg::guarded<explain>;
+    all.BeginCustomScan = begin;
+    all.ExecCustomScan = next;
+    all.EndCustomScan = end;
+    all.ReScanCustomScan = rescan;
+    all.ExplainCustomScan = explain;
     return all;
 }();
 
@@ -286,7 +285,7 @@ Node* without_values(Node* node, void* last) {
         instead->location = -1;
         return reinterpret_cast<Node*>(instead);
     }
-    return pg::change_expression(node, pg::guarded<without_values>, last);
+    return pg::change_expression(node, without_values, last);
 }
 
 bool find_last_number(Node* node, void* last) {
@@ -294,7 +293,7 @@ bool find_last_number(Node* node, void* last) {
     auto* const number = static_cast<int*>(last);
     if (IsA(node, Param) && castNode(Param, node)->paramkind == PARAM_EXTERN)
         *number = Max(*number, castNode(Param, node)->paramid);
-    return pg::walk_expression(node, pg::guarded<find_last_number>, last);
+    return pg::walk_expression(node, find_last_number, last);
 }
 
 void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
@@ -320,7 +319,7 @@ void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
 void watch_planner() {
     RegisterCustomScanMethods(&scan_methods);
     next_pathlist = set_rel_pathlist_hook;
-    set_rel_pathlist_hook = pg::guarded<add_our_path>;
+    set_rel_pathlist_hook = add_our_path;
 }
 
 }  // namespace mirox::api

@@ -52,43 +52,27 @@ Answer authenticate(std::string_view authorization, const Check& check) {
 
 // What a status is called, and what to do about it. One text for every 401: unknown, revoked, expired and the rest look the
 // same to a client.
-const char* message_of(int status) {
-    switch (status) {
-        case 403:
-            return "not permitted";
-        case 429:
-            return "rate limit exceeded";
-        case 503:
-            return "no file of JWT keys can be used";
-        default:
-            return "no valid credentials";
-    }
-}
-const char* hint_of(int status) {
-    switch (status) {
-        case 403:
-            return "Use a token that has the permission.";
-        case 429:
-            return "Wait that long, then try again.";
-        case 503:
-            return "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with "
-                   "it.";
-        default:
-            return "Send a token or session in force as \"Authorization: Bearer SECRET\".";
-    }
-}
+struct Refusal {
+    int status, sqlstate;
+    int postgrest;  // PTnnn: PostgREST answers with the status nnn
+    const char *message, *hint;
+};
+constexpr Refusal kRefusals[] = {
+    {403, ERRCODE_INSUFFICIENT_PRIVILEGE, MAKE_SQLSTATE('P', 'T', '4', '0', '3'), "not permitted",
+     "Use a token that has the permission."},
+    {429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, MAKE_SQLSTATE('P', 'T', '4', '2', '9'), "rate limit exceeded",
+     "Wait that long, then try again."},
+    {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'),
+     "no file of JWT keys can be used",
+     "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with it."},
+    {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'),
+     "no valid credentials", "Send a token or session in force as \"Authorization: Bearer SECRET\"."},
+};
 
-int sqlstate_of(int status) {
-    switch (status) {
-        case 403:
-            return ERRCODE_INSUFFICIENT_PRIVILEGE;
-        case 429:
-            return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-        case 503:
-            return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-        default:
-            return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-    }
+const Refusal& refusal_of(int status) {
+    for (const Refusal& refusal : kRefusals)
+        if (refusal.status == status) return refusal;
+    return kRefusals[3];
 }
 
 // ---- PostgREST -------------------------------------------------------------------------------------------------------
@@ -144,14 +128,11 @@ MIROX_SECRET_FUNCTION(authenticate) {
                          store::Need::nothing,
                          counted ? Counting::full : Counting::none};
     const Answer answer = authenticate(pg::secret_arg(fcinfo, 0).text, check);
-    if (answer.status == 429)
-        MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
-                    errdetail("Retry after %d s.", answer.fields.retry_after),
-                    errhint("%s", hint_of(answer.status)));
-    if (answer.status != 200)
-        MIROX_RAISE(sqlstate_of(answer.status), errmsg_internal("%s", message_of(answer.status)),
-                    errhint("%s", hint_of(answer.status)));
-    PG_RETURN_VOID();
+    if (answer.status == 200) PG_RETURN_VOID();
+    const Refusal& refusal = refusal_of(answer.status);
+    MIROX_RAISE(refusal.sqlstate, errmsg_internal("%s", refusal.message),
+                answer.status == 429 ? errdetail("Retry after %d s.", answer.fields.retry_after) : 0,
+                errhint("%s", refusal.hint));
 }
 
 MIROX_SECRET_FUNCTION(postgrest_pre_request) {
@@ -182,14 +163,10 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
         set_response_headers(response);
         PG_RETURN_VOID();
     }
-    // PostgREST answers PTnnn with the status nnn. It drops response.headers with the transaction, so the fields go along as
-    // the details.
-    const int code = answer.status == 403   ? MAKE_SQLSTATE('P', 'T', '4', '0', '3')
-                     : answer.status == 429 ? MAKE_SQLSTATE('P', 'T', '4', '2', '9')
-                     : answer.status == 503 ? MAKE_SQLSTATE('P', 'T', '5', '0', '3')
-                                            : MAKE_SQLSTATE('P', 'T', '4', '0', '1');
-    MIROX_RAISE(code, errmsg_internal("%s", message_of(answer.status)), errdetail_internal("%s", response),
-                errhint("%s", hint_of(answer.status)));
+    // It drops response.headers with the transaction, so the fields go along as the details.
+    const Refusal& refusal = refusal_of(answer.status);
+    MIROX_RAISE(refusal.postgrest, errmsg_internal("%s", refusal.message), errdetail_internal("%s", response),
+                errhint("%s", refusal.hint));
 }
 
 // ---- readers: backend memory only, never an error ------------------------------------------------------------------------

@@ -17,9 +17,7 @@ MIROX_FUNCTION(rate_limit_status) {
     const pg::OptionalText user = pg::text_arg(fcinfo, 0);
     AcceptInvalidationMessages();
     store::Account account;
-    if (!user.given || !store::find_account_of(user.text, account))
-        MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
-                    errhint("Register the account with mirox.put_account first."));
+    if (!user.given || !store::find_account_of(user.text, account)) store::no_such_account();
     const std::int32_t limit = account.rate_limit < 0 ? pg::settings().rate_limit : account.rate_limit;
     const std::int32_t burst = account.burst < 0 ? pg::settings().rate_burst : account.burst;
     const core::Decision now = shmem::peek_at_limit(account.account_id, limit, burst);

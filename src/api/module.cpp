@@ -7,8 +7,6 @@
 #include "shmem/startup.hpp"
 #include "store/actor.hpp"
 #include "store/bound.hpp"
-#include "store/endpoints.hpp"
-#include "store/groups.hpp"
 #include "store/identity.hpp"
 #include "worker/presence.hpp"
 #include "worker/worker.hpp"
@@ -26,7 +24,9 @@ namespace {
 
 bool preloaded = false;
 
-void set_up() {
+}  // namespace
+
+extern "C" void _PG_init(void) {
     // pg_upgrade only moves catalogs about; nothing of ours is to run there.
     if (IsBinaryUpgrade) return;
     preloaded = process_shared_preload_libraries_in_progress;
@@ -34,8 +34,6 @@ void set_up() {
     MarkGUCPrefixReserved("mirox_tokens");
     pg::watch_catalog();
     pg::watch_members();
-    store::watch_groups();
-    store::watch_endpoints();
     store::watch_acts();
     store::watch_identity();
     store::watch_bound_accounts();
@@ -49,22 +47,7 @@ void set_up() {
     }
 }
 
-}  // namespace
-
-extern "C" void _PG_init(void) {
-    pg::guard(set_up);
-}
-
 MIROX_FUNCTION(require_preload) {
-    if (!preloaded) {
-        const char* present = GetConfigOption("shared_preload_libraries", true, false);
-        const bool others = present != nullptr && present[0] != '\0';
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("mirox_tokens must be loaded when the server starts"),
-                    errdetail("It keeps rate limits and recorded usage in shared memory."),
-                    errhint("Add this line to postgresql.conf and restart the server: "
-                            "shared_preload_libraries = '%s%s%s'",
-                            others ? present : "", others ? "," : "", "mirox_tokens"));
-    }
+    if (!preloaded) pg::raise_not_preloaded();
     PG_RETURN_VOID();
 }

@@ -40,9 +40,7 @@ MIROX_FUNCTION(revoke_default_privileges) {
     pg::for_each_member(get_extension_oid(pg::kExtension, false), add_revokes, &statements);
     pg::spi_open();
     ListCell* cell;
-    foreach (cell, statements)
-        if (SPI_execute(static_cast<const char*>(lfirst(cell)), false, 0) != SPI_OK_UTILITY)
-            MIROX_DEFECT("could not revoke default privileges");
+    foreach (cell, statements) pg::execute(static_cast<const char*>(lfirst(cell)));
     pg::spi_close();
     PG_RETURN_VOID();
 }

@@ -1,16 +1,10 @@
 // SQL-callable functions on whole requests: the check of one, the endpoint rules that say what it needs, and the client's
-// address behind proxies.
-//
-// Locks: a change of a rule takes an object lock on its name, so that two of them wait for each other instead of meeting in
-// the unique index.
+// address behind proxies. Takes no locks of its own.
 #include "api/verdict.hpp"
 #include "core/authorization.hpp"
-#include "core/endpoint.hpp"
 #include "core/jwt.hpp"
-#include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
-#include "pg/query.hpp"
 #include "pg/values.hpp"
 #include "store/actor.hpp"
 #include "store/acts.hpp"
@@ -18,15 +12,12 @@
 #include "store/secrets.hpp"
 
 extern "C" {
-#include "common/hashfn.h"
-#include "storage/lmgr.h"
 #include "utils/inet.h"
 }
 
 namespace mirox::api {
 
 using core::AuthorizationKind;
-using pg::Type;
 using store::Actor;
 using store::Check;
 using store::Checked;
@@ -84,32 +75,6 @@ void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::Op
     check.scope = needed.scope;
 }
 
-// ---- rules -----------------------------------------------------------------------------------------------------------
-
-pg::Query select_rule = {
-    "SELECT scope OPERATOR(pg_catalog.=) $3 FROM mirox_internal.endpoint "
-    "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
-    {Type::text, Type::text, Type::text}};
-pg::Query insert_rule = {"INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ($1, $2, $3)",
-                         {Type::text, Type::text, Type::text}};
-pg::Query update_rule = {
-    "UPDATE mirox_internal.endpoint SET scope = $3 "
-    "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
-    {Type::text, Type::text, Type::text}};
-pg::Query delete_rule = {
-    "DELETE FROM mirox_internal.endpoint "
-    "WHERE method OPERATOR(pg_catalog.=) $1 AND path OPERATOR(pg_catalog.=) $2",
-    {Type::text, Type::text}};
-
-// Held until the transaction's end.
-void lock_rule(const core::EndpointText& rule) {
-    const auto hash = [](std::string_view text) {
-        return hash_bytes(reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    };
-    LockDatabaseObject(pg::catalog().endpoint, hash_combine(hash(rule.method()), hash(rule.path())), 0,
-                       ExclusiveLock);
-}
-
 }  // namespace
 
 MIROX_SECRET_FUNCTION(check_request) {
@@ -158,33 +123,17 @@ MIROX_FUNCTION(client_ip) {
 }
 
 MIROX_ACT(put_endpoint) {
-    const std::string_view scope = pg::text_arg(fcinfo, 2).text;
-    core::EndpointText rule;
-    store::normalise_rule(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text, scope, rule);
-    Actor actor;
-    store::enter(actor);
-    lock_rule(rule);
-    pg::Args args;
-    args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path())).text(scope);
-    if (pg::run(select_rule, args) == 0)
-        pg::run(insert_rule, args);
-    else if (!DatumGetBool(pg::result_value(0, 1)))
-        pg::run(update_rule, args);
-    store::leave(actor);
+    store::as_act([&](Actor&) {
+        store::put_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text,
+                            pg::text_arg(fcinfo, 2).text);
+    });
     PG_RETURN_VOID();
 }
 
 MIROX_ACT(drop_endpoint) {
-    core::EndpointText rule;
-    store::normalise_rule(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text, "*", rule);
-    Actor actor;
-    store::enter(actor);
-    lock_rule(rule);
-    pg::Args args;
-    args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path()));
-    const std::uint64_t dropped = pg::run(delete_rule, args);
-    store::leave(actor);
-    return BoolGetDatum(dropped > 0);
+    return BoolGetDatum(store::as_act([&](Actor&) {
+        return store::drop_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text);
+    }));
 }
 
 MIROX_FUNCTION(valid_endpoint) {

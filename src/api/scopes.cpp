@@ -153,7 +153,7 @@ MIROX_FUNCTION(scopes_to_array) {
         append_scope(&text, scope);
         items[count++] = pg::text_datum({text.data, static_cast<std::size_t>(text.len)});
     }
-    return PointerGetDatum(construct_array(items, count, TEXTOID, -1, false, TYPALIGN_INT));
+    return pg::array_datum(TEXTOID, items, nullptr, count);
 }
 
 MIROX_FUNCTION(scopes_eq) {

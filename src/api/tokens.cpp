@@ -20,11 +20,14 @@ using store::Actor;
 
 namespace {
 
-// Enters, with the session of the first argument and its account locked.
-void enter_session(Actor& actor, FunctionCallInfo fcinfo) {
+// An act of the account whose session the first argument is: the account is locked.
+template <class What>
+auto in_session(FunctionCallInfo fcinfo, What what) {
     const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
-    store::enter(actor);
-    store::require_session(actor, secret.given, secret.text, true);
+    return store::as_act([&](Actor& actor) {
+        store::require_session(actor, secret.given, secret.text, true);
+        return what(actor);
+    });
 }
 
 std::int64_t token_arg(FunctionCallInfo fcinfo, int n) {
@@ -74,10 +77,7 @@ MIROX_OWN_ACT(issue_token) {
     request.metadata =
         PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
-    Actor actor;
-    enter_session(actor, fcinfo);
-    store::issue(actor, request, issued);
-    store::leave(actor);
+    in_session(fcinfo, [&](Actor& actor) { store::issue(actor, request, issued); });
     return show(fcinfo, issued);
 }
 
@@ -85,37 +85,26 @@ MIROX_OWN_ACT(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
-    Actor actor;
-    enter_session(actor, fcinfo);
-    store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued);
-    store::leave(actor);
+    in_session(fcinfo, [&](Actor& actor) { store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued); });
     return show(fcinfo, issued);
 }
 
 MIROX_OWN_ACT(revoke_token) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
-    Actor actor;
-    enter_session(actor, fcinfo);
-    const TimestampTz at = store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given);
-    store::leave(actor);
-    return TimestampTzGetDatum(at);
+    return TimestampTzGetDatum(in_session(fcinfo, [&](Actor& actor) {
+        return store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given);
+    }));
 }
 
 MIROX_OWN_ACT(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    Actor actor;
-    enter_session(actor, fcinfo);
-    const int count = store::revoke_all(actor, reason.text, reason.given, false);
-    store::leave(actor);
-    return Int32GetDatum(count);
+    return Int32GetDatum(in_session(
+        fcinfo, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
 }
 
 MIROX_OWN_ACT(revoke_expired_tokens) {
-    Actor actor;
-    enter_session(actor, fcinfo);
-    const int count = store::revoke_all(actor, "expired", true, true);
-    store::leave(actor);
-    return Int32GetDatum(count);
+    return Int32GetDatum(
+        in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, "expired", true, true); }));
 }
 
 // Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
@@ -133,7 +122,7 @@ MIROX_SECRET_FUNCTION(revoke_self) {
     const std::int64_t account_id = found.account_id;
     store::end_check(found);
     if (token_id != 0) store::require_own_token(token_id);
-    if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
+    if (account_id == 0 || !store::account_for_update(account_id, actor.account)) store::no_such_token();
     store::begin_digest(digest, {}, found);
     const store::Reason now = found.reason;
     store::end_check(found);
@@ -147,22 +136,17 @@ MIROX_SECRET_FUNCTION(revoke_self) {
 MIROX_ACT(revoke_any_token) {
     const std::int64_t token_id = token_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    Actor actor;
-    store::enter(actor);
-    const std::int64_t account_id = store::account_of_token(token_id);
-    if (account_id == 0 || !store::lock_account(account_id, actor.account)) store::no_such_token();
-    const TimestampTz at = store::revoke(actor, token_id, reason.text, reason.given);
-    store::leave(actor);
-    return TimestampTzGetDatum(at);
+    return TimestampTzGetDatum(store::as_act([&](Actor& actor) {
+        const std::int64_t account_id = store::account_of_token(token_id);
+        if (account_id == 0 || !store::account_for_update(account_id, actor.account)) store::no_such_token();
+        return store::revoke(actor, token_id, reason.text, reason.given);
+    }));
 }
 
 MIROX_OWN_ACT(rename_token) {
     const std::string_view given = name_arg(fcinfo, 2);
     store::Name name;
-    Actor actor;
-    enter_session(actor, fcinfo);
-    store::rename(actor, token_arg(fcinfo, 1), given, name);
-    store::leave(actor);
+    in_session(fcinfo, [&](Actor& actor) { store::rename(actor, token_arg(fcinfo, 1), given, name); });
     return pg::text_datum(name.view());
 }
 

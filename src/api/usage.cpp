@@ -71,8 +71,7 @@ MIROX_FUNCTION(ring_ids) {
     const std::size_t count = shmem::required_region().ring_ids(ids);
     Datum values[shmem::kKeptRingIds];
     for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
-    PG_RETURN_ARRAYTYPE_P(construct_array(values, static_cast<int>(count), INT8OID, sizeof(std::int64_t),
-                                          FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    return pg::array_datum(INT8OID, values, nullptr, static_cast<int>(count));
 }
 
 MIROX_FUNCTION(pending_uses) {

@@ -1,6 +1,9 @@
 // Where the extension's objects are (see catalog.hpp, also for the locks).
 #include "pg/catalog.hpp"
 
+#include "pg/cache_validity.hpp"
+#include "pg/columns.hpp"
+
 extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -44,21 +47,19 @@ void forget(Datum, int, uint32) {
     memset(asked, 0, sizeof(asked));
 }
 void forget_relation(Oid relation) {
-    if (valid && relation != InvalidOid && relation != known.token_secret && relation != known.session &&
-        relation != known.account && relation != known.token && relation != known.permission_group &&
-        relation != known.audit_log && relation != known.endpoint)
-        return;
+    bool ours = !valid || relation == InvalidOid;
+    for (const TableKind& table : kTables) ours = ours || relation == known.*table.table;
+    if (!ours) return;
     valid = false;
     invalidations++;
 }
 
-constexpr std::size_t kMostListeners = 4;
-constinit RelationListener listeners[kMostListeners] = {};
-constinit std::size_t listening = 0;
+// All share one of the server's few places for such callbacks (10 for all extensions, and running out of them ends the session).
+constinit CacheValidity* listeners = nullptr;
 
 void tell_of_relation(Datum, Oid relation) {
     forget_relation(relation);
-    for (std::size_t i = 0; i < listening; i++) listeners[i](relation);
+    CacheValidity::tell_all(relation);
 }
 
 // The extension's row, and its owner. pg_extension has no cache in every version, and the name is unique.
@@ -111,7 +112,29 @@ Oid operator_named(Oid extension, const char* name, Oid left, Oid right, Oid sch
     return is_member(extension, OperatorRelationId, found) ? found : InvalidOid;
 }
 
-enum class Presence : std::uint8_t { absent, broken, whole };
+// The number of the first column that is not as we know it; 0 when all are.
+int changed_column(Oid relation, const TableKind& table, const Catalog& catalog) {
+    int number = 0;
+    for (const ColumnKind& column : table.columns) {
+        HeapTuple tuple = SearchSysCacheAttNum(relation, static_cast<AttrNumber>(++number));
+        if (!HeapTupleIsValid(tuple)) return number;
+        const auto* row = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+        const bool same = strcmp(NameStr(row->attname), column.name) == 0 &&
+                          getBaseType(row->atttypid) == type_oid(column.type, catalog);
+        ReleaseSysCache(tuple);
+        if (!same) return number;
+    }
+    return 0;
+}
+
+enum class Presence : std::uint8_t { absent, broken, changed, whole };
+
+// Of `changed`.
+struct Changed {
+    const TableKind* table;
+    int column;
+};
+Changed changed;
 
 Presence load(Catalog& out) {
     if (!find_extension(out.extension, out.owner)) return Presence::absent;
@@ -123,23 +146,16 @@ Presence load(Catalog& out) {
         const char* name;
     };
     const Named relations[] = {
-        {&out.account, "account"},
         {&out.account_pkey, "account_pkey"},
         {&out.account_user, "account_user_id_key"},
-        {&out.session, "session"},
         {&out.session_digest, "session_digest_key"},
-        {&out.token, "token"},
         {&out.token_pkey, "token_pkey"},
         {&out.token_place, "token_place"},
         {&out.token_id_seq, "token_id_seq"},
-        {&out.token_secret, "token_secret"},
         {&out.token_secret_digest, "token_secret_lookup"},
         {&out.token_secret_token, "token_secret_token"},
-        {&out.permission_group, "permission_group"},
         {&out.permission_group_pkey, "permission_group_pkey"},
-        {&out.audit_log, "audit_log"},
         {&out.audit_id_seq, "audit_id_seq"},
-        {&out.endpoint, "endpoint"},
     };
     for (const Named& relation : relations) {
         *relation.at = relation_named(out.extension, relation.name, out.internal_schema);
@@ -150,6 +166,12 @@ Presence load(Catalog& out) {
     for (const Named& type : types) {
         *type.at = type_named(out.extension, type.name, out.schema);
         if (!OidIsValid(*type.at)) return Presence::broken;
+    }
+    for (const TableKind& table : kTables) {
+        out.*table.table = relation_named(out.extension, table.name, out.internal_schema);
+        if (!OidIsValid(out.*table.table)) return Presence::broken;
+        changed = {&table, changed_column(out.*table.table, table, out)};
+        if (changed.column != 0) return Presence::changed;
     }
     out.reach_operator = operator_named(out.extension, "~>", out.scopes_type, TEXTOID, out.schema);
     out.least_operator = operator_named(out.extension, "|<", InvalidOid, out.scopes_type, out.schema);
@@ -184,6 +206,13 @@ const Catalog& catalog() {
                     errmsg("the extension mirox_tokens lacks objects of its own"),
                     errdetail("One was dropped, renamed or taken out of the extension."),
                     errhint("Put it back as the install script has it, or restore a backup."));
+    if (presence == Presence::changed)
+        MIROX_RAISE(
+            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            errmsg("table %s.%s is not as mirox_tokens has made it", kInternalSchema, changed.table->name),
+            errdetail("Its column %d is to be \"%s\", of the type that the install script gives it.",
+                      changed.column, changed.table->columns[changed.column - 1].name),
+            errhint("Put the column back as the install script has it, or restore a backup."));
     return known;
 }
 
@@ -216,9 +245,22 @@ bool extension_present() {
     return valid || find_extension(extension, owner);
 }
 
-void listen_to_relations(RelationListener hear) {
-    if (listening == kMostListeners) MIROX_DEFECT("too many listeners to changes of relations");
-    listeners[listening++] = hear;
+std::uint64_t CacheValidity::begin() {
+    if (!listens_) {
+        next_ = listeners;
+        listeners = this;
+        listens_ = true;
+    }
+    valid_ = false;
+    return heard_;
+}
+
+void CacheValidity::tell_all(Oid relation) {
+    for (CacheValidity* one = listeners; one != nullptr; one = one->next_) {
+        if (one->valid_ && relation != InvalidOid && relation != known.*one->table_) continue;
+        one->valid_ = false;
+        one->heard_++;
+    }
 }
 
 void watch_catalog() {

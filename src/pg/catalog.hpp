@@ -9,6 +9,10 @@
 
 #include "pg/prelude.hpp"
 
+extern "C" {
+#include "catalog/pg_type_d.h"
+}
+
 namespace mirox::pg {
 
 inline constexpr char kExtension[] = "mirox_tokens";
@@ -32,19 +36,47 @@ struct Catalog {
     Oid reach_operator, least_operator, bound_operator;
 };
 
-// ERROR 55000 when the extension is not in this database, or lacks an object that we know.
+// Types of columns and parameters: the server's own by OID, ours by mark, since they have one in a database alone.
+enum class Type : Oid {
+    none = InvalidOid,
+    digest,
+    scopes,
+    boolean = BOOLOID,
+    character = CHAROID,
+    int2 = INT2OID,
+    int4 = INT4OID,
+    int8 = INT8OID,
+    oid = OIDOID,
+    text = TEXTOID,
+    timestamptz = TIMESTAMPTZOID,
+    interval = INTERVALOID,
+    inet = INETOID,
+    jsonb = JSONBOID,
+    boolean_array = BOOLARRAYOID,
+    int2_array = INT2ARRAYOID,
+    int4_array = INT4ARRAYOID,
+    int8_array = INT8ARRAYOID,
+    text_array = TEXTARRAYOID,
+    timestamptz_array = TIMESTAMPTZARRAYOID,
+    inet_array = INETARRAYOID,
+    cidr_array = CIDRARRAYOID,
+};
+
+// ERROR 55000 when the extension is not in this database, or lacks an object that we know, or has a table that is not as we know it
+// (columns.hpp).
 const Catalog& catalog();
+
+inline Oid type_oid(Type type, const Catalog& in = catalog()) {
+    return type == Type::digest   ? in.digest_type
+           : type == Type::scopes ? in.scopes_type
+                                  : static_cast<Oid>(type);
+}
 
 // Opens a table of ours, with the lock. 55000 when the extension was dropped while we waited for it.
 Relation open_table(Oid table, LOCKMODE mode);
 
-// What is known, without looking anything up (for invalidation callbacks).
+// What is known, without looking anything up.
 const Catalog& catalog_known();
-
-// Has `hear` called whenever a relation changes (InvalidOid: any may have), once for each that listens. All share one of the
-// server's few places for such callbacks (10 for all extensions, and running out of them ends the session).
-using RelationListener = void (*)(Oid relation);
-void listen_to_relations(RelationListener hear);
 
 // True when the extension is in this database with all its objects; no ERROR.
 bool catalog_present();

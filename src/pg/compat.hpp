@@ -29,7 +29,6 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "postmaster/bgworker_internals.h"
 #include "storage/bufmgr.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
@@ -215,15 +214,6 @@ inline int registered_workers(const char* function, bool& found) {
         found = found || strcmp(worker->rw_worker.bgw_function_name, function) == 0;
     }
     return count;
-}
-
-// Names the transaction that runs, for as long as the backend lives.
-inline LocalTransactionId my_transaction() {
-#if PG_VERSION_NUM >= 170000
-    return MyProc->vxid.lxid;
-#else
-    return MyProc->lxid;
-#endif
 }
 
 }  // namespace mirox::pg

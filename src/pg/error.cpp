@@ -1,19 +1,26 @@
-// The out-of-line part of error.hpp. Server code; no locks.
+// Errors that more than one place raises (see error.hpp). Takes no locks.
 #include "pg/prelude.hpp"
-//
-#include "pg/error.hpp"
+
+extern "C" {
+#include "utils/guc.h"
+}
 
 namespace mirox::pg {
-
-// error.hpp names codes without a server header; this is where the two meet.
-static_assert(sqlstate("22023") == ERRCODE_INVALID_PARAMETER_VALUE);
-static_assert(sqlstate("22P02") == ERRCODE_INVALID_TEXT_REPRESENTATION);
-static_assert(sqlstate("XX000") == ERRCODE_INTERNAL_ERROR);
-static_assert(sqlstate("57014") == ERRCODE_QUERY_CANCELED);
 
 void raise_out_of_memory(const char* doing) {
     MIROX_RAISE(ERRCODE_OUT_OF_MEMORY, errmsg("out of memory"), errdetail("Failed while %s.", doing),
                 errhint("Free memory on the server, or lower what its sessions may use."));
+}
+
+void raise_not_preloaded() {
+    const char* present = GetConfigOption("shared_preload_libraries", true, false);
+    const bool others = present != nullptr && present[0] != '\0';
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                errmsg("mirox_tokens must be loaded when the server starts"),
+                errdetail("It keeps rate limits and recorded usage in shared memory."),
+                errhint("Add this line to postgresql.conf and restart the server: "
+                        "shared_preload_libraries = '%s%s%s'",
+                        others ? present : "", others ? "," : "", "mirox_tokens"));
 }
 
 }  // namespace mirox::pg

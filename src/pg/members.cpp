@@ -10,6 +10,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
@@ -21,7 +22,6 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 }
@@ -30,10 +30,10 @@ namespace mirox::pg {
 namespace {
 
 constexpr OwnedCatalog kOwned[] = {
-    {RelationRelationId, RELOID, Anum_pg_class_relowner, Anum_pg_class_relacl},
-    {ProcedureRelationId, PROCOID, Anum_pg_proc_proowner, Anum_pg_proc_proacl},
-    {TypeRelationId, TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl},
-    {NamespaceRelationId, NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl},
+    {RelationRelationId, RELOID, Anum_pg_class_relowner, Anum_pg_class_relacl, "TABLE"},
+    {ProcedureRelationId, PROCOID, Anum_pg_proc_proowner, Anum_pg_proc_proacl, "FUNCTION"},
+    {TypeRelationId, TYPEOID, Anum_pg_type_typowner, Anum_pg_type_typacl, "TYPE"},
+    {NamespaceRelationId, NAMESPACEOID, Anum_pg_namespace_nspowner, Anum_pg_namespace_nspacl, "SCHEMA"},
 };
 constexpr const OwnedCatalog& kSchemas = kOwned[3];
 
@@ -127,20 +127,11 @@ void for_each_member(Oid extension, void (*each)(void* state, const Member& memb
 }
 
 const char* name_of_member(const Member& member) {
-    switch (member.catalog->catalog) {
-        case RelationRelationId: {
-            const char kind = get_rel_relkind(member.object);
-            return psprintf("%s %s", kind == RELKIND_SEQUENCE ? "SEQUENCE" : "TABLE",
-                            quote_qualified_identifier(get_namespace_name(get_rel_namespace(member.object)),
-                                                       get_rel_name(member.object)));
-        }
-        case ProcedureRelationId:
-            return psprintf("FUNCTION %s", format_procedure_qualified(member.object));
-        case TypeRelationId:
-            return psprintf("TYPE %s", format_type_be_qualified(member.object));
-        default:
-            return psprintf("SCHEMA %s", quote_identifier(get_namespace_name(member.object)));
-    }
+    const ObjectAddress address = {member.catalog->catalog, member.object, 0};
+    const bool sequence =
+        address.classId == RelationRelationId && get_rel_relkind(member.object) == RELKIND_SEQUENCE;
+    return psprintf("%s %s", sequence ? "SEQUENCE" : member.catalog->kind,
+                    getObjectIdentity(&address, false));
 }
 
 Oid owner_of_member(const Member& member, struct varlena** acl) {

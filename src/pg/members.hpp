@@ -12,6 +12,7 @@ struct OwnedCatalog {
     Oid catalog;
     int cache;       // the SysCacheIdentifier, by OID
     int owner, acl;  // numbers of its columns
+    const char* kind;
 };
 
 struct Member {

@@ -1,11 +1,9 @@
 // SQL of our own (see query.hpp). Takes no locks of its own; statements take the ordinary ones.
 #include "pg/query.hpp"
 
-#include "pg/catalog.hpp"
 #include "pg/members.hpp"
 
 extern "C" {
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -16,47 +14,11 @@ extern "C" {
 
 namespace mirox::pg {
 
-Oid type_oid(Type type) {
-    switch (type) {
-        case Type::none:
-            return InvalidOid;
-        case Type::boolean:
-            return BOOLOID;
-        case Type::int4:
-            return INT4OID;
-        case Type::int8:
-            return INT8OID;
-        case Type::text:
-            return TEXTOID;
-        case Type::timestamptz:
-            return TIMESTAMPTZOID;
-        case Type::inet:
-            return INETOID;
-        case Type::text_array:
-            return TEXTARRAYOID;
-        case Type::digest:
-            return catalog().digest_type;
-        case Type::scopes:
-            return catalog().scopes_type;
-        case Type::oid:
-            return OIDOID;
-        case Type::int8_array:
-            return INT8ARRAYOID;
-        case Type::int4_array:
-            return INT4ARRAYOID;
-        case Type::int2_array:
-            return INT2ARRAYOID;
-        case Type::boolean_array:
-            return BOOLARRAYOID;
-        case Type::timestamptz_array:
-            return TIMESTAMPTZARRAYOID;
-        case Type::inet_array:
-            return INETARRAYOID;
-    }
-    return InvalidOid;
-}
+namespace {
 
-static constinit bool restricted = false;
+constinit bool restricted = false;
+
+}  // namespace
 
 void restrict_process() {
     restricted = true;
@@ -120,6 +82,12 @@ void spi_open() {
 
 void spi_close() {
     if (SPI_finish() != SPI_OK_FINISH) MIROX_DEFECT("SPI_finish failed");
+}
+
+void execute(const char* command) {
+    const int code = SPI_execute(command, false, 0);
+    if (code != SPI_OK_UTILITY) MIROX_DEFECT("command failed: %s", SPI_result_code_string(code));
+    CommandCounterIncrement();
 }
 
 std::uint64_t run(Query& query, Args& args, bool fresh) {

@@ -3,7 +3,7 @@
 // level. A Query is a constinit global; Args and Scope are plain data, safe across a server error.
 #pragma once
 
-#include "pg/prelude.hpp"
+#include "pg/catalog.hpp"
 
 #include <array>
 
@@ -37,27 +37,6 @@ void leave_owner(const OwnerScope& scope);
 
 inline constexpr int kMaxArgs = 20;
 
-// Types of parameters: the server's own by OID, ours by mark, since their OIDs are known at run time alone.
-enum class Type : std::uint8_t {
-    none,
-    boolean,
-    int4,
-    int8,
-    text,
-    timestamptz,
-    inet,
-    text_array,
-    digest,
-    scopes,
-    oid,
-    int8_array,
-    int4_array,
-    int2_array,
-    boolean_array,
-    timestamptz_array,
-    inet_array,
-};
-
 class Args {
   public:
     Args& add(Datum value) { return put(value, ' '); }
@@ -84,8 +63,6 @@ class Args {
     int count_ = 0;
 };
 
-Oid type_oid(Type type);
-
 struct Query {
     const char* sql;
     std::array<Type, kMaxArgs> types;  // of $1, $2, …; the rest none
@@ -104,6 +81,9 @@ Datum result_value(std::uint64_t row, int column);
 
 void spi_open();
 void spi_close();
+
+// Runs a command that returns no rows, inside an SPI connection; what comes next sees what it did.
+void execute(const char* command);
 
 // Fills a set-returning function's result with the last result of SPI. 42804 when a column is of another type than the function's
 // row type says. Where one of the two has more columns, as after a new version of the library or of the script, those at the end are

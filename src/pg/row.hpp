@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 }
 

@@ -19,8 +19,6 @@ char* default_lifetime_text;
 char* max_lifetime_text;
 char* expiry_notice_text;
 char* audit_retention_text;
-char* geoip_database_text;
-char* agent_rules_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
@@ -73,14 +71,10 @@ extern "C" bool check_lifetime(char** value, void** extra, GucSource) {
 extern "C" bool check_notice(char** value, void** extra, GucSource) {
     return check_span(value, extra, false);
 }
-extern "C" void assign_default_lifetime(const char*, void* extra) {
-    current.default_lifetime = *static_cast<Interval*>(extra);
-}
-extern "C" void assign_max_lifetime(const char*, void* extra) {
-    current.max_lifetime = *static_cast<Interval*>(extra);
-}
-extern "C" void assign_expiry_notice(const char*, void* extra) {
-    current.expiry_notice = *static_cast<Interval*>(extra);
+
+template <Interval Settings::*span>
+void assign_span(const char*, void* extra) {
+    current.*span = *static_cast<Interval*>(extra);
 }
 
 // Empty: nothing is taken away.
@@ -94,12 +88,6 @@ extern "C" bool check_retention(char** value, void** extra, GucSource) {
 extern "C" void assign_retention(const char*, void* extra) {
     current.keep_audit = extra == nullptr;
     if (extra != nullptr) current.audit_retention = *static_cast<Interval*>(extra);
-}
-extern "C" void assign_geoip(const char* value, void*) {
-    current.geoip_database = value;
-}
-extern "C" void assign_rules(const char* value, void*) {
-    current.agent_rules = value;
 }
 
 extern "C" bool check_prefix(char** value, void** extra, GucSource) {
@@ -133,32 +121,6 @@ const Settings& settings() {
     return current;
 }
 
-int compare_spans(const Interval& a, const Interval& b) {
-    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&a), IntervalPGetDatum(&b)));
-}
-
-bool is_always_positive(const Interval& span) {
-    // The fewest days that so many months have; of a span into the past, the most.
-    const std::int64_t years = span.month / MONTHS_PER_YEAR, months = span.month % MONTHS_PER_YEAR;
-    const std::int64_t days = (span.month > 0 ? years * 365 + months * 28 : years * 366 + months * 31) +
-                              span.day + span.time / USECS_PER_DAY;
-    return days > 0 || (days == 0 && span.time % USECS_PER_DAY > 0);
-}
-
-TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
-    // A timestamptz is a timestamp in UTC; the sum of timestamp and interval knows no time zone.
-    return DatumGetTimestamp(
-        DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
-}
-
-const char* utc_text(TimestampTz instant) {
-    struct pg_tm tm;
-    fsec_t fraction;
-    if (timestamp2tm(instant, nullptr, &tm, &fraction, nullptr, nullptr) != 0) return "-";
-    return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                    tm.tm_sec);
-}
-
 // Sizes of shared memory, which only a server that starts with us can be asked for; elsewhere a setting of this level would be
 // a FATAL error, and the types must load anywhere.
 static void define_sizes() {
@@ -181,8 +143,8 @@ void define_settings() {
     if (process_shared_preload_libraries_in_progress) define_sizes();
     DefineCustomStringVariable(
         "mirox_tokens.agent_rules", "Sets the file of rules by which browsers and systems are named.",
-        "It is uap-core's regexes.yaml, read by the background worker.", &agent_rules_text,
-        "/usr/share/uap-core/regexes.yaml", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, assign_rules, nullptr);
+        "It is uap-core's regexes.yaml, read by the background worker.", &current.agent_rules,
+        "/usr/share/uap-core/regexes.yaml", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
         "mirox_tokens.audit_retention", "Sets how long the audit log and recorded usage are kept.",
         "Empty keeps them for good. Usage by the hour and day is taken away after the same time.",
@@ -190,15 +152,16 @@ void define_settings() {
     DefineCustomStringVariable("mirox_tokens.default_lifetime",
                                "Sets how long a token lives when issued without an expiration.", nullptr,
                                &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
-                               assign_default_lifetime, nullptr);
+                               assign_span<&Settings::default_lifetime>, nullptr);
     DefineCustomBoolVariable(
         "mirox_tokens.enable_function_scan",
         "Lets the planner use a scan node of the extension's own for its functions in FROM.",
         "Off, the server's own scan is used. The answer is the same.", &current.enable_function_scan, true,
         PGC_SUSET, GUC_EXPLAIN, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable(
-        "mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
-        nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice, assign_expiry_notice, nullptr);
+    DefineCustomStringVariable("mirox_tokens.expiry_notice",
+                               "Sets how long before its expiration a token counts as expiring.", nullptr,
+                               &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice,
+                               assign_span<&Settings::expiry_notice>, nullptr);
     DefineCustomIntVariable("mirox_tokens.flush_interval",
                             "Sets how often recorded uses are written to the tables.",
                             "It is sooner when the ring fills.", &current.flush_interval, 10000, 100, 600000,
@@ -206,7 +169,7 @@ void define_settings() {
     DefineCustomStringVariable(
         "mirox_tokens.geoip_database", "Sets the MaxMind DB file by which addresses are placed.",
         "Empty: locations are not known. It is read by the background worker, again when it changes.",
-        &geoip_database_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, assign_geoip, nullptr);
+        &current.geoip_database, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.jwt_issuer",
                                "Sets the claim iss of tokens that are issued in the form of a JWT.", nullptr,
                                &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
@@ -217,7 +180,7 @@ void define_settings() {
         &current.jwt_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets how long a token may live at most.",
                                "It may be lowered from 5 years, not raised.", &max_lifetime_text, "5 years",
-                               PGC_SUSET, 0, check_lifetime, assign_max_lifetime, nullptr);
+                               PGC_SUSET, 0, check_lifetime, assign_span<&Settings::max_lifetime>, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
         "It may be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,

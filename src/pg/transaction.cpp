@@ -1,9 +1,6 @@
 // A transaction of a background process (see transaction.hpp). Takes no locks.
 #include "pg/transaction.hpp"
 
-#include "pg/entry.hpp"
-#include "pg/pgcall.hpp"
-
 extern "C" {
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
@@ -27,7 +24,7 @@ void run_step(void (*step)(void*), void* state, int most_ms) {
     // The server's main loop would do it by statement_timeout.
     if (most_ms > 0) enable_timeout_after(STATEMENT_TIMEOUT, most_ms);
     PushActiveSnapshot(GetTransactionSnapshot());
-    guard(step, state);
+    step(state);
     PopActiveSnapshot();
     if (most_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
     CommitTransactionCommand();
@@ -42,25 +39,29 @@ void serve_interrupts() {
 
 bool in_transaction(void (*step)(void*), void* state, Trouble& trouble, int most_ms) {
     const MemoryContext context = CurrentMemoryContext;
-    ErrorData* data = nullptr;
-    int code = 0;
-    try {
-        pg_call([&] { run_step(step, state, most_ms); });
-    } catch (const PgError& e) {
-        code = e.sqlstate();
-        data = e.data();
+    volatile bool done = false;
+    PG_TRY();
+    {
+        run_step(step, state, most_ms);
+        done = true;
     }
-    if (code != 0) {
-        trouble.sqlstate = code;
-        keep(data == nullptr ? "out of memory" : data->message, trouble.message);
-        keep(data == nullptr ? nullptr : data->detail, trouble.detail);
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        ErrorData* const error = CopyErrorData();
+        FlushErrorState();
+        trouble.sqlstate = error->sqlerrcode;
+        keep(error->message, trouble.message);
+        keep(error->detail, trouble.detail);
+        FreeErrorData(error);
         // As PostgresMain does: nothing of the failed transaction is left, a request to cancel it has been served.
         disable_all_timeouts(false);
         QueryCancelPending = false;
         AbortCurrentTransaction();
     }
+    PG_END_TRY();
     MemoryContextSwitchTo(context);
-    return code == 0;
+    return done;
 }
 
 }  // namespace mirox::pg

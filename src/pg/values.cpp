@@ -6,9 +6,21 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
+#include "utils/lsyscache.h"
 }
 
 namespace mirox::pg {
+
+Datum array_datum(Oid type, Datum* values, bool* nulls, int count) {
+    std::int16_t length;
+    bool by_value;
+    char alignment;
+    get_typlenbyvalalign(type, &length, &by_value, &alignment);
+    int dimensions[1] = {count};
+    int bounds[1] = {1};
+    return PointerGetDatum(
+        construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
+}
 
 bool is_id_type(Oid base) {
     switch (base) {

@@ -39,6 +39,9 @@ inline OptionalText secret_arg(FunctionCallInfo fcinfo, int n) {
     return {secret_view(fcinfo->args[n].value), true};
 }
 
+// An array Datum of non-NULL (or, with nulls, some NULL) elements of a built-in type.
+Datum array_datum(Oid type, Datum* values, bool* nulls, int count);
+
 // Whether ids may be of this type (a domain's base): text, varchar, uuid, smallint, integer and bigint, whose text form hangs on
 // no setting and which are equal only where their text forms are.
 bool is_id_type(Oid base);

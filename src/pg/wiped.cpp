@@ -2,7 +2,6 @@
 #include "pg/wiped.hpp"
 
 #include "core/crypto.hpp"
-#include "pg/entry.hpp"
 
 extern "C" {
 #include "access/detoast.h"
@@ -42,7 +41,7 @@ void* wiped_alloc(MemoryContext parent, Size size) {
     auto* const wiped = static_cast<Wiped*>(MemoryContextAllocZero(own, sizeof(Wiped)));
     wiped->bytes = MemoryContextAlloc(own, size);
     wiped->size = size;
-    wiped->callback.func = guarded<wipe>;
+    wiped->callback.func = wipe;
     wiped->callback.arg = wiped;
     MemoryContextRegisterResetCallback(own, &wiped->callback);
     return wiped->bytes;

@@ -26,15 +26,14 @@ SELECT mirox_internal.require_preload();
 -- schema is revoked where it is created.
 GRANT USAGE ON SCHEMA mirox TO PUBLIC;
 
--- Which level of access may use what: read by mirox.grant_access, filled beside each object. Text, not regprocedure:
+-- Which level of access may use what, and which levels there are: read by mirox.grant_access, filled beside each object. Text, not regprocedure:
 -- object identifiers do not survive pg_upgrade. What is granted by it is done as the extension's owner, so nobody else writes
 -- here, not even who may write all data: a trigger lets scripts of the extension alone.
 -- Not dumped: each version's script fills it.
 CREATE TABLE mirox_internal.access_rule (
     object text COLLATE "C" NOT NULL,
     kind text COLLATE "C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['function', 'relation'])),
-    level text COLLATE "C" NOT NULL CHECK (
-        level OPERATOR(pg_catalog.=) ANY (ARRAY['login', 'application', 'gateway', 'reporting', 'admin'])),
+    level text COLLATE "C" NOT NULL,
     PRIMARY KEY (object, level)
 );
 REVOKE ALL ON TABLE mirox_internal.access_rule FROM PUBLIC;

@@ -1,4 +1,4 @@
--- Triggers: the cap, integrity, audit, and what is derived. In C (src/store/triggers.cpp), since they must read with a
+-- Triggers: the cap, integrity, audit, and what is derived. In C (src/store/triggers_*.cpp), since they must read with a
 -- fresh snapshot at any isolation level.
 
 CREATE FUNCTION mirox_internal.account_guard() RETURNS trigger

@@ -1,4 +1,4 @@
--- Levels of access: login, application, gateway, reporting, admin. The extension creates no roles.
+-- Levels of access, by mirox_internal.access_rule. The extension creates no roles.
 
 CREATE FUNCTION mirox.grant_access(role regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_grant_access' LANGUAGE C VOLATILE;

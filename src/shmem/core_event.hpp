@@ -12,8 +12,8 @@
 
 namespace mirox::shmem {
 
-// What tells uses apart, besides their texts. It stands in the ring as it stands here, so a change of it changes the layout
-// (kVersion in core_region.cpp), and the drain gathers by its bytes: no padding, nothing unset.
+// What tells uses apart, besides their texts. It stands in the ring as it stands here, and the drain gathers by its bytes: no
+// padding, nothing unset.
 struct Facts {
     std::int64_t holder = 0;  // the token's id, or minus the web session's; 0: nobody known
     std::int64_t account = 0;

@@ -67,7 +67,6 @@ constexpr std::size_t max_record_bytes() noexcept {
     return round_up(size, 8);
 }
 constexpr std::uint32_t kMaxRecordCells = round_up(max_record_bytes(), kCellBytes) / kCellBytes;
-static_assert(kMaxRecordCells == 26);
 
 // A record put together before its cells are claimed, so that little can happen between claim and commit.
 struct Ring::Record {

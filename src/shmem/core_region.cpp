@@ -10,8 +10,8 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 
 constexpr std::uint64_t kMagic = 0x676E'6972'786F'726DULL;  // "mroxring" in memory
-// Changes with any change of a layout or of the meaning of a word.
-constexpr std::uint32_t kVersion = 4;
+// Changes with any change of a layout or of the meaning of a word: the first part by hand, a use's by itself.
+constexpr std::uint32_t kVersion = 4 << 16 | kTexts << 8 | offsetof(Facts, unused);
 
 constexpr std::uint32_t kMinPower = 64;
 constexpr std::uint32_t kMaxPower = 1U << 24;

@@ -51,7 +51,7 @@ void start_limits() {
 }
 
 Limits& limits() {
-    if (!present) not_preloaded();
+    if (!present) pg::raise_not_preloaded();
     return view;
 }
 

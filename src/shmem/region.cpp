@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pg/entry.hpp"
 #include "pg/settings.hpp"
 #include "shmem/startup.hpp"
 
@@ -157,7 +156,7 @@ void request_region() {
 void start_region() {
     lock = &GetNamedLWLockTranche(kTranche)->lock;
     static constinit bool registered = false;
-    if (!registered) on_proc_exit(pg::guarded<tell_of_rest>, 0);
+    if (!registered) on_proc_exit(tell_of_rest, 0);
     registered = true;
     // After a crash of a child the old mapping is still here: attached anew, in the place of what it was.
     if (mapping != nullptr) munmap(mapping, mapped);
@@ -172,7 +171,7 @@ Region& region() {
     return region_view;
 }
 Region& required_region() {
-    if (!region_view) not_preloaded();
+    if (!region_view) pg::raise_not_preloaded();
     return region_view;
 }
 LWLock* region_lock() {

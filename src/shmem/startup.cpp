@@ -1,7 +1,6 @@
 // Shared memory (see startup.hpp, also for the locks).
 #include "shmem/startup.hpp"
 
-#include "pg/entry.hpp"
 #include "shmem/control.hpp"
 #include "shmem/key_shelf.hpp"
 #include "shmem/limits.hpp"
@@ -47,21 +46,13 @@ void start_up() {
 
 void request_shared_memory() {
     next_request = shmem_request_hook;
-    shmem_request_hook = pg::guarded<request>;
+    shmem_request_hook = request;
     next_startup = shmem_startup_hook;
-    shmem_startup_hook = pg::guarded<start_up>;
+    shmem_startup_hook = start_up;
 }
 
 std::size_t shared_bytes() {
     return main_bytes() + region_size() + sizeof(KeyShelf);
-}
-
-void not_preloaded() {
-    MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        errmsg("mirox_tokens must be loaded when the server starts"),
-        errdetail("It keeps rate limits and recorded usage in shared memory."),
-        errhint("Add mirox_tokens to shared_preload_libraries in postgresql.conf and restart the server."));
 }
 
 std::byte* shared_part(const char* name, std::size_t bytes, bool* found) {

@@ -14,30 +14,24 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-namespace columns {
-constexpr int kAccountId = 1, kUserId = 2, kPermissions = 3, kRateLimit = 4, kBurst = 5, kLockedAt = 6;
-}
-
 void read_account(RowScan& scan, Account& out) {
     bool is_null;
     const AccountState state = account_state(scan);
     out = {};
-    out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
+    out.account_id = DatumGetInt64(column(scan.slot, account_column::kAccountId));
     const std::string_view user = pg::text_view(state.user_id);
     out.user_id = cstring_to_text_with_len(user.data(), static_cast<int>(user.size()));
     out.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(state.permissions));
     out.rate_limit = state.rate_limit;
     out.burst = state.burst;
-    const Datum value = column(scan.slot, columns::kLockedAt, &is_null);
+    const Datum value = column(scan.slot, account_column::kLockedAt, &is_null);
     out.locked = !is_null;
     out.locked_at = is_null ? 0 : DatumGetTimestampTz(value);
 }
 
-bool read_by(Oid index, const Key& key, bool lock, Account& out) {
+bool read_by(const RowIndex& by, Datum key, bool lock, Account& out) {
     RowScan scan;
-    const Oid heap = pg::catalog().account;
-    const bool found = lock ? open_locked(scan, heap, index, key, LockTupleNoKeyExclusive)
-                            : open_scan(scan, heap, index, key);
+    const bool found = lock ? open_locked(scan, by, key, LockTupleNoKeyExclusive) : open_scan(scan, by, key);
     if (found)
         read_account(scan, out);
     else
@@ -51,13 +45,13 @@ bool read_by(Oid index, const Key& key, bool lock, Account& out) {
 AccountState account_state(RowScan& scan) {
     AccountState out;
     bool is_null;
-    out.user_id = column(scan.slot, columns::kUserId, &is_null);
-    out.permissions = column(scan.slot, columns::kPermissions, &is_null);
-    const Datum limit = column(scan.slot, columns::kRateLimit, &is_null);
+    out.user_id = column(scan.slot, account_column::kUserId);
+    out.permissions = column(scan.slot, account_column::kPermissions);
+    const Datum limit = column(scan.slot, account_column::kRateLimit, &is_null);
     out.rate_limit = is_null ? -1 : DatumGetInt32(limit);
-    const Datum burst = column(scan.slot, columns::kBurst, &is_null);
+    const Datum burst = column(scan.slot, account_column::kBurst, &is_null);
     out.burst = is_null ? -1 : DatumGetInt32(burst);
-    (void)column(scan.slot, columns::kLockedAt, &is_null);
+    (void)column(scan.slot, account_column::kLockedAt, &is_null);
     out.locked = !is_null;
     return out;
 }
@@ -69,35 +63,40 @@ void lock_tables() {
         LockRelationOid(table, RowExclusiveLock);
 }
 
-bool lock_account_row(std::int64_t account_id, Account& out) {
-    return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, true, out);
+bool account_row_for_update(std::int64_t account_id, Account& out) {
+    return read_by(kAccountById, Int64GetDatum(account_id), true, out);
 }
 
-bool lock_account(std::int64_t account_id, Account& out) {
+bool account_for_update(std::int64_t account_id, Account& out) {
     lock_tables();
-    return lock_account_row(account_id, out);
+    return account_row_for_update(account_id, out);
 }
 
-bool lock_account_of(std::string_view user_id, Account& out) {
+bool account_for_update(std::string_view user_id, Account& out) {
     lock_tables();
     // The newest version may have been given another name while we waited: then there is no account of this one.
-    const Datum name = pg::text_datum(user_id);
-    return read_by(pg::catalog().account_user, {Key::Kind::text, name}, true, out) &&
-           pg::view_of(out.user_id) == user_id;
+    return read_by(kAccountByUser, pg::text_datum(user_id), true, out) && pg::view_of(out.user_id) == user_id;
 }
 
 bool find_account(std::int64_t account_id, Account& out) {
-    return read_by(pg::catalog().account_pkey, {Key::Kind::int8, Int64GetDatum(account_id)}, false, out);
+    return read_by(kAccountById, Int64GetDatum(account_id), false, out);
 }
 
 bool find_account_of(std::string_view user_id, Account& out) {
-    return read_by(pg::catalog().account_user, {Key::Kind::text, pg::text_datum(user_id)}, false, out);
+    return read_by(kAccountByUser, pg::text_datum(user_id), false, out);
 }
 
 void require_account(std::string_view user_id, Account& out) {
-    if (!lock_account_of(user_id, out))
-        MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such account"),
-                    errhint("Register the account with mirox.put_account first."));
+    if (!account_for_update(user_id, out)) no_such_account();
+}
+
+void no_such_account(const std::int64_t* referred) {
+    MIROX_RAISE(referred == nullptr ? ERRCODE_NO_DATA_FOUND : ERRCODE_FOREIGN_KEY_VIOLATION,
+                errmsg("no such account"),
+                referred == nullptr
+                    ? 0
+                    : errdetail("There is no account with account_id " INT64_FORMAT ".", *referred),
+                errhint("Register the account with mirox.put_account first."));
 }
 
 void check_user_id(std::string_view user_id) {

@@ -1,7 +1,6 @@
 // Who acts (see actor.hpp). Takes no locks.
 #include "store/actor.hpp"
 
-#include "pg/entry.hpp"
 #include "pg/members.hpp"
 #include "store/secrets.hpp"
 
@@ -72,7 +71,7 @@ void watch_acts() {
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
     next_planner = planner_hook;
-    planner_hook = pg::guarded<plan>;
+    planner_hook = plan;
 }
 
 }  // namespace mirox::store

@@ -7,6 +7,8 @@
 
 #include "pg/prelude.hpp"
 //
+#include <type_traits>
+
 #include "pg/query.hpp"
 #include "store/accounts.hpp"
 
@@ -31,6 +33,22 @@ struct Actor {
 // enter: acts from here on as the extension's owner, with SPI open. leave: the caller again. They pair in one function.
 void enter(Actor& actor, bool direct = false);
 void leave(Actor& actor);
+
+// Calls what(actor) between the two.
+template <class What>
+std::invoke_result_t<What&, Actor&> as_act(What what) {
+    using Result = std::invoke_result_t<What&, Actor&>;
+    Actor actor;
+    enter(actor);
+    if constexpr (std::is_void_v<Result>) {
+        what(actor);
+        leave(actor);
+    } else {
+        Result result = what(actor);
+        leave(actor);
+        return result;
+    }
+}
 
 // The innermost one, or null: then whoever runs SQL does so directly.
 Actor* current_actor();

@@ -22,12 +22,6 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-namespace columns {
-constexpr int kNode = 1, kAuditId = 2, kAt = 3, kEvent = 4, kAccountId = 5, kUserId = 6, kTokenId = 7,
-              kSessionId = 8, kRole = 9, kIp = 10, kUserAgent = 11, kDetail = 13, kActingToken = 14,
-              kActingSession = 15, kLoginRole = 16;
-}
-
 // Columns that say nothing to a reader of the log, or must not be in it.
 bool left_out(const char* name, Oid type) {
     return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 ||
@@ -42,37 +36,21 @@ void push_string(JsonbParseState** out, JsonbIteratorToken as, std::string_view 
     pushJsonbValue(out, as, &value);
 }
 
-void push_int(JsonbParseState** out, std::int64_t number) {
-    JsonbValue value;
-    value.type = jbvNumeric;
-    value.val.numeric = int64_to_numeric(number);
-    pushJsonbValue(out, WJB_VALUE, &value);
-}
-
-void push_bool(JsonbParseState** out, bool is) {
-    JsonbValue value;
-    value.type = jbvBool;
-    value.val.boolean = is;
-    pushJsonbValue(out, WJB_VALUE, &value);
-}
-
 void push_value(JsonbParseState** out, Datum datum, Oid type) {
-    switch (type) {
+    JsonbValue value;
+    switch (const Oid base = getBaseType(type)) {
         case BOOLOID:
-            push_bool(out, DatumGetBool(datum));
-            return;
+            value.type = jbvBool;
+            value.val.boolean = DatumGetBool(datum);
+            break;
         case INT2OID:
-            push_int(out, DatumGetInt16(datum));
-            return;
         case INT4OID:
-            push_int(out, DatumGetInt32(datum));
-            return;
         case INT8OID:
-            push_int(out, DatumGetInt64(datum));
-            return;
-        case TEXTOID:
-            push_string(out, WJB_VALUE, pg::text_view(datum));
-            return;
+            value.type = jbvNumeric;
+            value.val.numeric = int64_to_numeric(base == INT2OID   ? DatumGetInt16(datum)
+                                                 : base == INT4OID ? DatumGetInt32(datum)
+                                                                   : DatumGetInt64(datum));
+            break;
         case TIMESTAMPTZOID: {
             // ISO 8601 in UTC, whatever the session's DateStyle and TimeZone.
             auto* const iso = static_cast<char*>(palloc(MAXDATELEN + 1));
@@ -92,27 +70,21 @@ void push_value(JsonbParseState** out, Datum datum, Oid type) {
         }
         case JSONBOID: {
             Jsonb* const json = DatumGetJsonbP(datum);
-            JsonbValue value;
-            if (!JsonbExtractScalar(&json->root, &value)) {
-                value.type = jbvBinary;
-                value.val.binary.data = &json->root;
-                value.val.binary.len = static_cast<int>(VARSIZE(json)) - VARHDRSZ;
-            }
-            pushJsonbValue(out, WJB_VALUE, &value);
-            return;
+            if (JsonbExtractScalar(&json->root, &value)) break;
+            value.type = jbvBinary;
+            value.val.binary.data = &json->root;
+            value.val.binary.len = static_cast<int>(VARSIZE(json)) - VARHDRSZ;
+            break;
         }
         default: {
-            const Oid base = getBaseType(type);
-            if (base != type) {
-                push_value(out, datum, base);
-                return;
-            }
             Oid output;
             bool is_varlena;
-            getTypeOutputInfo(type, &output, &is_varlena);
+            getTypeOutputInfo(base, &output, &is_varlena);
             push_string(out, WJB_VALUE, OidOutputFunctionCall(output, datum));
+            return;
         }
     }
+    pushJsonbValue(out, WJB_VALUE, &value);
 }
 
 // All columns of a row at once: one by one, each would be counted off from the first.
@@ -144,7 +116,7 @@ void Detail::add_text(const char* name, std::string_view value) {
 
 void Detail::add_bool(const char* name, bool value) {
     key(name);
-    push_bool(&state_, value);
+    push_value(&state_, BoolGetDatum(value), BOOLOID);
 }
 
 void Detail::add_value(const char* name, Datum value, Oid type) {
@@ -213,7 +185,7 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
     const char* role = GetUserNameFromId(actor->owner.caller, true);
     const char* login_role = GetUserNameFromId(GetSessionUserId(), true);
     const AuditKey key = {pg::settings().node_id, next_value(pg::catalog().audit_id_seq)};
-    using namespace columns;
+    using namespace audit_column;
     Columns row;
     row.add(kNode, Int32GetDatum(key.node))
         .add(kAuditId, Int64GetDatum(key.id))

@@ -3,9 +3,9 @@
 
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
+#include "pg/query.hpp"
 #include "pg/values.hpp"
-#include "store/manage.hpp"
-#include "store/secrets.hpp"
+#include "store/bound_claims.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -17,7 +17,6 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
-#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -135,123 +134,6 @@ bool is_there(const Binding& binding, Datum id) {
 
 // ---- whose account is whose ------------------------------------------------------------------------------------------------
 
-// A version of a row. Hashed as it is, so without a gap.
-struct Version {
-    Oid table;  // InvalidOid: none
-    ItemPointerData place;
-    std::uint16_t none;
-};
-static_assert(sizeof(Version) == 12);
-
-Version version_of(Relation table, const ItemPointerData& place) {
-    return {RelationGetRelid(table), place, 0};
-}
-
-bool is_same(const Version& a, const Version& b) {
-    return memcmp(&a, &b, sizeof(Version)) == 0;
-}
-
-// Nobody's account waits: a user without one has come to have the id.
-constexpr std::int64_t kNobody = -1;
-
-// What is known of an account whose user's row has changed in this transaction, or that another waits for.
-struct Claim {
-    std::int64_t account_id;  // the key
-    Version row;              // its user's, as it was last judged; none: not yet
-    const char* target;       // the id that it is to have, and waits for; null: it has its own
-    std::int64_t waits_for;   // who has that id; 0: it does not wait
-    std::int64_t waiter;      // who is to have its id; 0: nobody
-    bool left;                // its user's row is gone, though there is a row of its id
-};
-
-// A row's last version of those that have the same id, when it went on from there: what comes next has it for its old version.
-struct Passage {
-    Version row;  // the key
-    std::int64_t account_id;
-};
-
-// A row that was changed in this transaction and then moved to another partition, where its versions do not lead.
-struct Crossing {
-    Version from;             // the key
-    Version to;               // none: not known yet
-    bool left;                // judged before that was known (SET CONSTRAINTS … IMMEDIATE)
-    std::int64_t account_id;  // the row's, then
-};
-
-// All that has been judged in this transaction; a subtransaction has a copy, which takes the place of the original when it commits.
-struct Ledger {
-    Ledger* below;
-    MemoryContext memory;
-    HTAB* claims;
-    HTAB* passages;
-    HTAB* crossings;
-    int nest_level;
-};
-constinit Ledger* ledger = nullptr;
-
-HTAB* make_table(const char* name, std::size_t key, std::size_t entry, MemoryContext memory) {
-    HASHCTL info = {};
-    info.keysize = key;
-    info.entrysize = entry;
-    info.hcxt = memory;
-    return hash_create(name, 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-void copy_table(HTAB* from, HTAB* to, std::size_t entry) {
-    HASH_SEQ_STATUS all;
-    hash_seq_init(&all, from);
-    while (void* one = hash_seq_search(&all)) memcpy(hash_search(to, one, HASH_ENTER, nullptr), one, entry);
-}
-
-void open_ledger() {
-    const int level = GetCurrentTransactionNestLevel();
-    if (ledger != nullptr && ledger->nest_level >= level) return;
-    MemoryContext memory = AllocSetContextCreate(
-        TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
-    auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
-    *fresh = {ledger,
-              memory,
-              make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
-              make_table("passages", sizeof(Version), sizeof(Passage), memory),
-              make_table("crossings", sizeof(Version), sizeof(Crossing), memory),
-              level};
-    if (ledger != nullptr) {
-        copy_table(ledger->claims, fresh->claims, sizeof(Claim));
-        copy_table(ledger->passages, fresh->passages, sizeof(Passage));
-        copy_table(ledger->crossings, fresh->crossings, sizeof(Crossing));
-    }
-    ledger = fresh;
-}
-
-Crossing* crossing_from(const Version& from) {
-    open_ledger();
-    bool known;
-    auto* crossing = static_cast<Crossing*>(hash_search(ledger->crossings, &from, HASH_ENTER, &known));
-    if (!known) *crossing = {from, {}, false, 0};
-    return crossing;
-}
-
-Claim* find_claim(std::int64_t account_id) {
-    if (ledger == nullptr) return nullptr;
-    return static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_FIND, nullptr));
-}
-
-Claim* make_claim(std::int64_t account_id) {
-    open_ledger();
-    bool known;
-    auto* claim = static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_ENTER, &known));
-    if (!known) {
-        *claim = {};
-        claim->account_id = account_id;
-    }
-    return claim;
-}
-
-std::int64_t account_named(std::string_view user_id) {
-    Account account;
-    return find_account_of(user_id, account) ? account.account_id : 0;
-}
-
 bool is_made_by_us(HeapTupleHeader row) {
     return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row));
 }
@@ -313,12 +195,8 @@ bool leads_to(const Claim& claim, const Event& event) {
 // The account of the row that the event tells of, 0 when it has none. Its id is not always the row's: it may wait for that, or the
 // row had it in between only. Asked once for each event.
 std::int64_t account_of_row(const Event& event) {
-    if (ledger != nullptr) {
-        open_ledger();
-        const auto* passage =
-            static_cast<Passage*>(hash_search(ledger->passages, &event.before, HASH_REMOVE, nullptr));
-        if (passage != nullptr) return passage->account_id;
-    }
+    std::int64_t passed;
+    if (take_passage(event.before, passed)) return passed;
     if (event.old_id == nullptr) return 0;
     const std::int64_t named = account_named(event.old_id);
     const Claim* claim = named == 0 ? nullptr : find_claim(named);
@@ -329,111 +207,6 @@ std::int64_t account_of_row(const Event& event) {
     }
     if (OidIsValid(claim->row.table) && !leads_to(*claim, event)) return 0;
     return named;
-}
-
-void rename_to(std::int64_t account_id, std::string_view id) {
-    Actor actor;
-    enter(actor);
-    (void)rename_account(actor, account_id, id);
-    leave(actor);
-}
-
-// The account has left its id: whoever waits for it is renamed, and so on.
-void release(Claim* claim) {
-    while (claim->waiter != 0) {
-        const std::int64_t next = claim->waiter;
-        claim->waiter = 0;
-        if (next == kNobody) return;
-        claim = find_claim(next);
-        const char* target = claim->target;
-        claim->target = nullptr;
-        claim->waits_for = 0;
-        rename_to(claim->account_id, target);
-    }
-}
-
-void stop_waiting(Claim* claim) {
-    if (claim->waits_for == 0) return;
-    Claim* other = find_claim(claim->waits_for);
-    if (other != nullptr && other->waiter == claim->account_id) other->waiter = 0;
-    claim->waits_for = 0;
-    claim->target = nullptr;
-}
-
-void end_account(std::int64_t account_id) {
-    Actor actor;
-    enter(actor);
-    (void)delete_account(actor, account_id);
-    leave(actor);
-    Claim* claim = find_claim(account_id);
-    if (claim == nullptr) return;
-    stop_waiting(claim);
-    release(claim);
-    (void)hash_search(ledger->claims, &account_id, HASH_REMOVE, nullptr);
-}
-
-// Whether `first` waits for somebody who waits for … `account_id`.
-bool waits_for(const Claim* first, std::int64_t account_id) {
-    while (first != nullptr && first->waits_for != 0) {
-        if (first->waits_for == account_id) return true;
-        first = find_claim(first->waits_for);
-    }
-    return false;
-}
-
-// A name that nobody can have meant, for who steps aside so that a circle opens.
-const char* name_aside() {
-    const Datum id = DirectFunctionCall1(gen_random_uuid, 0);
-    return psprintf("mirox_tokens renames %s", DatumGetCString(DirectFunctionCall1(uuid_out, id)));
-}
-
-// The row stands, and its id is `id`. account_id 0: its user has no account.
-void arrive(std::int64_t account_id, const char* id, const Version& row) {
-    Claim* claim = nullptr;
-    if (account_id != 0) {
-        claim = make_claim(account_id);
-        stop_waiting(claim);
-        claim->row = row;
-        claim->left = false;
-    }
-    const std::int64_t other_id = account_named(id);
-    if (other_id != 0 && other_id == account_id) return;
-    if (other_id != 0) {
-        Claim* other = make_claim(other_id);
-        if (!other->left) {
-            if (other->waiter > 0) refuse_taken_id();
-            if (claim == nullptr) {
-                other->waiter = kNobody;
-                return;
-            }
-            if (claim->waiter == 0 || !waits_for(other, account_id)) {
-                other->waiter = account_id;
-                claim->waits_for = other_id;
-                claim->target = MemoryContextStrdup(TopTransactionContext, id);
-                return;
-            }
-            rename_to(account_id, name_aside());
-            release(claim);
-        } else {
-            end_account(other_id);
-        }
-    }
-    if (claim == nullptr) return;
-    rename_to(account_id, id);
-    release(claim);
-}
-
-// The row went on from `row`, of which an event is still to be judged. That its user has no account is kept too: the ids that the
-// row has in between may be those of others.
-void pass(std::int64_t account_id, const Version& row) {
-    open_ledger();
-    if (account_id != 0) {
-        Claim* claim = make_claim(account_id);
-        stop_waiting(claim);
-        claim->row = row;
-        claim->left = false;
-    }
-    static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr))->account_id = account_id;
 }
 
 // The row is gone, or has no id any more.
@@ -546,51 +319,23 @@ void note_move(FunctionCallInfo fcinfo, const TriggerData* data) {
 // ---- the transaction's end -------------------------------------------------------------------------------------------------
 
 void on_transaction(XactEvent event, void*) {
-    if (ledger == nullptr && !move.open) return;
-    switch (event) {
-        case XACT_EVENT_PRE_COMMIT:
-        case XACT_EVENT_PRE_PREPARE:
-            if (move.open) refuse_loss();
-            HASH_SEQ_STATUS all;
-            hash_seq_init(&all, ledger->claims);
-            while (const auto* claim = static_cast<Claim*>(hash_seq_search(&all)))
-                if (claim->target != nullptr) {
-                    hash_seq_term(&all);
-                    refuse_taken_id();
-                }
-            break;
-        case XACT_EVENT_COMMIT:
-        case XACT_EVENT_ABORT:
-        case XACT_EVENT_PREPARE:
-            ledger = nullptr;
-            move = {};
-            break;
-        default:
-            break;
-    }
+    if (!move.open) return;
+    if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) refuse_loss();
+    if (event == XACT_EVENT_ABORT) move = {};
 }
 
-// What is no longer used goes with the transaction: an act that is under way may still hold on to it.
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
     const int level = GetCurrentTransactionNestLevel();
-    if (event == SUBXACT_EVENT_ABORT_SUB) {
-        while (ledger != nullptr && ledger->nest_level >= level) ledger = ledger->below;
-        if (move.open && move.nest_level >= level) move = {};
-    }
-    if (event == SUBXACT_EVENT_COMMIT_SUB) {
-        if (ledger != nullptr && ledger->nest_level >= level) {
-            ledger->nest_level = level - 1;
-            if (ledger->below != nullptr && ledger->below->nest_level >= level - 1)
-                ledger->below = ledger->below->below;
-        }
-        if (move.open && move.nest_level >= level) move.nest_level = level - 1;
-    }
+    if (!move.open || move.nest_level < level) return;
+    if (event == SUBXACT_EVENT_ABORT_SUB) move = {};
+    if (event == SUBXACT_EVENT_COMMIT_SUB) move.nest_level = level - 1;
 }
 
 }  // namespace
 
 void watch_bound_accounts() {
-    RegisterXactCallback(pg::guarded<on_transaction>, nullptr);
+    watch_claims();
+    RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 

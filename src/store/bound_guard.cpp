@@ -8,7 +8,6 @@
 // Locks: AccessExclusiveLock on a part whose emptiness decides, which the command itself takes; AccessShareLock before DETACH
 // CONCURRENTLY, let go again. Whether a table is empty is seen without a plan, so that nobody's code runs.
 #include "pg/catalog.hpp"
-#include "pg/entry.hpp"
 #include "store/bound.hpp"
 #include "store/rows.hpp"
 
@@ -122,13 +121,11 @@ constinit Gone* gone = nullptr;
 
 bool holds_rows(Oid table, LOCKMODE lock, LOCKMODE release) {
     Relation relation = table_open(table, lock);
-    const Snapshot snapshot = newest_snapshot();
-    TableScanDesc scan = table_beginscan(relation, snapshot, 0, nullptr);
-    TupleTableSlot* slot = table_slot_create(relation, nullptr);
-    const bool found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
-    ExecDropSingleTupleTableSlot(slot);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
+    bool found = false;
+    for_all_rows(relation, newest_snapshot(), [&](TupleTableSlot*) {
+        found = true;
+        return false;
+    });
     table_close(relation, release);
     return found;
 }
@@ -278,10 +275,10 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 
 void watch_bound_tables() {
     next_access = object_access_hook;
-    object_access_hook = pg::guarded<access>;
+    object_access_hook = access;
     next_utility = ProcessUtility_hook;
-    ProcessUtility_hook = pg::guarded<utility>;
-    RegisterXactCallback(pg::guarded<on_transaction>, nullptr);
+    ProcessUtility_hook = utility;
+    RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 

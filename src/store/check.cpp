@@ -56,10 +56,8 @@ void begin_session(const core::Digest& digest, Checked& out) {
         out.reason = Reason::unknown;
         return;
     }
-    const pg::Catalog& catalog = pg::catalog();
     out.open = true;
-    if (!open_scan(out.scan, catalog.account, catalog.account_pkey,
-                   {Key::Kind::int8, Int64GetDatum(session.account_id)})) {
+    if (!open_scan(out.scan, kAccountById, Int64GetDatum(session.account_id))) {
         out.reason = Reason::unknown;
         return;
     }
@@ -131,11 +129,9 @@ void begin_at(const core::Digest& digest, const core::Address& client, Checked& 
     // What was committed before we began is known to us: groups first of all.
     AcceptInvalidationMessages();
     ready_groups();
-    const pg::Catalog& catalog = pg::catalog();
     out.digest = digest;  // the scan's key points to it until end_check()
     out.open = true;
-    if (!open_scan(out.scan, catalog.token_secret, catalog.token_secret_digest,
-                   {Key::Kind::digest, PointerGetDatum(out.digest.data())})) {
+    if (!open_scan(out.scan, kSecretByDigest, PointerGetDatum(out.digest.data()))) {
         out.reason = Reason::unknown;
         return;
     }

@@ -1,9 +1,11 @@
-// The backend's compiled endpoint rules (see endpoints.hpp, also for the locks).
+// The backend's compiled endpoint rules, and the acts on them (see endpoints.hpp, also for the locks).
 #include "store/endpoints.hpp"
 
 #include "core/path.hpp"
 #include "pg/cache_validity.hpp"
+#include "pg/query.hpp"
 #include "pg/values.hpp"
+#include "store/endpoints.sql.hpp"
 #include "store/rows.hpp"
 
 extern "C" {
@@ -15,22 +17,13 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-namespace columns {
-constexpr int kMethod = 1, kPath = 2, kScope = 3;
-}
-
 MemoryContext memory = nullptr;
 constinit core::EndpointMatcher matcher;
 bool closed = false;  // the rules could not be compiled: every request needs `*`
-constinit pg::CacheValidity validity;
-
-void forget(Oid relation) {
-    validity.hear(relation, pg::catalog_known().endpoint);
-}
+constinit pg::CacheValidity validity(&pg::Catalog::endpoint);
 
 std::string_view utf8_column(TupleTableSlot* slot, int number) {
-    bool is_null;
-    const std::string_view text = pg::text_view(column(slot, number, &is_null));
+    const std::string_view text = pg::text_view(column(slot, number));
     // A copy: what the slot holds goes with the next row.
     return pg::to_utf8({pnstrdup(text.data(), text.size()), text.size()});
 }
@@ -48,22 +41,18 @@ void fill() {
     const MemoryContext before = MemoryContextSwitchTo(work);
     const Relation table = pg::open_table(catalog.endpoint, AccessShareLock);
     const std::uint64_t begun = validity.begin();
-    TupleTableSlot* slot = table_slot_create(table, nullptr);
-    const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
     std::size_t count = 0, room = 256;
     auto* rules = static_cast<core::Endpoint*>(palloc(sizeof(core::Endpoint) * room));
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    for_all_rows(table, RegisterSnapshot(GetLatestSnapshot()), [&](TupleTableSlot* slot) {
         if (count == room) {
             room *= 2;
             rules = static_cast<core::Endpoint*>(repalloc_huge(rules, sizeof(core::Endpoint) * room));
         }
-        rules[count++] = {utf8_column(slot, columns::kMethod), utf8_column(slot, columns::kPath),
-                          utf8_column(slot, columns::kScope)};
-    }
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    ExecDropSingleTupleTableSlot(slot);
+        rules[count++] = {utf8_column(slot, endpoint_column::kMethod),
+                          utf8_column(slot, endpoint_column::kPath),
+                          utf8_column(slot, endpoint_column::kScope)};
+        return true;
+    });
     table_close(table, AccessShareLock);
 
     const std::size_t size = core::EndpointMatcher::compiled_size({rules, count});
@@ -151,8 +140,25 @@ bool is_normal_rule(std::string_view method, std::string_view path, std::string_
            normal.method() == utf8_method && normal.path() == utf8_path;
 }
 
-void watch_endpoints() {
-    pg::listen_to_relations(forget);
+void put_endpoint(std::string_view method, std::string_view path, std::string_view scope) {
+    core::EndpointText rule;
+    normalise_rule(method, path, scope, rule);
+    lock_name(pg::catalog().endpoint, rule.method(), rule.path());
+    pg::Args args;
+    args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path())).text(scope);
+    if (pg::run(select_rule, args) == 0)
+        pg::run(insert_rule, args);
+    else if (!DatumGetBool(pg::result_value(0, 1)))
+        pg::run(update_rule, args);
+}
+
+bool drop_endpoint(std::string_view method, std::string_view path) {
+    core::EndpointText rule;
+    normalise_rule(method, path, "*", rule);
+    lock_name(pg::catalog().endpoint, rule.method(), rule.path());
+    pg::Args args;
+    args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path()));
+    return pg::run(delete_rule, args) > 0;
 }
 
 }  // namespace mirox::store

@@ -1,7 +1,7 @@
 // Endpoint rules, method and path to scope, compiled in each backend: there are few. Filled and forgotten as groups are
 // (groups.hpp), so that standbys and subscribers obey too.
 //
-// Locks: AccessShareLock on the table while it is read.
+// Locks: AccessShareLock on the table while it is read; for an act, lock_name() on method and path.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -29,7 +29,9 @@ void normalise_rule(std::string_view method, std::string_view path, std::string_
 // True for a rule that is in its normal form.
 bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope);
 
-// Called once from _PG_init.
-void watch_endpoints();
+// Inside an entered Actor.
+void put_endpoint(std::string_view method, std::string_view path, std::string_view scope);
+// False when there was none.
+bool drop_endpoint(std::string_view method, std::string_view path);
 
 }  // namespace mirox::store

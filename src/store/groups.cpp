@@ -1,8 +1,10 @@
-// The backend's cache of permission groups (see groups.hpp). Filling it takes AccessShareLock on the table.
+// The backend's cache of permission groups, and the acts on them (see groups.hpp, also for the locks).
 #include "store/groups.hpp"
 
 #include "pg/cache_validity.hpp"
+#include "pg/query.hpp"
 #include "pg/values.hpp"
+#include "store/groups.sql.hpp"
 #include "store/rows.hpp"
 
 extern "C" {
@@ -14,18 +16,19 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-namespace columns {
-constexpr int kId = 1, kName = 2, kPermissions = 3, kBuiltin = 5;
+void check_name(std::string_view name) {
+    // One segment of a scope that begins with a letter (the table's CHECK says the same).
+    if (!core::is_segment(name) || name.front() < 'a' || name.front() > 'z')
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
+            errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
+            errhint("Give a name such as read_only."));
 }
 
 MemoryContext memory = nullptr;
 Group* groups = nullptr;
 int count = 0;
-constinit pg::CacheValidity validity;
-
-void forget(Oid relation) {
-    validity.hear(relation, pg::catalog_known().permission_group);
-}
+constinit pg::CacheValidity validity(&pg::Catalog::permission_group);
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
@@ -36,33 +39,27 @@ void fill() {
     MemoryContextReset(memory);
     const Relation table = pg::open_table(catalog.permission_group, AccessShareLock);
     const std::uint64_t begun = validity.begin();
-    TupleTableSlot* slot = table_slot_create(table, nullptr);
-    const Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
     int room = 0;
     const MemoryContext before = MemoryContextSwitchTo(memory);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    for_all_rows(table, RegisterSnapshot(GetLatestSnapshot()), [&](TupleTableSlot* slot) {
         if (count == room) {
             room = room == 0 ? 16 : room * 2;
             auto* larger = static_cast<Group*>(palloc(sizeof(Group) * room));
             if (count > 0) memcpy(larger, groups, sizeof(Group) * count);
             groups = larger;
         }
-        bool is_null;
         Group& group = groups[count];
-        group.id = DatumGetInt32(column(slot, columns::kId, &is_null));
-        group.name_text = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kName, &is_null)));
+        group.id = DatumGetInt32(column(slot, group_column::kGroupId));
+        group.name_text = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kName)));
         group.name = pg::text_view(group.name_text);
-        group.permissions = pg::scope_set(
-            PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, columns::kPermissions, &is_null))));
+        group.permissions =
+            pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kPermissions))));
         group.everything = group.permissions.covers_everything();
-        group.builtin = DatumGetBool(column(slot, columns::kBuiltin, &is_null));
+        group.builtin = DatumGetBool(column(slot, group_column::kBuiltin));
         count++;
-    }
+        return true;
+    });
     MemoryContextSwitchTo(before);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    ExecDropSingleTupleTableSlot(slot);
     table_close(table, AccessShareLock);
     validity.keep(begun);
 }
@@ -102,8 +99,23 @@ const Group& require_group(std::string_view name) {
                 errhint("Choose one of these, or add one with mirox.put_group."));
 }
 
-void watch_groups() {
-    pg::listen_to_relations(forget);
+void put_group(std::string_view name, Datum permissions, const pg::OptionalText& description) {
+    check_name(name);
+    lock_name(pg::catalog().permission_group, name);
+    pg::Args args;
+    args.text(name).add(permissions).text_or_null(description.text, description.given);
+    if (pg::run(select_group, args) == 0)
+        pg::run(insert_group, args);
+    else if (DatumGetBool(pg::result_value(0, 1)))
+        pg::run(update_group, args);
+}
+
+bool drop_group(std::string_view name) {
+    check_name(name);
+    lock_name(pg::catalog().permission_group, name);
+    pg::Args args;
+    args.text(name);
+    return pg::run(delete_group, args) > 0;
 }
 
 }  // namespace mirox::store

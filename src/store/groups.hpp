@@ -1,10 +1,14 @@
 // Permission groups, cached whole in each backend: there are few. The cache is filled with a fresh snapshot and forgotten
-// when the table's trigger sends a relcache invalidation, which reaches standbys and subscribers too.
+// when the table's trigger sends a relcache invalidation, which reaches standbys and subscribers too. And the acts of management on
+// them, whose rules stand in the table's trigger, which holds against direct DML too.
+//
+// Locks: AccessShareLock on the table while it is read; for an act, lock_name() on the group's name. No token's row is touched.
 #pragma once
 
 #include "pg/prelude.hpp"
 //
 #include "core/scopes.hpp"
+#include "pg/values.hpp"
 
 namespace mirox::store {
 
@@ -28,7 +32,9 @@ void ready_groups();
 // 22023 with the names there are.
 const Group& require_group(std::string_view name);
 
-// Called once from _PG_init.
-void watch_groups();
+// Inside an entered Actor. `permissions` is a mirox.scopes.
+void put_group(std::string_view name, Datum permissions, const pg::OptionalText& description);
+// False when there was none.
+bool drop_group(std::string_view name);
 
 }  // namespace mirox::store

@@ -1,7 +1,6 @@
 // The transaction's identity (see identity.hpp).
 #include "store/identity.hpp"
 
-#include "pg/entry.hpp"
 #include "pg/values.hpp"
 #include "shmem/record.hpp"
 
@@ -139,8 +138,8 @@ Datum granted(const Identity& who, std::string_view action) {
 }
 
 void watch_identity() {
-    RegisterXactCallback(pg::guarded<on_transaction>, nullptr);
-    RegisterSubXactCallback(pg::guarded<on_subtransaction>, nullptr);
+    RegisterXactCallback(on_transaction, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 
 }  // namespace mirox::store

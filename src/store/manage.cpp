@@ -7,12 +7,11 @@
 #include "pg/values.hpp"
 #include "shmem/record.hpp"
 #include "store/manage.sql.hpp"
+#include "store/rows.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 
 extern "C" {
-#include "common/hashfn.h"
-#include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
 }
 
@@ -27,12 +26,11 @@ void check_limit(const char* name, bool given, std::int32_t value, std::int32_t 
                     errhint("Leave it NULL for the configured default."));
 }
 
-// Held until the transaction's end, by whoever registers a user id.
-void lock_registration(std::string_view user_id) {
-    LockDatabaseObject(
-        pg::catalog().account,
-        hash_bytes(reinterpret_cast<const unsigned char*>(user_id.data()), static_cast<int>(user_id.size())),
-        0, ExclusiveLock);
+bool delete_locked(Actor& actor) {
+    pg::Args args;
+    args.int8(actor.account.account_id);
+    pg::run(delete_row, args);
+    return true;
 }
 
 }  // namespace
@@ -42,10 +40,10 @@ void put_account(Actor& actor, const AccountRequest& request) {
     check_limit("rate_limit", request.has_rate_limit, request.rate_limit, 0);
     check_limit("burst", request.has_burst, request.burst, 1);
     Account& account = actor.account;
-    bool known = lock_account_of(request.user_id, account);
+    bool known = account_for_update(request.user_id, account);
     if (!known) {
-        lock_registration(request.user_id);
-        known = lock_account_of(request.user_id, account);
+        lock_name(pg::catalog().account, request.user_id);
+        known = account_for_update(request.user_id, account);
     }
     pg::Args args;
     if (known)
@@ -58,7 +56,7 @@ void put_account(Actor& actor, const AccountRequest& request) {
     pg::run(known ? update_account : insert_account, args);
 }
 
-TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
+TimestampTz lock_account(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
     check_line("reason", reason);
     require_account(user_id, actor.account);
     if (actor.account.locked) return actor.account.locked_at;
@@ -69,7 +67,7 @@ TimestampTz lock_out(Actor& actor, std::string_view user_id, std::string_view re
     return now;
 }
 
-bool let_in(Actor& actor, std::string_view user_id) {
+bool unlock_account(Actor& actor, std::string_view user_id) {
     require_account(user_id, actor.account);
     if (!actor.account.locked) return false;
     pg::Args args;
@@ -78,24 +76,12 @@ bool let_in(Actor& actor, std::string_view user_id) {
     return true;
 }
 
-namespace {
-void delete_locked(Actor& actor) {
-    pg::Args args;
-    args.int8(actor.account.account_id);
-    pg::run(delete_row, args);
-}
-}  // namespace
-
 bool delete_account(Actor& actor, std::string_view user_id) {
-    if (!lock_account_of(user_id, actor.account)) return false;
-    delete_locked(actor);
-    return true;
+    return account_for_update(user_id, actor.account) && delete_locked(actor);
 }
 
 bool delete_account(Actor& actor, std::int64_t account_id) {
-    if (!lock_account(account_id, actor.account)) return false;
-    delete_locked(actor);
-    return true;
+    return account_for_update(account_id, actor.account) && delete_locked(actor);
 }
 
 void refuse_taken_id() {
@@ -105,9 +91,9 @@ void refuse_taken_id() {
 }
 
 bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after) {
-    if (!lock_account(account_id, actor.account)) return false;
+    if (!account_for_update(account_id, actor.account)) return false;
     // Nobody registers the new id meanwhile. One that is registered is another owner's: never merged.
-    lock_registration(after);
+    lock_name(pg::catalog().account, after);
     Account other;
     if (find_account_of(after, other)) refuse_taken_id();
     pg::Args args;

@@ -14,8 +14,10 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
+#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -33,9 +35,9 @@ Datum equal_digests(FunctionCallInfo fcinfo) {
         core::equal_constant_time(digest_bytes(PG_GETARG_DATUM(0)), digest_bytes(PG_GETARG_DATUM(1))));
 }
 
-void init_key(ScanKeyData& out, const Key& key, Relation index) {
-    switch (key.kind) {
-        case Key::Kind::digest: {
+void init_key(ScanKeyData& out, RowIndex::Key kind, Datum key, Relation index) {
+    switch (kind) {
+        case RowIndex::digest: {
             FmgrInfo info = {};
             info.fn_addr = equal_digests;
             info.fn_nargs = 2;
@@ -44,62 +46,41 @@ void init_key(ScanKeyData& out, const Key& key, Relation index) {
             info.fn_mcxt = CurrentMemoryContext;
             const StrategyNumber equal =
                 index->rd_rel->relam == HASH_AM_OID ? HTEqualStrategyNumber : BTEqualStrategyNumber;
-            ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key.value);
+            ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key);
             return;
         }
-        case Key::Kind::int8:
-            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key.value);
+        case RowIndex::int8:
+            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT8EQ, key);
             return;
-        case Key::Kind::int4:
-            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT4EQ, key.value);
+        case RowIndex::int4:
+            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_INT4EQ, key);
             return;
-        case Key::Kind::text:
-            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_TEXTEQ, key.value);
+        case RowIndex::text:
+            ScanKeyInit(&out, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
             out.sk_collation = C_COLLATION_OID;
             return;
     }
 }
 
-// The index's OID once its table is locked: REINDEX CONCURRENTLY puts another in its place, and drops the old one only when
-// nobody has the table locked who could still look for it.
-Oid index_of_locked(Oid index, Oid pg::Catalog::*which) {
-    return which == nullptr ? index : pg::catalog().*which;
-}
-
-Oid pg::Catalog::*which_index(Oid index) {
-    using pg::Catalog;
-    constexpr Oid Catalog::*all[] = {&Catalog::token_secret_digest, &Catalog::session_digest,
-                                     &Catalog::account_pkey,        &Catalog::account_user,
-                                     &Catalog::token_pkey,          &Catalog::permission_group_pkey,
-                                     &Catalog::token_place,         &Catalog::token_secret_token};
-    for (Oid Catalog::*const one : all)
-        if (pg::catalog_known().*one == index) return one;
-    return nullptr;
-}
-
 // The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
-bool read_on(RowScan& scan, const Key& key) {
+bool read_on(RowScan& scan, Datum key) {
     while (index_getnext_tid(scan.scan, scan.direction) != nullptr) {
         if (!index_fetch_heap(scan.scan, scan.slot)) continue;
         if (!scan.scan->xs_recheck) return true;
-        Assert(key.kind == Key::Kind::digest);
-        bool is_null;
-        const Datum stored = slot_getattr(scan.slot, 1, &is_null);
-        if (!is_null && core::equal_constant_time(digest_bytes(stored), digest_bytes(key.value))) return true;
+        const Datum stored = column(scan.slot, secret_column::kDigest);
+        if (core::equal_constant_time(digest_bytes(stored), digest_bytes(key))) return true;
     }
     return false;
 }
 
-bool scan_for(RowScan& scan, Oid heap, Oid index, const Key& key, LOCKMODE table_lock,
-              ScanDirection direction) {
+bool scan_for(RowScan& scan, const RowIndex& by, Datum key, LOCKMODE table_lock, ScanDirection direction) {
     scan.direction = direction;
-    Oid pg::Catalog::*const which = which_index(index);
     scan.release = table_lock == AccessShareLock ? AccessShareLock : NoLock;
-    scan.heap = pg::open_table(heap, table_lock);
-    scan.index = index_open(index_of_locked(index, which), AccessShareLock);
+    scan.heap = pg::open_table(pg::catalog().*by.table, table_lock);
+    scan.index = index_open(pg::catalog().*by.index, AccessShareLock);
     scan.snapshot = newest_snapshot();
     ScanKeyData keys;
-    init_key(keys, key, scan.index);
+    init_key(keys, by.key, key, scan.index);
     scan.slot = table_slot_create(scan.heap, nullptr);
     scan.scan = pg::begin_index_scan(scan.heap, scan.index, scan.snapshot, 1);
     index_rescan(scan.scan, &keys, 1, nullptr, 0);
@@ -113,8 +94,15 @@ Snapshot newest_snapshot() {
     return RegisterSnapshot(GetLatestSnapshot());
 }
 
-bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key, ScanDirection direction) {
-    return scan_for(scan, heap, index, key, AccessShareLock, direction);
+void lock_name(Oid table, std::string_view name, std::string_view more) {
+    const auto hash = [](std::string_view text) {
+        return hash_bytes(reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+    };
+    LockDatabaseObject(table, hash_combine(hash(name), hash(more)), 0, ExclusiveLock);
+}
+
+bool open_scan(RowScan& scan, const RowIndex& by, Datum key, ScanDirection direction) {
+    return scan_for(scan, by, key, AccessShareLock, direction);
 }
 
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
@@ -128,7 +116,7 @@ bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at) {
     return table_tuple_fetch_row_version(scan.heap, &tid, scan.snapshot, scan.slot);
 }
 
-bool next_row(RowScan& scan, const Key& key) {
+bool next_row(RowScan& scan, Datum key) {
     return read_on(scan, key);
 }
 
@@ -149,13 +137,13 @@ bool is_newest(const RowScan& scan) {
     return visible;
 }
 
-bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode) {
+bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode) {
     // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
     if (XactReadOnly)
         MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
                     errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
                     errhint("Call it on the primary, in a read-write transaction."));
-    if (!scan_for(scan, heap, index, key, RowExclusiveLock, ForwardScanDirection)) return false;
+    if (!scan_for(scan, by, key, RowExclusiveLock, ForwardScanDirection)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;
     const TM_Result outcome = table_tuple_lock(
@@ -192,8 +180,8 @@ SecretRest secret_rest(TupleTableSlot* slot) {
     SecretRest rest;
     if (HeapTupleHeaderGetNatts(header) < kAllowedIps) {
         bool is_null;
-        rest.user_id = column(slot, kUserId, &is_null);
-        rest.permissions = column(slot, kPermissions, &is_null);
+        rest.user_id = column(slot, kUserId);
+        rest.permissions = column(slot, kPermissions);
         rest.allowed_ips = column(slot, kAllowedIps, &is_null);
         rest.has_allowed_ips = !is_null;
         return rest;
@@ -212,10 +200,6 @@ SecretRest secret_rest(TupleTableSlot* slot) {
     rest.has_allowed_ips = !HeapTupleHasNulls(tuple) || !att_isnull(kAllowedIps - 1, header->t_bits);
     rest.allowed_ips = rest.has_allowed_ips ? next() : 0;
     return rest;
-}
-
-Datum column(TupleTableSlot* slot, int number, bool* is_null) {
-    return slot_getattr(slot, number, is_null);
 }
 
 }  // namespace mirox::store

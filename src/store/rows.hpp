@@ -12,14 +12,16 @@
 #include <span>
 
 #include "core/crypto.hpp"
+#include "pg/columns.hpp"
 
 extern "C" {
 #include "access/genam.h"
 #include "access/tableam.h"
+#include "executor/tuptable.h"
 #include "nodes/lockoptions.h"
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
-#include "utils/snapshot.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -36,31 +38,64 @@ struct RowScan {
     LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
 };
 
-struct Key {
-    enum class Kind : std::uint8_t { digest, int8, int4, text } kind;
-    Datum value;
+// What rows are found by: an index, its table, and how the index's first column compares. Its OID is taken when the table is locked:
+// REINDEX CONCURRENTLY puts another index in its place, and drops the old one only when nobody has the table locked who could still
+// look for it.
+struct RowIndex {
+    Oid pg::Catalog::*table;
+    Oid pg::Catalog::*index;
+    enum Key : std::uint8_t { digest, int8, int4, text } key;
 };
+inline constexpr RowIndex kAccountById = {&pg::Catalog::account, &pg::Catalog::account_pkey, RowIndex::int8};
+inline constexpr RowIndex kAccountByUser = {&pg::Catalog::account, &pg::Catalog::account_user,
+                                            RowIndex::text};
+inline constexpr RowIndex kSessionByDigest = {&pg::Catalog::session, &pg::Catalog::session_digest,
+                                              RowIndex::digest};
+inline constexpr RowIndex kTokenById = {&pg::Catalog::token, &pg::Catalog::token_pkey, RowIndex::int8};
+inline constexpr RowIndex kTokensByAccount = {&pg::Catalog::token, &pg::Catalog::token_place, RowIndex::int8};
+inline constexpr RowIndex kSecretByDigest = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_digest,
+                                             RowIndex::digest};
+inline constexpr RowIndex kSecretsByToken = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_token,
+                                             RowIndex::int8};
+inline constexpr RowIndex kGroupById = {&pg::Catalog::permission_group, &pg::Catalog::permission_group_pkey,
+                                        RowIndex::int4};
 
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();
 
+// Waits for whoever makes or changes a row of this name, and keeps others from it until the transaction's end, so that two wait for
+// each other instead of meeting in the unique index: an object lock on the table with the name's hash.
+void lock_name(Oid table, std::string_view name, std::string_view more = {});
+
+// Calls each(slot) for the rows of a table that is open, as a snapshot shows them, until it says false. The snapshot, which is
+// registered, is let go.
+template <class Each>
+void for_all_rows(Relation table, Snapshot snapshot, Each each) {
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    TupleTableSlot* slot = table_slot_create(table, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot) && each(slot)) {
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+}
+
 // True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
 // server's resource owner closes all.
-bool open_scan(RowScan& scan, Oid heap, Oid index, const Key& key,
-               ScanDirection direction = ForwardScanDirection);
+bool open_scan(RowScan& scan, const RowIndex& by, Datum key, ScanDirection direction = ForwardScanDirection);
 void close_scan(RowScan& scan);
 
 // Likewise the version of a row that this transaction has just put there (write.hpp); false when it has written another since.
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at);
 
 // After open_scan() was true: whether another row has this key too, which the slot then holds.
-bool next_row(RowScan& scan, const Key& key);
+bool next_row(RowScan& scan, Datum key);
 
 // Calls each(scan) with the scan on the rows that have the key, in the index's order or from its end, until each says false.
 template <class Each>
-void for_each_row(Oid heap, Oid index, const Key& key, ScanDirection direction, Each each) {
+void for_each_row(const RowIndex& by, Datum key, ScanDirection direction, Each each) {
     RowScan scan;
-    bool more = open_scan(scan, heap, index, key, direction);
+    bool more = open_scan(scan, by, key, direction);
     while (more) more = each(scan) && next_row(scan, key);
     close_scan(scan);
 }
@@ -71,7 +106,7 @@ bool is_newest(const RowScan& scan);
 
 // Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
 // then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
-bool open_locked(RowScan& scan, Oid heap, Oid index, const Key& key, LockTupleMode mode);
+bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode);
 
 // Fixed part of a row of token_secret, at its place in the tuple (src/schema/20_tables.sql).
 struct SecretFixed {
@@ -89,12 +124,6 @@ struct SecretFixed {
     char state;
     bool locked;
 };
-namespace secret_column {
-inline constexpr int kDigest = 1, kTokenId = 2, kAccountId = 3, kExpiresAt = 4, kEndsAt = 5, kGeneration = 6,
-                     kGroupId = 7, kRateLimit = 8, kBurst = 9, kKeyId = 10, kScheme = 11, kState = 12,
-                     kLocked = 13, kUserId = 14, kPermissions = 15, kAllowedIps = 16, kAuditNode = 17,
-                     kAuditId = 18;
-}
 inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
 
 inline std::span<const std::uint8_t> digest_bytes(Datum digest) {
@@ -113,6 +142,13 @@ struct SecretRest {
 };
 SecretRest secret_rest(TupleTableSlot* slot);
 
-Datum column(TupleTableSlot* slot, int number, bool* is_null);
+inline Datum column(TupleTableSlot* slot, int number, bool* is_null) {
+    return slot_getattr(slot, number, is_null);
+}
+// Of one that is NOT NULL.
+inline Datum column(TupleTableSlot* slot, int number) {
+    bool is_null;
+    return slot_getattr(slot, number, &is_null);
+}
 
 }  // namespace mirox::store

@@ -26,6 +26,12 @@ NewSecret& begin_secret_text() {
     return *out;
 }
 
+void draw(std::span<char, core::kSecretRandomChars> random) {
+    if (!core::random_base62(random))
+        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
+                    errhint("Check that the system's random number generator works, then try again."));
+}
+
 }  // namespace
 
 void forget(NewSecret& secret) {
@@ -57,14 +63,12 @@ core::SecretKind kind_of(std::string_view secret) {
 NewSecret& make_secret(core::SecretKind kind) {
     NewSecret& out = begin_secret_text();
     char random[core::kSecretRandomChars];
-    if (!core::random_base62(random))
-        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
-                    errhint("Check that the system's random number generator works, then try again."));
+    draw(random);
     out.size = core::format_secret(kind, pg::settings().prefixes, random,
                                    std::span<char, core::kMaxSecretChars>(out.text, core::kMaxSecretChars));
     core::wipe(random, sizeof(random));
     out.hint_size = core::redact_secret(out.view(), out.hint);
-    if (!core::sha256(out.view(), out.digest)) pg::raise_out_of_memory("hashing a secret");
+    out.digest = digest_of(out.view());
     return out;
 }
 
@@ -84,9 +88,7 @@ NewSecret& make_jwt(const JwtRequest& request) {
     NewSecret& out = begin_secret_text();
     // A claim jti that nobody can guess makes the whole one that nobody but us can have made, even with the key.
     char id[core::kSecretRandomChars];
-    if (!core::random_base62(id))
-        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
-                    errhint("Check that the system's random number generator works, then try again."));
+    draw(id);
     claims.token_id = {id, sizeof(id)};
     const bool written = core::write_jwt(key, claims, out.text, out.size);
     core::wipe(id, sizeof(id));
@@ -95,7 +97,7 @@ NewSecret& make_jwt(const JwtRequest& request) {
                     errdetail("A JWT holds UTF-8 text and has at most %d characters.",
                               static_cast<int>(core::kMaxJwtChars)),
                     errhint("Issue the token as 'opaque'."));
-    if (!core::sha256(out.view(), out.digest)) pg::raise_out_of_memory("hashing a secret");
+    out.digest = digest_of(out.view());
     static_assert(sizeof(out.hint) >= core::kMaxJwtHintBytes);
     out.hint_size = core::redact_jwt(
         out.view(), std::span<char, core::kMaxJwtHintBytes>(out.hint, core::kMaxJwtHintBytes));

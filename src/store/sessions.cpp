@@ -15,23 +15,17 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-namespace columns {
-constexpr int kSessionId = 2, kAccountId = 3, kExpiresAt = 5, kClosedAt = 6, kClientIp = 7, kUserAgent = 8;
-}
-
 // close_scan() must follow.
 bool open_session(RowScan& scan, const core::Digest& digest) {
-    const pg::Catalog& catalog = pg::catalog();
-    return open_scan(scan, catalog.session, catalog.session_digest,
-                     {Key::Kind::digest, PointerGetDatum(digest.data())});
+    return open_scan(scan, kSessionByDigest, PointerGetDatum(digest.data()));
 }
 
 void read_state(const RowScan& scan, SessionState& out) {
     bool is_null;
-    out.session_id = DatumGetInt64(column(scan.slot, columns::kSessionId, &is_null));
-    out.account_id = DatumGetInt64(column(scan.slot, columns::kAccountId, &is_null));
-    out.expires_at = DatumGetTimestampTz(column(scan.slot, columns::kExpiresAt, &is_null));
-    (void)column(scan.slot, columns::kClosedAt, &is_null);
+    out.session_id = DatumGetInt64(column(scan.slot, session_column::kSessionId));
+    out.account_id = DatumGetInt64(column(scan.slot, session_column::kAccountId));
+    out.expires_at = DatumGetTimestampTz(column(scan.slot, session_column::kExpiresAt));
+    (void)column(scan.slot, session_column::kClosedAt, &is_null);
     out.closed = !is_null;
 }
 
@@ -40,9 +34,9 @@ void read_whole(const RowScan& scan, Session& out) {
     out = {};
     read_state(scan, out);
     bool is_null;
-    Datum value = column(scan.slot, columns::kClientIp, &is_null);
+    Datum value = column(scan.slot, session_column::kClientIp, &is_null);
     if (!is_null) out.client_ip = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-    value = column(scan.slot, columns::kUserAgent, &is_null);
+    value = column(scan.slot, session_column::kUserAgent, &is_null);
     if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
 }
 
@@ -91,7 +85,7 @@ SessionFound find_session(const core::Digest& digest, bool lock, Session& out, A
         require_own_account(out.account_id);
     }
     const bool account_there =
-        found && (lock ? lock_account_row(out.account_id, owner) : find_account(out.account_id, owner));
+        found && (lock ? account_row_for_update(out.account_id, owner) : find_account(out.account_id, owner));
     // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
     const bool as_read = account_there && (!lock || is_newest(scan));
     close_scan(scan);

@@ -21,19 +21,10 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-using pg::Type;
-
 constexpr Interval kLongestOverlap = {0, 7, 0};
 constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
-
-[[noreturn]] void too_far_away(TimestampTz now) {
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
-                errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
-}
 
 // The expiration and its length; the length is what rotation restarts.
 void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at,
@@ -124,7 +115,7 @@ Datum check_allowed_ips(Datum given) {
                         errhint("Leave the element out."));
         items[i] = pg::plain_network(items[i]);
     }
-    return PointerGetDatum(construct_array(items, count, CIDROID, -1, false, TYPALIGN_INT));
+    return pg::array_datum(CIDROID, items, nullptr, count);
 }
 
 void check_metadata(Datum metadata) {
@@ -133,12 +124,6 @@ void check_metadata(Datum metadata) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
                     errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
                     errhint("Keep larger data in a table of your own, by token_id."));
-}
-
-void keep(std::string_view text, Name& out) {
-    if (text.size() > sizeof(out.text)) MIROX_DEFECT("a token name of %zu bytes", text.size());
-    memcpy(out.text, text.data(), text.size());
-    out.size = text.size();
 }
 
 // A token of the account whose row is locked; the Datums are copies, 0 where there is none.
@@ -165,16 +150,16 @@ void read_own(const RowScan& scan, OwnToken& out) {
         const Datum value = column(scan.slot, number, &is_null);
         return is_null ? 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
     };
-    out.token_id = DatumGetInt64(column(scan.slot, kTokenId, &is_null));
-    out.generation = DatumGetInt32(column(scan.slot, kGeneration, &is_null));
-    out.group_id = DatumGetInt32(column(scan.slot, kGroupId, &is_null));
-    out.expires_at = DatumGetTimestampTz(column(scan.slot, kExpiresAt, &is_null));
+    out.token_id = DatumGetInt64(column(scan.slot, kTokenId));
+    out.generation = DatumGetInt32(column(scan.slot, kGeneration));
+    out.group_id = DatumGetInt32(column(scan.slot, kGroupId));
+    out.expires_at = DatumGetTimestampTz(column(scan.slot, kExpiresAt));
     out.permissions = copy(kPermissions);
     out.allowed_ips = copy(kAllowedIps);
-    keep(pg::text_view(copy(kName)), out.name);
-    out.place = DatumGetInt16(column(scan.slot, kPlace, &is_null));
-    out.lifetime = *DatumGetIntervalP(column(scan.slot, kLifetime, &is_null));
-    out.created_at = DatumGetTimestampTz(column(scan.slot, kCreatedAt, &is_null));
+    keep_name(pg::text_view(copy(kName)), out.name);
+    out.place = DatumGetInt16(column(scan.slot, kPlace));
+    out.lifetime = *DatumGetIntervalP(column(scan.slot, kLifetime));
+    out.created_at = DatumGetTimestampTz(column(scan.slot, kCreatedAt));
     out.jwt = pg::text_view(copy(kFormat)) == "jwt";
     out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
     out.revoked = !is_null;
@@ -182,18 +167,13 @@ void read_own(const RowScan& scan, OwnToken& out) {
 
 bool is_own(const RowScan& scan, const Actor& actor, std::int64_t token_id) {
     using namespace token_column;
-    bool is_null;
-    return DatumGetInt64(column(scan.slot, kTokenId, &is_null)) == token_id &&
-           DatumGetInt64(column(scan.slot, kAccountId, &is_null)) == actor.account.account_id;
+    return DatumGetInt64(column(scan.slot, kTokenId)) == token_id &&
+           DatumGetInt64(column(scan.slot, kAccountId)) == actor.account.account_id;
 }
 
 // P0002 when the account has no such token. close_scan() must follow.
 void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
-    const pg::Catalog& catalog = pg::catalog();
-    const bool found =
-        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)}) &&
-        is_own(scan, actor, token_id);
-    if (!found) {
+    if (!open_scan(scan, kTokenById, Int64GetDatum(token_id)) || !is_own(scan, actor, token_id)) {
         close_scan(scan);
         no_such_token();
     }
@@ -229,22 +209,20 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
 // more are read however often it was rotated.
 void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
-    const pg::Catalog& catalog = pg::catalog();
-    for_each_row(catalog.token_secret, catalog.token_secret_token,
-                 {Key::Kind::int8, Int64GetDatum(token.token_id)}, BackwardScanDirection, [&](RowScan& scan) {
-                     const SecretFixed& secret = secret_fixed(scan.slot);
-                     Columns change;
-                     if (secret.state == kCurrent)
-                         change.add(kState, CharGetDatum(current_becomes))
-                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
-                     else if (secret.state == kOverlapping)
-                         change.add(kState, CharGetDatum(kRetired))
-                             .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
-                     else
-                         return secret.generation >= token.generation;
-                     update_row(scan, change);
-                     return true;
-                 });
+    for_each_row(kSecretsByToken, Int64GetDatum(token.token_id), BackwardScanDirection, [&](RowScan& scan) {
+        const SecretFixed& secret = secret_fixed(scan.slot);
+        Columns change;
+        if (secret.state == kCurrent)
+            change.add(kState, CharGetDatum(current_becomes))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
+        else if (secret.state == kOverlapping)
+            change.add(kState, CharGetDatum(kRetired))
+                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+        else
+            return secret.generation >= token.generation;
+        update_row(scan, change);
+        return true;
+    });
 }
 
 // Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
@@ -271,122 +249,6 @@ void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& wr
 }
 
 }  // namespace
-
-void check_line(const char* what, std::string_view text) {
-    const core::NameStatus status = core::check_line(pg::to_utf8(text));
-    if (status == core::NameStatus::ok) return;
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid %s", what),
-                status == core::NameStatus::too_long
-                    ? errdetail("It has more than %d characters.", static_cast<int>(core::kMaxLineChars))
-                : status == core::NameStatus::invalid_utf8
-                    ? errdetail("It is not valid UTF-8.")
-                    : errdetail("It has a control character, a line separator or a mark that overrides the "
-                                "direction of text."),
-                errhint("Give one line of at most %d characters.", static_cast<int>(core::kMaxLineChars)));
-}
-
-void normalise_name(std::string_view given, Name& out) {
-    char utf8[core::kMaxNameBytes];
-    std::size_t size = 0;
-    const char* why = nullptr;
-    switch (core::normalise_name(pg::to_utf8(given), utf8, size)) {
-        case core::NameStatus::ok:
-            break;
-        case core::NameStatus::invalid_utf8:
-            why = "It is not valid UTF-8.";
-            break;
-        case core::NameStatus::empty:
-            why = "It is empty, or spaces only.";
-            break;
-        case core::NameStatus::too_long:
-            why = "It has more than 100 characters.";
-            break;
-        case core::NameStatus::control_character:
-            why =
-                "It has a control character, a line separator or a mark that overrides the direction of "
-                "text.";
-            break;
-        case core::NameStatus::nothing_visible:
-            why = "It has no visible character.";
-            break;
-    }
-    if (why != nullptr)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
-            errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
-    keep(pg::from_utf8({utf8, size}), out);
-}
-
-void check_lifetime(const Interval& lifetime) {
-    if (!pg::is_always_positive(lifetime))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
-                    errdetail("It must be so from every day of the year: months have 28 to 31 days."),
-                    errhint("Give an interval such as '90 days'."));
-}
-
-void check_expiry(TimestampTz expires_at, TimestampTz now) {
-    if (TIMESTAMP_NOT_FINITE(expires_at))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token must expire"),
-                    errhint("Give a date within mirox_tokens.max_lifetime."));
-    if (expires_at <= now)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
-                    errhint("Give a date in the future."));
-    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
-}
-
-namespace {
-
-// Calls `each` for the row of every token of the account that is not revoked: those the index holds.
-template <class Each>
-void for_each_held(std::int64_t account_id, Each each) {
-    const pg::Catalog& catalog = pg::catalog();
-    for_each_row(catalog.token, catalog.token_place, {Key::Kind::int8, Int64GetDatum(account_id)},
-                 ForwardScanDirection, [&](RowScan& scan) {
-                     each(scan.slot);
-                     return true;
-                 });
-}
-
-}  // namespace
-
-Places places_of(std::int64_t account_id) {
-    Places places = {};
-    for_each_held(account_id, [&](TupleTableSlot* row) {
-        bool is_null;
-        places.taken |= std::uint64_t{1} << (DatumGetInt16(column(row, token_column::kPlace, &is_null)) - 1);
-        places.held++;
-    });
-    return places;
-}
-
-int free_place(const Places& places, const Account& owner) {
-    const int cap = pg::settings().max_tokens_per_account;
-    if (places.held >= cap || ~places.taken == 0) {
-        const TimestampTz now = GetCurrentTimestamp();
-        int expired = 0;
-        for_each_held(owner.account_id, [&](TupleTableSlot* row) {
-            bool is_null;
-            if (DatumGetTimestampTz(column(row, token_column::kExpiresAt, &is_null)) <= now) expired++;
-        });
-        const std::string_view user = pg::view_of(owner.user_id);
-        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
-                    errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
-                              static_cast<int>(user.size()), user.data(), places.held, cap, expired),
-                    expired > 0
-                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
-                                  "one back to life.")
-                        : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
-    }
-    int place = 1;
-    while ((places.taken >> (place - 1)) & 1) place++;
-    return place;
-}
-
-void no_such_token() {
-    MIROX_RAISE(
-        ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
-        errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
-}
 
 void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     const Account& owner = actor.account;
@@ -509,12 +371,8 @@ void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& ou
 
 std::int64_t account_of_token(std::int64_t token_id) {
     RowScan scan;
-    bool is_null;
-    const pg::Catalog& catalog = pg::catalog();
-    const bool found =
-        open_scan(scan, catalog.token, catalog.token_pkey, {Key::Kind::int8, Int64GetDatum(token_id)});
-    const std::int64_t account_id =
-        found ? DatumGetInt64(column(scan.slot, token_column::kAccountId, &is_null)) : 0;
+    const bool found = open_scan(scan, kTokenById, Int64GetDatum(token_id));
+    const std::int64_t account_id = found ? DatumGetInt64(column(scan.slot, token_column::kAccountId)) : 0;
     close_scan(scan);
     return account_id;
 }

@@ -16,13 +16,6 @@ extern "C" {
 
 namespace mirox::store {
 
-namespace token_column {
-inline constexpr int kTokenId = 1, kAccountId = 2, kPlace = 3, kGeneration = 4, kName = 5, kGroupId = 6,
-                     kPermissions = 7, kAllowedIps = 8, kFormat = 9, kHint = 10, kLifetime = 11,
-                     kCreatedAt = 12, kRotatedAt = 13, kExpiresAt = 14, kRevokedAt = 15, kRevokeReason = 16,
-                     kMetadata = 17, kAuditNode = 18, kAuditId = 19;
-}
-
 // ---- rules -------------------------------------------------------------------------------------------------------
 
 // A name as it is stored (trimmed, NFC), in the database's encoding; 22023 when it is none.
@@ -32,9 +25,12 @@ struct Name {
     std::string_view view() const { return {text, size}; }
 };
 void normalise_name(std::string_view given, Name& out);
+// One that is stored already.
+void keep_name(std::string_view text, Name& out);
 
 // 22023 unless the instant is finite, after `now` and within mirox_tokens.max_lifetime of it (in UTC).
 void check_expiry(TimestampTz expires_at, TimestampTz now);
+[[noreturn]] void too_far_away(TimestampTz now);
 // 22023 unless whoever starts from it, at whatever time of the year, ends later.
 void check_lifetime(const Interval& lifetime);
 

@@ -2,7 +2,6 @@
 #include "worker/drain.hpp"
 
 #include "pg/catalog.hpp"
-#include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "worker/batch.hpp"
@@ -138,17 +137,6 @@ Datum stored_network(const core::Address& network) {
 
 Datum* datums(std::uint32_t count) {
     return static_cast<Datum*>(palloc(sizeof(Datum) * Max(count, std::uint32_t{1})));
-}
-
-Datum array_datum(Oid type, Datum* values, bool* nulls, int count) {
-    std::int16_t length;
-    bool by_value;
-    char alignment;
-    get_typlenbyvalalign(type, &length, &by_value, &alignment);
-    int dimensions[1] = {count};
-    int bounds[1] = {1};
-    return PointerGetDatum(
-        construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
 }
 
 bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble,

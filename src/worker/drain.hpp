@@ -10,6 +10,7 @@
 
 #include "pg/query.hpp"
 #include "pg/transaction.hpp"
+#include "pg/values.hpp"
 #include "shmem/control.hpp"
 #include "store/actor.hpp"
 
@@ -18,6 +19,8 @@ extern "C" {
 }
 
 namespace mirox::worker {
+
+using pg::array_datum;
 
 enum class Drained : std::uint8_t {
     all,     // everything published before the call is in the tables
@@ -53,9 +56,6 @@ void plan_by_keys();
 
 // A network as a cidr Datum, which an address is too, with all its bits; 0.0.0.0/0 for none.
 Datum stored_network(const core::Address& network);
-
-// An array Datum of non-NULL (or, with nulls, some NULL) elements of a built-in type.
-Datum array_datum(Oid type, Datum* values, bool* nulls, int count);
 
 Datum* datums(std::uint32_t count);
 

@@ -304,7 +304,7 @@ MIROX_WORKER(launcher_main) {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
-    before_shmem_exit(mirox::pg::guarded<leave>, 0);
+    before_shmem_exit(leave, 0);
     mirox::shmem::control().launcher.store(MyLatch, std::memory_order_release);
     auto* state = static_cast<State*>(MemoryContextAllocZero(TopMemoryContext, sizeof(State)));
     state->kept = AllocSetContextCreate(TopMemoryContext, "mirox_tokens databases", ALLOCSET_SMALL_SIZES);

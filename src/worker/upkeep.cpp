@@ -181,7 +181,8 @@ void forget_sessions(Slice& slice) {
     for (std::uint64_t i = 0; i < count; i++) {
         pg::Args hold;
         hold.int8(accounts[i]);
-        if (pg::run(hold_account, hold) == 0 || !store::lock_account(accounts[i], actor.account)) continue;
+        if (pg::run(hold_account, hold) == 0 || !store::account_for_update(accounts[i], actor.account))
+            continue;
         pg::Args gone;
         gone.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
         pg::run(delete_ended, gone);

@@ -9,7 +9,6 @@
 #include "worker/worker.hpp"
 
 #include "pg/catalog.hpp"
-#include "pg/entry.hpp"
 #include "shmem/control.hpp"
 
 extern "C" {
@@ -63,7 +62,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 void empty(Oid database) {
     static constinit bool registered = false;
     if (!OidIsValid(database) || !shmem::region() || !IsUnderPostmaster) return;
-    if (!registered) before_shmem_exit(pg::guarded<on_exit>, 0);
+    if (!registered) before_shmem_exit(on_exit, 0);
     registered = true;
     keeping_away = true;
     LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
@@ -170,7 +169,7 @@ void utility(PlannedStmt* planned, const char* text, bool read_only_tree, Proces
 
 void watch_commands() {
     next_utility = ProcessUtility_hook;
-    ProcessUtility_hook = pg::guarded<utility>;
+    ProcessUtility_hook = utility;
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }

@@ -341,7 +341,7 @@ MIROX_WORKER(worker_main) {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     if (!take_place()) return;
-    before_shmem_exit(mirox::pg::guarded<leave>, 0);
+    before_shmem_exit(leave, 0);
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     settle_session();
     mirox::pg::restrict_process();

@@ -55,15 +55,10 @@ def cxx_code(path):
     return CXX_TOKEN.sub(blank, path.read_text())
 
 
-def opening_comment(path):
-    return " ".join(re.match(r"(?:\s*//[^\n]*\n)*", path.read_text()).group(0).replace("//", " ").split())
-
-
 def server_free(path):
-    """True for files that hold no server call: by their room or name, or because their opening comment says so."""
+    """True for files that hold no server call, which the Makefile compiles with src/core/pure.hpp."""
     name = name_of(path)
-    return (name.startswith(("src/core/", "src/enrich/", "src/shmem/core_")) and name != "src/enrich/library.cpp"
-            or "holds no server call" in opening_comment(path).lower())
+    return name.startswith(("src/core/", "src/enrich/", "src/shmem/core_")) and name != "src/enrich/library.cpp"
 
 
 class Statement:

@@ -1,5 +1,5 @@
 // The platform's own tables (see platform_table.hpp, also for the locks).
-#include "api/platform_table.hpp"
+#include "store/platform_table.hpp"
 
 #include "pg/catalog.hpp"
 #include "pg/values.hpp"
@@ -15,7 +15,7 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
-namespace mirox::api {
+namespace mirox::store {
 
 PlatformTable describe(Oid oid) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
@@ -95,4 +95,4 @@ Column require_column(const PlatformTable& table, const char* name) {
     return column;
 }
 
-}  // namespace mirox::api
+}  // namespace mirox::store

@@ -1,11 +1,9 @@
 // bind_accounts: the triggers on the platform's own users table by which accounts follow their users (store/bound.hpp).
 //
 // Locks: those of platform_table.hpp, then that of pg::lock_grants.
-#include "api/platform_table.hpp"
-#include "pg/entry.hpp"
+#include "store/platform_table.hpp"
+
 #include "pg/members.hpp"
-#include "pg/query.hpp"
-#include "store/acts.hpp"
 #include "store/audit.hpp"
 #include "store/bound.hpp"
 
@@ -15,9 +13,7 @@ extern "C" {
 #include "utils/guc.h"
 }
 
-using namespace mirox;
-using api::PlatformTable;
-
+namespace mirox::store {
 namespace {
 
 void require_bindable(const PlatformTable& table) {
@@ -28,8 +24,8 @@ void require_bindable(const PlatformTable& table) {
     if (table.kind != RELKIND_RELATION && table.kind != RELKIND_PARTITIONED_TABLE)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", table.name),
                     errhint("Bind the table that holds the users, not a view of it."));
-    api::require_platforms_own(table);
-    api::require_ownership(table);
+    require_platforms_own(table);
+    require_ownership(table);
 }
 
 // Each row must be seen by the triggers of the table itself, and be among the rows that the table has by itself.
@@ -43,12 +39,7 @@ void require_alone(const PlatformTable& table) {
         (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                     errmsg("table \"%s\" inherits from another table, or another from it", table.name),
-                    errdetail("%s", store::kChildUnseen), errhint("%s", store::kOneTable));
-}
-
-void execute(const char* statement) {
-    if (SPI_execute(statement, false, 0) < 0) MIROX_DEFECT("could not change the triggers of a users table");
-    CommandCounterIncrement();
+                    errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
 }
 
 struct Earlier {
@@ -56,7 +47,7 @@ struct Earlier {
     List* statements;
 };
 
-void add_drop(void* state, const store::BoundTrigger& trigger) {
+void add_drop(void* state, const BoundTrigger& trigger) {
     if (OidIsValid(trigger.parent)) return;  // goes with the one that it was made from
     auto* earlier = static_cast<Earlier*>(state);
     earlier->statements = lappend(
@@ -66,35 +57,29 @@ void add_drop(void* state, const store::BoundTrigger& trigger) {
 
 }  // namespace
 
-// As the caller, who must own the table.
-MIROX_ACT(bind_accounts) {
-    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("users and id_column must not be NULL"),
-                    errhint("Name the platform's users table and its id column."));
-    const Oid oid = PG_GETARG_OID(0);
-    const char* id_column = NameStr(*PG_GETARG_NAME(1));
-    List* family = api::lock_family(oid, require_bindable);
-    const PlatformTable table = api::describe(oid);
+void bind_accounts(Oid users, const char* id_column) {
+    List* family = lock_family(users, require_bindable);
+    const PlatformTable table = describe(users);
     require_alone(table);
-    const api::Column column = api::require_column(table, id_column);
+    const Column column = require_column(table, id_column);
 
-    store::Actor actor;
-    store::enter(actor);
+    Actor actor;
+    enter(actor);
     // The owner makes partitions, and each takes the triggers over. It also says whose tables the function acts on.
     pg::lock_grants();
-    execute(psprintf("GRANT EXECUTE ON FUNCTION mirox.account_bound() TO %s",
-                     quote_identifier(GetUserNameFromId(table.owner, false))));
-    store::Detail detail;
+    pg::execute(psprintf("GRANT EXECUTE ON FUNCTION mirox.account_bound() TO %s",
+                         quote_identifier(GetUserNameFromId(table.owner, false))));
+    Detail detail;
     detail.add_text("table", table.full_name);
     detail.add_text("id_column", id_column);
-    store::audit("accounts_bound", {}, detail);
-    store::leave(actor);
+    audit("accounts_bound", {}, detail);
+    leave(actor);
 
     Earlier earlier = {};
     ListCell* cell;
     foreach (cell, family) {
-        earlier.full_name = api::describe(lfirst_oid(cell)).full_name;
-        store::for_each_bound_trigger(lfirst_oid(cell), add_drop, &earlier);
+        earlier.full_name = describe(lfirst_oid(cell)).full_name;
+        for_each_bound_trigger(lfirst_oid(cell), add_drop, &earlier);
     }
     const char* argument = quote_literal_cstr(id_column);
     constexpr const char* kJudged =
@@ -103,16 +88,18 @@ MIROX_ACT(bind_accounts) {
     // As the caller, but with names of our choosing: IS DISTINCT FROM finds its operator by search_path.
     const int guc_level = pg::pin_search_path();
     pg::spi_open();
-    foreach (cell, earlier.statements) execute(static_cast<const char*>(lfirst(cell)));
-    execute(psprintf(kJudged, "mirox_account_deleted", "DELETE", table.full_name, "", argument));
-    execute(psprintf(kJudged, "mirox_account_renamed", "UPDATE", table.full_name,
-                     psprintf("WHEN (OLD.%s IS DISTINCT FROM NEW.%s)", column.name, column.name), argument));
+    foreach (cell, earlier.statements) pg::execute(static_cast<const char*>(lfirst(cell)));
+    pg::execute(psprintf(kJudged, "mirox_account_deleted", "DELETE", table.full_name, "", argument));
+    pg::execute(psprintf(kJudged, "mirox_account_renamed", "UPDATE", table.full_name,
+                         psprintf("WHEN (OLD.%s IS DISTINCT FROM NEW.%s)", column.name, column.name),
+                         argument));
     if (table.kind == RELKIND_PARTITIONED_TABLE)
-        execute(
+        pg::execute(
             psprintf("CREATE TRIGGER mirox_account_moved AFTER INSERT OR DELETE ON %s FOR EACH ROW "
                      "EXECUTE FUNCTION mirox.account_bound(%s)",
                      table.full_name, argument));
     pg::spi_close();
     AtEOXact_GUC(false, guc_level);
-    PG_RETURN_VOID();
 }
+
+}  // namespace mirox::store

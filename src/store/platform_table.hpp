@@ -1,4 +1,5 @@
-// The platform's own tables, as protect_table and bind_accounts look at them before they change them.
+// The platform's own tables: what protect_table and bind_accounts look at before they change them, and these acts themselves. They
+// run as the caller, who must own the table, and enter an Actor for the audit row alone.
 //
 // Locks: lock_family() takes AccessExclusiveLock on the table and all below it, as ALTER TABLE takes; once the caller is known
 // to own it.
@@ -10,7 +11,7 @@ extern "C" {
 #include "nodes/pg_list.h"
 }
 
-namespace mirox::api {
+namespace mirox::store {
 
 struct PlatformTable {
     Oid oid;
@@ -44,4 +45,21 @@ struct Column {
 // 42703 when there is none; refuses types that ids cannot be compared with, and nondeterministic collations.
 Column require_column(const PlatformTable& table, const char* name);
 
-}  // namespace mirox::api
+// ---- acts --------------------------------------------------------------------------------------------------------------
+
+struct ProtectRequest {
+    Oid table;
+    std::string_view resource;
+    const char* owner_column;  // null: none
+    const char* resource_column;
+    bool force;
+};
+// Row security by scope, with one policy a command.
+void protect_table(const ProtectRequest& request);
+// False when it was not protected.
+bool unprotect_table(Oid table);
+
+// The triggers by which accounts follow the rows of a users table (bound.hpp).
+void bind_accounts(Oid users, const char* id_column);
+
+}  // namespace mirox::store

@@ -1,0 +1,248 @@
+// Which account is to have which id (see bound_claims.hpp, also for the locks).
+#include "store/bound_claims.hpp"
+
+#include "store/manage.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+}
+
+namespace mirox::store {
+namespace {
+
+// Nobody's account waits: a user without one has come to have the id.
+constexpr std::int64_t kNobody = -1;
+
+// A row's last version of those that have the same id, when it went on from there: what comes next has it for its old version.
+struct Passage {
+    Version row;  // the key
+    std::int64_t account_id;
+};
+
+// All that has been judged in this transaction, or this subtransaction.
+struct Ledger {
+    Ledger* below;
+    MemoryContext memory;
+    HTAB* claims;
+    HTAB* passages;
+    HTAB* crossings;
+    int nest_level;
+};
+constinit Ledger* ledger = nullptr;
+
+HTAB* make_table(const char* name, std::size_t key, std::size_t entry, MemoryContext memory) {
+    HASHCTL info = {};
+    info.keysize = key;
+    info.entrysize = entry;
+    info.hcxt = memory;
+    return hash_create(name, 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void copy_table(HTAB* from, HTAB* to, std::size_t entry) {
+    HASH_SEQ_STATUS all;
+    hash_seq_init(&all, from);
+    while (void* one = hash_seq_search(&all)) memcpy(hash_search(to, one, HASH_ENTER, nullptr), one, entry);
+}
+
+void open_ledger() {
+    const int level = GetCurrentTransactionNestLevel();
+    if (ledger != nullptr && ledger->nest_level >= level) return;
+    MemoryContext memory = AllocSetContextCreate(
+        TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
+    auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
+    *fresh = {ledger,
+              memory,
+              make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
+              make_table("passages", sizeof(Version), sizeof(Passage), memory),
+              make_table("crossings", sizeof(Version), sizeof(Crossing), memory),
+              level};
+    if (ledger != nullptr) {
+        copy_table(ledger->claims, fresh->claims, sizeof(Claim));
+        copy_table(ledger->passages, fresh->passages, sizeof(Passage));
+        copy_table(ledger->crossings, fresh->crossings, sizeof(Crossing));
+    }
+    ledger = fresh;
+}
+
+void rename_to(std::int64_t account_id, std::string_view id) {
+    (void)as_act([&](Actor& actor) { return rename_account(actor, account_id, id); });
+}
+
+// The account has left its id: whoever waits for it is renamed, and so on.
+void release(Claim* claim) {
+    while (claim->waiter != 0) {
+        const std::int64_t next = claim->waiter;
+        claim->waiter = 0;
+        if (next == kNobody) return;
+        claim = find_claim(next);
+        const char* target = claim->target;
+        claim->target = nullptr;
+        claim->waits_for = 0;
+        rename_to(claim->account_id, target);
+    }
+}
+
+void stop_waiting(Claim* claim) {
+    if (claim->waits_for == 0) return;
+    Claim* other = find_claim(claim->waits_for);
+    if (other != nullptr && other->waiter == claim->account_id) other->waiter = 0;
+    claim->waits_for = 0;
+    claim->target = nullptr;
+}
+
+// Whether `first` waits for somebody who waits for … `account_id`.
+bool waits_for(const Claim* first, std::int64_t account_id) {
+    while (first != nullptr && first->waits_for != 0) {
+        if (first->waits_for == account_id) return true;
+        first = find_claim(first->waits_for);
+    }
+    return false;
+}
+
+// A name that nobody can have meant, for who steps aside so that a circle opens.
+const char* name_aside() {
+    const Datum id = DirectFunctionCall1(gen_random_uuid, 0);
+    return psprintf("mirox_tokens renames %s", DatumGetCString(DirectFunctionCall1(uuid_out, id)));
+}
+
+void on_transaction(XactEvent event, void*) {
+    if (ledger == nullptr) return;
+    switch (event) {
+        case XACT_EVENT_PRE_COMMIT:
+        case XACT_EVENT_PRE_PREPARE:
+            HASH_SEQ_STATUS all;
+            hash_seq_init(&all, ledger->claims);
+            while (const auto* claim = static_cast<Claim*>(hash_seq_search(&all)))
+                if (claim->target != nullptr) {
+                    hash_seq_term(&all);
+                    refuse_taken_id();
+                }
+            break;
+        case XACT_EVENT_COMMIT:
+        case XACT_EVENT_ABORT:
+        case XACT_EVENT_PREPARE:
+            ledger = nullptr;
+            break;
+        default:
+            break;
+    }
+}
+
+// What is no longer used goes with the transaction: an act that is under way may still hold on to it.
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+    const int level = GetCurrentTransactionNestLevel();
+    if (event == SUBXACT_EVENT_ABORT_SUB) {
+        while (ledger != nullptr && ledger->nest_level >= level) ledger = ledger->below;
+    }
+    if (event == SUBXACT_EVENT_COMMIT_SUB) {
+        if (ledger != nullptr && ledger->nest_level >= level) {
+            ledger->nest_level = level - 1;
+            if (ledger->below != nullptr && ledger->below->nest_level >= level - 1)
+                ledger->below = ledger->below->below;
+        }
+    }
+}
+
+}  // namespace
+
+Crossing* crossing_from(const Version& from) {
+    open_ledger();
+    bool known;
+    auto* crossing = static_cast<Crossing*>(hash_search(ledger->crossings, &from, HASH_ENTER, &known));
+    if (!known) *crossing = {from, {}, false, 0};
+    return crossing;
+}
+
+Claim* find_claim(std::int64_t account_id) {
+    if (ledger == nullptr) return nullptr;
+    return static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_FIND, nullptr));
+}
+
+Claim* make_claim(std::int64_t account_id) {
+    open_ledger();
+    bool known;
+    auto* claim = static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_ENTER, &known));
+    if (!known) {
+        *claim = {};
+        claim->account_id = account_id;
+    }
+    return claim;
+}
+
+std::int64_t account_named(std::string_view user_id) {
+    Account account;
+    return find_account_of(user_id, account) ? account.account_id : 0;
+}
+
+void arrive(std::int64_t account_id, const char* id, const Version& row) {
+    Claim* claim = nullptr;
+    if (account_id != 0) {
+        claim = make_claim(account_id);
+        stop_waiting(claim);
+        claim->row = row;
+        claim->left = false;
+    }
+    const std::int64_t other_id = account_named(id);
+    if (other_id != 0 && other_id == account_id) return;
+    if (other_id != 0) {
+        Claim* other = make_claim(other_id);
+        if (!other->left) {
+            if (other->waiter > 0) refuse_taken_id();
+            if (claim == nullptr) {
+                other->waiter = kNobody;
+                return;
+            }
+            if (claim->waiter == 0 || !waits_for(other, account_id)) {
+                other->waiter = account_id;
+                claim->waits_for = other_id;
+                claim->target = MemoryContextStrdup(TopTransactionContext, id);
+                return;
+            }
+            rename_to(account_id, name_aside());
+            release(claim);
+        } else {
+            end_account(other_id);
+        }
+    }
+    if (claim == nullptr) return;
+    rename_to(account_id, id);
+    release(claim);
+}
+
+void pass(std::int64_t account_id, const Version& row) {
+    open_ledger();
+    if (account_id != 0) {
+        Claim* claim = make_claim(account_id);
+        stop_waiting(claim);
+        claim->row = row;
+        claim->left = false;
+    }
+    static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr))->account_id = account_id;
+}
+
+bool take_passage(const Version& row, std::int64_t& account_id) {
+    if (ledger == nullptr) return false;
+    open_ledger();
+    const auto* passage = static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_REMOVE, nullptr));
+    if (passage == nullptr) return false;
+    account_id = passage->account_id;
+    return true;
+}
+
+void end_account(std::int64_t account_id) {
+    (void)as_act([&](Actor& actor) { return delete_account(actor, account_id); });
+    Claim* claim = find_claim(account_id);
+    if (claim == nullptr) return;
+    stop_waiting(claim);
+    release(claim);
+    (void)hash_search(ledger->claims, &account_id, HASH_REMOVE, nullptr);
+}
+
+void watch_claims() {
+    RegisterXactCallback(on_transaction, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+}  // namespace mirox::store

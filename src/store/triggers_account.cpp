@@ -1,0 +1,84 @@
+// Triggers of the table account: what an account's row must be, the log of its changes, and what follows from them.
+//
+// Locks: the row is locked by whoever changes it, and with it all that is the account's.
+#include "store/triggers.hpp"
+#include "store/triggers_account.sql.hpp"
+
+namespace mirox::store::triggers {
+
+using namespace account_column;
+
+namespace {
+
+Account account_in(const Change& change) {
+    Account account = {};
+    account.account_id = get_int8(change.row, change, kAccountId);
+    account.user_id = PG_DETOAST_DATUM_COPY(get(change.row, change, kUserId).datum);
+    // NULL is left to the column's constraint, which is checked after us.
+    const Value permissions = get(change.row, change, kPermissions);
+    if (!permissions.is_null) account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(permissions.datum));
+    return account;
+}
+
+const char* update_of(const Change& change) {
+    const bool was = !get(change.before, change, kLockedAt).is_null;
+    const bool is = !get(change.after, change, kLockedAt).is_null;
+    return was == is ? "account_changed" : is ? "account_locked" : "account_unlocked";
+}
+
+}  // namespace
+
+MIROX_FUNCTION(account_guard) {
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kBeforeRow);
+    if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
+    refuse_move(change, kAccountId);
+    check_new_line(change, kLockReason, "reason");
+    if (is_new(change, kUserId)) check_user_id(get_text(change.after, change, kUserId));
+    Act act;
+    begin(act);
+    Account known;
+    if (change.inserted && act.direct && find_account_of(get_text(change.after, change, kUserId), known)) {
+        // The unique index refuses it, or ON CONFLICT goes another way: nothing was registered that the log could tell.
+        end(act);
+        return PointerGetDatum(change.after);
+    }
+    Detail detail;
+    const Account account = account_in(change);
+    if (change.deleted) {
+        // All of it ends before it goes, each end with an audit row of its own.
+        if (act.direct) act.own.account = account;
+        pg::Args args;
+        args.int8(account.account_id);
+        pg::run(revoke_tokens_of, args);
+        pg::run(close_sessions_of, args);
+    } else {
+        describe(detail, change, change.after);
+    }
+    return audited(act, change, change.after, kAuditNode,
+                   {"account_registered", change.updated ? update_of(change) : nullptr, "account_deleted"},
+                   {account.account_id, account.user_id, 0, 0}, detail);
+}
+
+MIROX_FUNCTION(account_follow) {
+    const Change change = read_change(fcinfo, &pg::Catalog::account, kAfterRow);
+    if (change.updated && !differs(change, kUserId) && !differs(change, kPermissions) &&
+        !differs(change, kRateLimit) && !differs(change, kBurst) && !differs(change, kLockedAt))
+        return PointerGetDatum(nullptr);
+    Act act;
+    begin(act);
+    pg::Args args;
+    args.int8(get_int8(change.before, change, kAccountId));
+    if (change.updated) {
+        take_key(act, change, kAuditNode);
+        pg::run(update_secrets_of, args);
+    } else {
+        // The row is gone, and the lock that it was with it; its children can have no other user now.
+        if (act.actor->account.account_id == 0) act.actor->account = account_in(change);
+        pg::run(delete_tokens_of, args);
+        pg::run(delete_sessions_of, args);
+    }
+    end(act);
+    return PointerGetDatum(nullptr);
+}
+
+}  // namespace mirox::store::triggers

@@ -1,0 +1,24 @@
+-- The statements of triggers_account.cpp.
+
+-- name: revoke_tokens_of(account_id int8)
+UPDATE mirox_internal.token SET revoked_at = clock_timestamp(), revoke_reason = 'account deleted'
+WHERE account_id = $1 AND revoked_at IS NULL;
+
+-- name: close_sessions_of(account_id int8)
+UPDATE mirox_internal.session SET closed_at = clock_timestamp() WHERE account_id = $1 AND closed_at IS NULL;
+
+-- name: delete_tokens_of(account_id int8)
+DELETE FROM mirox_internal.token WHERE account_id = $1;
+
+-- name: delete_sessions_of(account_id int8)
+DELETE FROM mirox_internal.session WHERE account_id = $1;
+
+-- What a secret's row repeats of its account.
+-- name: update_secrets_of(account_id int8)
+UPDATE mirox_internal.token_secret s
+SET user_id = a.user_id, locked = a.locked_at IS NOT NULL,
+    rate_limit = COALESCE(a.rate_limit, -1), burst = COALESCE(a.burst, -1),
+    permissions = mirox_internal.compile_permissions(a.permissions, t.permissions)
+FROM mirox_internal.token t, mirox_internal.account a
+WHERE a.account_id = $1 AND t.account_id = $1 AND t.revoked_at IS NULL
+  AND s.token_id = t.token_id AND s.state = ANY (ARRAY['c', 'o']::"char"[]);

@@ -1,0 +1,52 @@
+// The trigger of the table endpoint: a rule's normal form, how many there may be, and the log.
+//
+// Locks: none but those of its look-ups.
+#include "store/triggers.hpp"
+
+#include "store/endpoints.hpp"
+
+namespace mirox::store::triggers {
+
+using namespace endpoint_column;
+
+namespace {
+
+Query count_endpoints = {"SELECT count(*) FROM mirox_internal.endpoint", {}};
+
+// The row with the rule in its normal form.
+HeapTuple normal_row(const Change& change) {
+    core::EndpointText rule;
+    normalise_rule(get_text(change.after, change, kMethod), get_text(change.after, change, kPath),
+                   get_text(change.after, change, kScope), rule);
+    int columns[] = {kMethod, kPath};
+    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())),
+                      pg::text_datum(pg::from_utf8(rule.path()))};
+    bool nulls[2] = {};
+    return heap_modify_tuple_by_cols(change.after, change.columns, 2, columns, values, nulls);
+}
+
+}  // namespace
+
+MIROX_FUNCTION(endpoint_guard) {
+    const Change change = read_change(fcinfo, &pg::Catalog::endpoint, kBeforeRow);
+    if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
+    refuse_move(change, kMethod);
+    refuse_move(change, kPath);
+    HeapTuple stored = change.deleted ? nullptr : normal_row(change);
+    Act act;
+    begin(act);
+    if (change.inserted) {
+        pg::Args none;
+        pg::run(count_endpoints, none);
+        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
+            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many endpoint rules"),
+                        errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
+                        errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+    }
+    Detail detail;
+    describe(detail, change, change.updated ? change.after : change.row, {kMethod, kPath});
+    return audited(act, change, stored, kAuditNode,
+                   {"endpoint_added", "endpoint_changed", "endpoint_dropped"}, {}, detail);
+}
+
+}  // namespace mirox::store::triggers

@@ -1,0 +1,17 @@
+-- The statements of triggers_token.cpp.
+
+-- name: revoke_secrets(token_id int8)
+UPDATE mirox_internal.token_secret SET state = 'v' WHERE token_id = $1 AND state <> 'v';
+
+-- name: delete_secrets(token_id int8)
+DELETE FROM mirox_internal.token_secret WHERE token_id = $1;
+
+-- An overlapping secret has an end of its own, which is never put off, and a token's new end that is sooner ends it too.
+-- name: update_secrets(token_id int8)
+UPDATE mirox_internal.token_secret s
+SET group_id = t.group_id, allowed_ips = t.allowed_ips,
+    expires_at = CASE WHEN s.state = 'c' THEN t.expires_at ELSE LEAST(s.expires_at, t.expires_at) END,
+    permissions = mirox_internal.compile_permissions(a.permissions, t.permissions)
+FROM mirox_internal.token t, mirox_internal.account a
+WHERE t.token_id = $1 AND a.account_id = t.account_id
+  AND s.token_id = $1 AND s.state = ANY (ARRAY['c', 'o']::"char"[]);
