@@ -5,6 +5,8 @@
 
 EXTENSION = mirox_tokens
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" mirox_tokens.control)
+# As PGXN writes it, in three numbers.
+SEMVERSION := $(shell echo $(EXTVERSION).0.0 | cut -d. -f1-3)
 
 # The server to build for: PG_CONFIG when given, else the one of PG_MAJOR, else the newest whose headers are here.
 ifndef PG_MAJOR
@@ -20,12 +22,13 @@ OBJS := $(CORE_SRCS:.cpp=.o) $(SERVER_SRCS:.cpp=.o)
 
 SCHEMA_PARTS := $(sort $(wildcard src/schema/*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
-DATA = $(wildcard src/upgrade/$(EXTENSION)--*--*.sql)
+# Released versions' own install scripts stand there too: a dump of an old version restores into that one first.
+DATA = $(wildcard src/upgrade/$(EXTENSION)--*.sql)
 EXTRA_CLEAN = src/enrich/*.o mirox_tokens_enrich$(DLSUFFIX) .deps build results tmp_check tmp_check_iso output_iso regression.diffs regression.out META.json
 
 # `make install && make installcheck`, as an ordinary user: the tests bring a server of their own, since the library must be
 # preloaded. (`make test` needs no installation, and runs the other suites too.)
-REGRESS = $(shell sed -n 's/^test: *//p' test/regress.schedule)
+REGRESS = $(filter-out boundary,$(shell sed -n 's/^test: *//p' test/regress.schedule)) # boundary has a library of its own
 REGRESS_OPTS = --temp-instance=tmp_check --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale --inputdir=.
 ISOLATION = $(shell sed -n 's/^test: *//p' test/isolation.schedule)
 ISOLATION_OPTS = --temp-instance=tmp_check_iso --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale \
@@ -54,7 +57,10 @@ DEPENDENCIES = -MMD -MP -MT $@ -MF .deps/$(subst /,_,$@).d
 COMPILE.cc += $(ROOM_FLAGS) $(DEPENDENCIES)
 # The server's own macros count on volatile variables (HOLD_INTERRUPTS), which clang calls deprecated in C++20.
 COMPILE.cxx.bc += $(PG_CXXFLAGS) -Wno-deprecated-volatile $(ROOM_FLAGS) $(DEPENDENCIES)
-$(OBJS) $(OBJS:.o=.bc): Makefile mirox_tokens.control | .deps
+$(OBJS) $(OBJS:.o=.bc): Makefile | .deps
+# What holds the version.
+VERSIONED := $(patsubst %.cpp,%,$(shell grep -lE 'MIROX_(VERSION|MODULE_MAGIC)\b' $(SERVER_SRCS)))
+$(VERSIONED:=.o) $(VERSIONED:=.bc): mirox_tokens.control
 .deps:
 	@mkdir -p $@
 -include $(wildcard .deps/*.d)
@@ -78,7 +84,7 @@ ENRICH_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/enrich/*.cpp))) src/co
 ENRICH_LIB = mirox_tokens_enrich$(DLSUFFIX)
 $(ENRICH_LIB): $(ENRICH_OBJS) src/enrich/exports.map
 	$(CXX) -shared -o $@ $(ENRICH_OBJS) $(LDFLAGS) -lre2 -lyaml-cpp -lmaxminddb -lutf8proc -Wl,--version-script=src/enrich/exports.map
-$(ENRICH_OBJS): Makefile mirox_tokens.control | .deps
+$(ENRICH_OBJS): Makefile | .deps
 all: $(ENRICH_LIB)
 install: install-enrich
 .PHONY: install-enrich
@@ -130,9 +136,9 @@ fresh-root:
 	@scripts/fresh-root.sh
 ## make dist            the release as a zip file for PGXN, META.json made from the one version
 dist:
-	@sed 's/@SEMVER@/$(EXTVERSION).0/' META.json.in > META.json
-	@git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION).0/ --add-file=META.json -o $(EXTENSION)-$(EXTVERSION).0.zip HEAD
-	@rm META.json; echo $(EXTENSION)-$(EXTVERSION).0.zip
+	@sed 's/@SEMVER@/$(SEMVERSION)/' META.json.in > META.json
+	@git archive --format=zip --prefix=$(EXTENSION)-$(SEMVERSION)/ --add-file=META.json -o $(EXTENSION)-$(SEMVERSION).zip HEAD
+	@rm META.json; echo $(EXTENSION)-$(SEMVERSION).zip
 ## make format          clang-format over src and test
 format:
 	@clang-format-14 -i $$(find src test -name '*.cpp' -o -name '*.hpp')

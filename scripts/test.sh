@@ -101,7 +101,8 @@ prepare_servers() {
     stage_server
     TREE=$WORK/tree
     mkdir -p "$TREE"
-    tar -c --exclude=.git --exclude=./build --exclude=./results --exclude=./.deps --exclude='*.o' --exclude='*.bc' \
+    # Objects too: some tests change a copy of the tree and build it.
+    tar -c --exclude=.git --exclude=./build --exclude=./results --exclude='*.bc' \
         --exclude=node_modules . | tar -x -C "$TREE"
     PGXS_DIR=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
     if is_root; then chown -R postgres: "$TREE" "$STAGE"; fi
@@ -168,7 +169,7 @@ suite_tap() {
     as_user mkdir -p "$WORK/tap"
     (cd "$TREE" && as_user env TESTDIR="$WORK/tap" TESTLOGDIR="$WORK/tap/tmp_check/log" TESTDATADIR="$WORK/tap/tmp_check" \
         PG_REGRESS="$PGXS_DIR/src/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-120}" \
-        MIROX_TREE="$TREE" MIROX_CONF="$TREE/test/conf/mirox_tokens.conf" PG_MAJOR="$PG_MAJOR" \
+        MIROX_TREE="$TREE" MIROX_STAGE="$STAGE" MIROX_BIN="${STAGE_BIN#"$STAGE"}" MIROX_CONF="$TREE/test/conf/mirox_tokens.conf" PG_MAJOR="$PG_MAJOR" \
         PERL5LIB="$PGXS_DIR/src/test/perl:$TREE/test/tap/lib" \
         prove -j2 --timer --exec "bash scripts/tap_one.sh $WORK/tap" "${tests[@]}") >results/tap.log 2>&1 || status=$?
     grep -E '\.\. ' results/tap.log || true

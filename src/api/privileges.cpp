@@ -42,5 +42,6 @@ MIROX_FUNCTION(revoke_default_privileges) {
     ListCell* cell;
     foreach (cell, statements) pg::execute(static_cast<const char*>(lfirst(cell)));
     pg::spi_close();
+    pg::announce_script();
     PG_RETURN_VOID();
 }

@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
@@ -27,7 +28,31 @@ extern "C" {
 namespace mirox::pg {
 namespace {
 
+// A version is numbers parted by dots; one that is missing is 0, and what follows them does not count.
+constexpr int take_number(std::string_view& version) {
+    int number = 0;
+    for (; !version.empty() && version[0] >= '0' && version[0] <= '9' && number < 1'000'000;
+         version.remove_prefix(1))
+        number = number * 10 + (version[0] - '0');
+    version = !version.empty() && version[0] == '.' ? version.substr(1) : std::string_view();
+    return number;
+}
+
+constexpr Script judge(std::string_view script, std::string_view library) {
+    for (bool major = true; !script.empty() || !library.empty(); major = false) {
+        const int theirs = take_number(script), ours = take_number(library);
+        if (theirs < ours) return major ? Script::older_major : Script::older;
+        if (theirs > ours) return Script::newer;
+    }
+    return Script::same;
+}
+static_assert(judge("7.3", "7.3") == Script::same && judge("7", "7.0.0") == Script::same);
+static_assert(judge("7.3-local", "7.3") == Script::same && judge("", "7") == Script::older_major);
+static_assert(judge("7.9", "7.10") == Script::older && judge("7.10", "7.9.9") == Script::newer);
+static_assert(judge("6.9", "7.0") == Script::older_major && judge("8.0", "7.9") == Script::newer);
+
 Catalog known;
+bool warned = false;  // in this session, of an older script
 bool valid = false;
 std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
 
@@ -62,8 +87,8 @@ void tell_of_relation(Datum, Oid relation) {
     CacheValidity::tell_all(relation);
 }
 
-// The extension's row, and its owner. pg_extension has no cache in every version, and the name is unique.
-bool find_extension(Oid& extension, Oid& owner) {
+// The extension's row. pg_extension has no cache in every version, and the name is unique.
+bool find_extension(Catalog& out) {
     Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
@@ -73,8 +98,13 @@ bool find_extension(Oid& extension, Oid& owner) {
     const bool found = HeapTupleIsValid(tuple);
     if (found) {
         const auto* row = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
-        extension = row->oid;
-        owner = row->extowner;
+        out.extension = row->oid;
+        out.owner = row->extowner;
+        bool is_null;
+        const Datum version =
+            heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(extensions), &is_null);
+        text_to_cstring_buffer(DatumGetTextPP(version), out.version, sizeof(out.version));
+        out.script = judge(out.version, MIROX_VERSION);
     }
     systable_endscan(scan);
     table_close(extensions, AccessShareLock);
@@ -137,7 +167,7 @@ struct Changed {
 Changed changed;
 
 Presence load(Catalog& out) {
-    if (!find_extension(out.extension, out.owner)) return Presence::absent;
+    if (!find_extension(out)) return Presence::absent;
     out.schema = schema_named(out.extension, kSchema);
     out.internal_schema = schema_named(out.extension, kInternalSchema);
     if (!OidIsValid(out.schema) || !OidIsValid(out.internal_schema)) return Presence::broken;
@@ -192,10 +222,16 @@ Presence refresh() {
     return Presence::whole;
 }
 
-}  // namespace
+void warn_of_older_script() {
+    warned = true;
+    if (IsParallelWorker()) return;  // its session has been told
+    MIROX_LOG(WARNING,
+              errmsg("the extension mirox_tokens is of version %s here, and its library of %s", known.version,
+                     MIROX_VERSION),
+              errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
+}
 
-const Catalog& catalog() {
-    if (valid) return known;
+void require_presence() {
     const Presence presence = refresh();
     if (presence == Presence::absent)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -213,7 +249,30 @@ const Catalog& catalog() {
             errdetail("Its column %d is to be \"%s\", of the type that the install script gives it.",
                       changed.column, changed.table->columns[changed.column - 1].name),
             errhint("Put the column back as the install script has it, or restore a backup."));
+}
+
+}  // namespace
+
+const Catalog& catalog() {
+    if (!valid) require_presence();
+    if (known.script == Script::older && !warned) warn_of_older_script();
     return known;
+}
+
+void require_known_script() {
+    const Catalog& ours = catalog();
+    if (ours.script <= Script::older) return;
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        errmsg("the extension mirox_tokens is of version %s here, which its library of %s does not manage",
+               ours.version, MIROX_VERSION),
+        errdetail("Checks and recorded use go on."),
+        ours.script == Script::newer ? errhint("Install the library of that version, and restart the server.")
+                                     : errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
+}
+
+void announce_script() {
+    if (catalog_present()) CacheInvalidateRelcacheByRelid(known.token_secret);
 }
 
 Relation open_table(Oid table, LOCKMODE mode) {
@@ -241,8 +300,8 @@ bool is_our_function(Oid function) {
 }
 
 bool extension_present() {
-    Oid extension, owner;
-    return valid || find_extension(extension, owner);
+    Catalog found;
+    return valid || find_extension(found);
 }
 
 std::uint64_t CacheValidity::begin() {

@@ -18,8 +18,16 @@ namespace mirox::pg {
 inline constexpr char kExtension[] = "mirox_tokens";
 inline constexpr char kSchema[] = "mirox", kInternalSchema[] = "mirox_internal";
 
+// How the version of the extension in this database (pg_extension.extversion) stands to this library's. After a package upgrade
+// a library finds an older script, until ALTER EXTENSION UPDATE; on a standby, or before the restart, a newer one. An older one of
+// the same major version is served in full, and a WARNING says so once a session. Of any other the library knows all that it reads,
+// since columns are only added at the end, but not what else there is to keep: checks and recorded use go on, management does not.
+enum class Script : std::uint8_t { same, older, older_major, newer };
+
 struct Catalog {
-    std::uint64_t epoch;  // changes whenever an OID below does
+    std::uint64_t epoch;  // changes whenever one of the others does
+    Script script;
+    char version[32];  // of the script
     Oid extension;
     Oid owner;            // of the extension: whom our own SQL runs as
     Oid schema;           // mirox: what people call and read
@@ -71,6 +79,13 @@ inline Oid type_oid(Type type, const Catalog& in = catalog()) {
            : type == Type::scopes ? in.scopes_type
                                   : static_cast<Oid>(type);
 }
+
+// ERROR 55000 when the script is of another major version than the library, or newer.
+void require_known_script();
+
+// For the end of a script: has every session look anew at the extension's objects and version. The version's own row has no
+// invalidation, and a script need not change anything that has one.
+void announce_script();
 
 // Opens a table of ours, with the lock. 55000 when the extension was dropped while we waited for it.
 Relation open_table(Oid table, LOCKMODE mode);

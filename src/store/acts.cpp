@@ -1,6 +1,7 @@
 // The gate before every act of management (see acts.hpp).
 #include "store/acts.hpp"
 
+#include "pg/catalog.hpp"
 #include "store/check.hpp"
 #include "store/identity.hpp"
 
@@ -32,11 +33,13 @@ constinit const char* begun = "";
 void begin_act(const char* function) {
     begun = function;
     if (const Identity* who = current_identity(); who != nullptr) refuse(*who);
+    pg::require_known_script();
 }
 
 void begin_own_act(const char* function) {
     begun = function;
     if (const Identity* who = current_identity(); who != nullptr && who->token_id != 0) refuse(*who);
+    pg::require_known_script();
 }
 
 void require_own_account(std::int64_t account_id) {

@@ -1,7 +1,8 @@
 // The gate before every act of management, whatever the caller's role. Who acts for a token manages nothing; who acts for a web
 // session manages that session's account alone. Each function of the levels login, application and admin is defined by MIROX_ACT
-// or MIROX_OWN_ACT, so that the gate comes before its arguments are looked at (test/static/check_schema.py compares these
-// definitions with the levels). What triggers do is no such act: a bound user's end is the platform's, and direct DML its owner's.
+// or MIROX_OWN_ACT, so that the gate comes before its arguments are looked at (test/static/check_acts.py compares these
+// definitions with the levels). Nor does anybody manage an extension whose version the library does not know. What triggers do is
+// no such act: a bound user's end is the platform's, and direct DML its owner's.
 //
 // A refused act is counted and recorded in shared memory, which the ERROR that follows does not take back: as a refusal of the
 // token or session that tried, else as an unauthenticated caller's.
@@ -17,7 +18,7 @@
 namespace mirox::store {
 
 // `function` is a literal: the name without its schema. 42501 when the transaction acts for a token; begin_act() also when it
-// acts for a session.
+// acts for a session. 55000 when the library does not know the version of the extension here.
 void begin_act(const char* function);
 void begin_own_act(const char* function);
 

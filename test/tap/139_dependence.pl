@@ -5,6 +5,8 @@
 use strict;
 use warnings;
 use Mirox qw(new_node wire call put_account open_session issue reason contents clean_log);
+use Mirox::Members qw($acls);
+use Mirox::Tree qw(update_script);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -19,19 +21,6 @@ $boss->rows('CREATE DATABASE shop OWNER dbowner');
 # What the superuser may have said before: to roles by name, to everybody, and taken from everybody.
 my @generous = map { my $kind = $_; map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $kind TO $_" } 'named', 'granter WITH GRANT OPTION', 'PUBLIC' } qw(TABLES SEQUENCES FUNCTIONS TYPES SCHEMAS);
 my @harsh = ('ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC', 'ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC');
-# Who may what, but for a row type, which is everybody's whatever is said of types. A type without a list is everybody's.
-my $acls = <<'SQL';
-SELECT string_agg(concat_ws(' ', object, acl), E'\n' ORDER BY object COLLATE "C") FROM (
-    SELECT d.object, (SELECT string_agg(concat_ws(' ', a.grantee::regrole, a.privilege_type, a.is_grantable), ', ' ORDER BY a.grantee::regrole::text, a.privilege_type)
-                      FROM aclexplode(COALESCE(acl, acldefault(kind, owner))) a)
-    FROM (SELECT format('%s %s', CASE relkind WHEN 'S' THEN 'sequence' ELSE 'relation' END, oid::regclass), relacl, CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner, oid, 'pg_class'::regclass
-          FROM pg_class WHERE relkind <> 'c'
-          UNION ALL SELECT format('function %s', oid::regprocedure), proacl, 'f', proowner, oid, 'pg_proc'::regclass FROM pg_proc
-          UNION ALL SELECT format('type %s', oid::regtype), typacl, 'T', typowner, oid, 'pg_type'::regclass FROM pg_type
-          UNION ALL SELECT format('schema %s', nspname), nspacl, 'n', nspowner, oid, 'pg_namespace'::regclass FROM pg_namespace) d (object, acl, kind, owner, oid, class)
-    WHERE EXISTS (SELECT FROM pg_depend e JOIN pg_extension x ON e.refclassid = 'pg_extension'::regclass AND e.refobjid = x.oid AND e.deptype = 'e'
-                  WHERE x.extname = 'mirox_tokens' AND e.classid = d.class AND e.objid = d.oid)) o (object, acl)
-SQL
 sub acls { my $dbname = shift; return $node->safe_psql($dbname, "SET search_path = pg_catalog; $acls"); }
 
 my $plain = wire($node, dbname => 'plain');
@@ -241,17 +230,7 @@ SQL
 my $version = $wire->value("SELECT extversion FROM pg_extension WHERE extname = 'mirox_tokens'");
 my $script = $node->config_data('--sharedir') . "/extension/mirox_tokens--$version--${version}test.sql";
 END { unlink $script if defined $script; }
-append_to_file($script, <<"SQL");
-SET LOCAL search_path = pg_catalog, pg_temp;
-DO \$\$
-DECLARE typed regclass;
-BEGIN
-    FOR typed IN SELECT c.oid FROM pg_class c JOIN pg_type t ON t.oid = c.reloftype WHERE t.typnamespace OPERATOR(pg_catalog.=) 'mirox'::regnamespace LOOP
-        EXECUTE pg_catalog.format('ALTER TABLE %s NOT OF', typed);
-    END LOOP;
-END
-\$\$;
-$additions
+append_to_file($script, update_script($additions, <<'SQL'));
 CREATE TABLE mirox_internal.new_table (id integer);
 REVOKE ALL ON TABLE mirox_internal.new_table FROM PUBLIC;
 CREATE SEQUENCE mirox_internal.new_seq;
@@ -261,7 +240,6 @@ REVOKE ALL ON TABLE mirox.new_view FROM PUBLIC;
 CREATE FUNCTION mirox.new_function() RETURNS integer LANGUAGE sql BEGIN ATOMIC SELECT 1; END;
 REVOKE ALL ON FUNCTION mirox.new_function() FROM PUBLIC;
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES ('mirox.new_function()', 'function', 'login');
-SELECT mirox_internal.revoke_default_privileges();
 SQL
 for my $dbname (qw(shop generous))
 {

@@ -174,7 +174,7 @@ sub hash
 my $where = -1;
 while (($where = index $ring, "\x20\x01\x0d\xb8" . "\0" x 11 . "\x77", $where + 1) >= 0)
 {
-	my $record = $where - 32;
+	my $record = $where - 45;
 	my $begun = 0;
 	# Its segment: the cells begin 3968 bytes into it.
 	for (my $cell = 0; $cell < 960 && !$begun; $cell++)
@@ -184,9 +184,8 @@ while (($where = index $ring, "\x20\x01\x0d\xb8" . "\0" x 11 . "\x77", $where + 
 		my ($base, $id) = unpack 'x16 Q<Q<', substr $ring, $segment, 32;
 		my $seal = sub { return combine(combine(hash(substr $ring, $record + 8, 56), $base + $cell), $id ^ (64 << 40)); };
 		next if $seal->() != word(substr $ring, $record, 8);
-		substr($ring, $record + 56, 2) = pack 'S<', 403;
-		substr($ring, $record + 58, 1) = "\x02";
-		substr($ring, $record + 59, 1) = "\x0f";
+		substr($ring, $record + 40, 2) = pack 'S<', 403;
+		substr($ring, $record + 42, 1) = "\x0f";
 		substr($ring, $record, 8) = pack 'Q<', $seal->();
 		$begun = 1;
 	}

@@ -11,12 +11,12 @@ use Test::More;
 
 our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log random_part);
 
-# new_node($name, conf => …, extension => 0, init => [...], streaming => 1): a started server with the library preloaded and,
-# unless told otherwise, the extension in the database postgres.
+# new_node($name, conf => …, extension => 0, init => [...], streaming => 1, install_path => …): a started server with the library
+# preloaded and, unless told otherwise, the extension in the database postgres.
 sub new_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, $options{install_path} ? (install_path => $options{install_path}) : ());
 	$node->init(
 		extra => $options{init} // [ '--encoding=UTF8', '--no-locale' ],
 		($options{streaming} ? (allows_streaming => 1) : ()));
