@@ -12,10 +12,8 @@ Datum change_access(FunctionCallInfo fcinfo, bool grant) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("role and level must not be NULL"),
                     errhint("Name a role and a level of access."));
     const char* role = GetUserNameFromId(PG_GETARG_OID(0), true);
-    if (role == nullptr)
-        MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
-    store::as_act(
-        [&](store::Actor&) { store::change_access(role, pg::text_view(PG_GETARG_DATUM(1)), grant); });
+    if (role == nullptr) MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
+    store::as_act([&](store::Actor&) { store::change_access(role, pg::text_view(PG_GETARG_DATUM(1)), grant); });
     PG_RETURN_VOID();
 }
 

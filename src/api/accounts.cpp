@@ -13,9 +13,7 @@ namespace {
 // A text argument that must be given.
 std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name) {
     const pg::OptionalText value = pg::text_arg(fcinfo, n);
-    if (!value.given)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name),
-                    errhint("Give a value."));
+    if (!value.given) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name), errhint("Give a value."));
     return value.text;
 }
 
@@ -39,8 +37,8 @@ MIROX_ACT(put_account) {
 MIROX_ACT(lock_account) {
     const std::string_view user = required_text(fcinfo, 0, "user_id");
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    return TimestampTzGetDatum(store::as_act(
-        [&](Actor& actor) { return store::lock_account(actor, user, reason.text, reason.given); }));
+    return TimestampTzGetDatum(
+        store::as_act([&](Actor& actor) { return store::lock_account(actor, user, reason.text, reason.given); }));
 }
 
 MIROX_ACT(unlock_account) {
@@ -65,8 +63,7 @@ MIROX_SECRET_ACT(open_session) {
     const pg::OptionalText agent = pg::text_arg(fcinfo, 3);
     request.user_agent = agent.text;
     request.has_user_agent = agent.given;
-    store::NewSecret& secret =
-        *store::as_act([&](Actor& actor) { return &store::open_session(actor, request); });
+    store::NewSecret& secret = *store::as_act([&](Actor& actor) { return &store::open_session(actor, request); });
     const Datum shown = pg::secret_text_datum(secret.view());
     store::forget(secret);
     return shown;
@@ -75,6 +72,5 @@ MIROX_SECRET_ACT(open_session) {
 MIROX_OWN_ACT(close_session) {
     const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     if (!secret.given) return BoolGetDatum(false);
-    return BoolGetDatum(
-        store::as_act([&](Actor& actor) { return store::close_session(actor, secret.text); }));
+    return BoolGetDatum(store::as_act([&](Actor& actor) { return store::close_session(actor, secret.text); }));
 }

@@ -33,20 +33,17 @@ Datum reason_text(Reason reason) {
 }  // namespace
 
 void fill_verdict(const Checked& checked, bool everything, pg::Row& row) {
-    row.set("status", Int32GetDatum(store::outcome_of(checked.reason).status))
-        .set("reason", reason_text(checked.reason));
+    row.set("status", Int32GetDatum(store::outcome_of(checked.reason).status)).set("reason", reason_text(checked.reason));
     // Who is refused learns nothing of the token.
     if (!checked.authenticated && !(everything && checked.holder != store::Holder::none)) return;
     row.set_if(checked.holder == store::Holder::token, "token_id", Int64GetDatum(checked.token_id))
         .set("user_id", checked.user_id);
     if (checked.group != nullptr) row.set("permission_group", checked.group->name_text);
-    row.set("permissions", store::effective_permissions(checked))
-        .set("expires_at", TimestampTzGetDatum(checked.expires_at));
+    row.set("permissions", store::effective_permissions(checked)).set("expires_at", TimestampTzGetDatum(checked.expires_at));
     if (checked.reason != Reason::rate_limited) return;
     // Rounded up: who waits this long is let in.
     const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
-    row.set("retry_after_ms",
-            Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX}))));
+    row.set("retry_after_ms", Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX}))));
 }
 
 namespace {
@@ -89,8 +86,7 @@ Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
 
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
     const TypeCacheEntry& type = pg::result_type(fcinfo);
-    const Datum result =
-        checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
+    const Datum result = checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
     store::end_check(checked);
     return result;
 }

@@ -24,8 +24,7 @@ int compare(FunctionCallInfo fcinfo) {
 }
 
 bool equal(FunctionCallInfo fcinfo) {
-    return mirox::core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes},
-                                            {digest_arg(fcinfo, 1), kDigestBytes});
+    return mirox::core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes}, {digest_arg(fcinfo, 1), kDigestBytes});
 }
 
 }  // namespace

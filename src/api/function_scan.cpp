@@ -45,13 +45,11 @@ constexpr char kName[] = "Mirox Function Scan";
 // ---- planning --------------------------------------------------------------------------------------------------------
 
 FuncExpr* our_call(const RangeTblEntry* entry) {
-    if (entry->rtekind != RTE_FUNCTION || entry->funcordinality || list_length(entry->functions) != 1)
-        return nullptr;
+    if (entry->rtekind != RTE_FUNCTION || entry->funcordinality || list_length(entry->functions) != 1) return nullptr;
     const auto* function = static_cast<RangeTblFunction*>(linitial(entry->functions));
     if (function->funccolnames != NIL || !IsA(function->funcexpr, FuncExpr)) return nullptr;
     auto* call = castNode(FuncExpr, function->funcexpr);
-    if (call->funcretset || get_typtype(call->funcresulttype) != TYPTYPE_COMPOSITE ||
-        !pg::is_our_function(call->funcid))
+    if (call->funcretset || get_typtype(call->funcresulttype) != TYPTYPE_COMPOSITE || !pg::is_our_function(call->funcid))
         return nullptr;
     return call;
 }
@@ -61,8 +59,7 @@ bool wants_whole_row(const RelOptInfo* rel) {
     pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &wanted);
     ListCell* cell;
     foreach (cell, rel->baserestrictinfo)
-        pull_varattnos(reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause), rel->relid,
-                       &wanted);
+        pull_varattnos(reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause), rel->relid, &wanted);
     const int first = bms_next_member(wanted, -1);
     return first >= 0 && first + FirstLowInvalidHeapAttributeNumber <= 0;
 }
@@ -77,16 +74,13 @@ void add_our_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry
     if (next_pathlist != nullptr) next_pathlist(root, rel, index, entry);
     if (!pg::settings().enable_function_scan) return;
     const CmdType command = root->parse->commandType;
-    if (rel->reloptkind != RELOPT_BASEREL || (command != CMD_SELECT && command != CMD_INSERT) ||
-        root->rowMarks != NIL)
-        return;
+    if (rel->reloptkind != RELOPT_BASEREL || (command != CMD_SELECT && command != CMD_INSERT) || root->rowMarks != NIL) return;
     FuncExpr* call = our_call(entry);
     if (call == nullptr || wants_whole_row(rel)) return;
     Path* servers = nullptr;
     ListCell* cell;
     foreach (cell, rel->pathlist)
-        if (static_cast<Path*>(lfirst(cell))->pathtype == T_FunctionScan)
-            servers = static_cast<Path*>(lfirst(cell));
+        if (static_cast<Path*>(lfirst(cell))->pathtype == T_FunctionScan) servers = static_cast<Path*>(lfirst(cell));
     if (servers == nullptr) return;
     auto* ours = reinterpret_cast<CustomPath*>(newNode(sizeof(CustomPath), T_CustomPath));
     ours->path = *servers;  // its costs, rows and parameters
@@ -144,24 +138,22 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
     // A projection above puts targets of its own in place of ours: what they can be made of is the relation's.
     List* variables = NIL;
     for (List* const exprs : {targets, rel->reltarget->exprs, scan->scan.plan.qual})
-        variables = list_concat(variables, pull_var_clause(reinterpret_cast<Node*>(exprs),
-                                                           PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-                                                               PVC_RECURSE_PLACEHOLDERS));
+        variables =
+            list_concat(variables, pull_var_clause(reinterpret_cast<Node*>(exprs),
+                                                   PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_RECURSE_PLACEHOLDERS));
     Bitmapset* seen = nullptr;
     ListCell* cell;
     foreach (cell, variables) {
         auto* variable = static_cast<Var*>(lfirst(cell));
-        if (variable->varno != static_cast<decltype(variable->varno)>(rel->relid) ||
-            variable->varlevelsup != 0 || bms_is_member(variable->varattno, seen))
+        if (variable->varno != static_cast<decltype(variable->varno)>(rel->relid) || variable->varlevelsup != 0 ||
+            bms_is_member(variable->varattno, seen))
             continue;
-        if (variable->varattno <= 0)
-            MIROX_DEFECT("unexpected column %d of a function's row", variable->varattno);
+        if (variable->varattno <= 0) MIROX_DEFECT("unexpected column %d of a function's row", variable->varattno);
         seen = bms_add_member(seen, variable->varattno);
         auto* copy = static_cast<Expr*>(copyObjectImpl(variable));
         scan->custom_scan_tlist =
             lappend(scan->custom_scan_tlist,
-                    makeTargetEntry(copy, static_cast<AttrNumber>(list_length(scan->custom_scan_tlist) + 1),
-                                    nullptr, false));
+                    makeTargetEntry(copy, static_cast<AttrNumber>(list_length(scan->custom_scan_tlist) + 1), nullptr, false));
     }
     return &scan->scan.plan;
 }
@@ -192,10 +184,9 @@ void ask(FunctionScan* node, ExprContext* context) {
         const Size size = HeapTupleHeaderGetDatumLength(row);
         const MemoryContext query = node->base.ss.ps.state->es_query_cxt;
         // A new secret is wiped when the query ends.
-        node->row =
-            static_cast<HeapTupleHeader>(HeapTupleHeaderGetTypeId(row) == pg::catalog_known().issued_type
-                                             ? pg::wiped_alloc(query, size)
-                                             : MemoryContextAlloc(query, size));
+        node->row = static_cast<HeapTupleHeader>(HeapTupleHeaderGetTypeId(row) == pg::catalog_known().issued_type
+                                                     ? pg::wiped_alloc(query, size)
+                                                     : MemoryContextAlloc(query, size));
         memcpy(node->row, row, size);
         node->form = lookup_type_cache(HeapTupleHeaderGetTypeId(row), TYPECACHE_TUPDESC)->tupDesc_identifier;
     }
@@ -224,12 +215,10 @@ void show(FunctionScan* node, TupleTableSlot* slot) {
         const auto* variable = castNode(Var, static_cast<TargetEntry*>(lfirst(cell))->expr);
         const int number = variable->varattno;
         if (have == nullptr || type->tupDesc_identifier != node->form || number > have->natts ||
-            (TupleDescAttr(have, number - 1)->atttypid != variable->vartype &&
-             !TupleDescAttr(have, number - 1)->attisdropped)) {
+            (TupleDescAttr(have, number - 1)->atttypid != variable->vartype && !TupleDescAttr(have, number - 1)->attisdropped)) {
             // The query may have given the function a secret: it is not told where it stands.
             error_context_stack = nullptr;
-            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH,
-                        errmsg("the row of a function is not what the query was planned for"),
+            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("the row of a function is not what the query was planned for"),
                         errdetail("Column %d is of another type, or is missing.", number),
                         errhint("Run the query again, once the function's row type is changed no more."));
         }
@@ -264,8 +253,7 @@ TupleTableSlot* next(CustomScanState* base) {
 // conditions and results.
 void rescan(CustomScanState* base) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
-    if (base->ss.ps.chgParam != nullptr &&
-        (node->asks_subplans || bms_overlap(base->ss.ps.chgParam, node->given)))
+    if (base->ss.ps.chgParam != nullptr && (node->asks_subplans || bms_overlap(base->ss.ps.chgParam, node->given)))
         node->known = false;
     node->position = 0;
 }
@@ -309,9 +297,8 @@ void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
     List* context = set_deparse_context_plan(out->deparse_cxt, base->ss.ps.plan, ancestors);
     int last = 0;
     (void)find_last_number(call, &last);
-    ExplainPropertyText(
-        "Function Call",
-        deparse_expression(without_values(call, &last), context, list_length(out->rtable) > 1, false), out);
+    ExplainPropertyText("Function Call",
+                        deparse_expression(without_values(call, &last), context, list_length(out->rtable) > 1, false), out);
 }
 
 }  // namespace

@@ -12,13 +12,10 @@ MIROX_ACT(put_group) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("permissions must not be NULL"),
                     errhint("Give the scopes that the group allows; an empty array for none."));
     const Datum permissions = pg::scopes_from_text_array(PG_GETARG_DATUM(1));
-    store::as_act([&](Actor&) {
-        store::put_group(pg::text_arg(fcinfo, 0).text, permissions, pg::text_arg(fcinfo, 2));
-    });
+    store::as_act([&](Actor&) { store::put_group(pg::text_arg(fcinfo, 0).text, permissions, pg::text_arg(fcinfo, 2)); });
     PG_RETURN_VOID();
 }
 
 MIROX_ACT(drop_group) {
-    return BoolGetDatum(
-        store::as_act([&](Actor&) { return store::drop_group(pg::text_arg(fcinfo, 0).text); }));
+    return BoolGetDatum(store::as_act([&](Actor&) { return store::drop_group(pg::text_arg(fcinfo, 0).text); }));
 }

@@ -62,11 +62,10 @@ constexpr Refusal kRefusals[] = {
      "Use a token that has the permission."},
     {429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, MAKE_SQLSTATE('P', 'T', '4', '2', '9'), "rate limit exceeded",
      "Wait that long, then try again."},
-    {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'),
-     "no file of JWT keys can be used",
+    {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'), "no file of JWT keys can be used",
      "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with it."},
-    {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'),
-     "no valid credentials", "Send a token or session in force as \"Authorization: Bearer SECRET\"."},
+    {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'), "no valid credentials",
+     "Send a token or session in force as \"Authorization: Bearer SECRET\"."},
 };
 
 const Refusal& refusal_of(int status) {
@@ -114,8 +113,8 @@ void set_response_headers(const char* headers) {
     // A list, and one that is whole: ours go to its end. What is none is replaced.
     if (before != nullptr && pg::json_list_size(before) > 0)
         value = psprintf("%.*s, %s", static_cast<int>(strrchr(before, ']') - before), before, headers + 1);
-    (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_LOCAL, true, 0, false);
+    (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+                            0, false);
 }
 
 }  // namespace
@@ -139,16 +138,13 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
     // in another field, which the proxy before PostgREST moves it to.
     enum { kMoved, kAuthorization, kForwarded, kAgent };
-    pg::JsonField headers[] = {{"x-mirox-authorization", {}, 0},
-                               {"authorization", {}, 0},
-                               {"x-forwarded-for", {}, 0},
-                               {"user-agent", {}, 0}};
+    pg::JsonField headers[] = {
+        {"x-mirox-authorization", {}, 0}, {"authorization", {}, 0}, {"x-forwarded-for", {}, 0}, {"user-agent", {}, 0}};
     const char* request = GetConfigOption(kRequestHeaders, true, false);
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
     // Two fields are as one that holds both: no credential.
     const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
-    const std::string_view credential =
-        pg::wiped_copy(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value);
+    const std::string_view credential = pg::wiped_copy(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value);
     pg::wipe_json_value(headers[kMoved]);
     pg::wipe_json_value(headers[kAuthorization]);
     // PostgREST does not say who came to itself: the word of the proxy before it is all there is.

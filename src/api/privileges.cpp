@@ -27,9 +27,8 @@ void add_revokes(void* state, const pg::Member& member) {
         const Oid grantee = ACL_DAT(list)[i].ai_grantee;
         if (grantee == owner || grantee == ACL_ID_PUBLIC) continue;
         auto** statements = static_cast<List**>(state);
-        *statements =
-            lappend(*statements, psprintf("REVOKE ALL ON %s FROM %s CASCADE", pg::name_of_member(member),
-                                          quote_identifier(GetUserNameFromId(grantee, false))));
+        *statements = lappend(*statements, psprintf("REVOKE ALL ON %s FROM %s CASCADE", pg::name_of_member(member),
+                                                    quote_identifier(GetUserNameFromId(grantee, false))));
     }
 }
 

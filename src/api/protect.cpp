@@ -13,8 +13,7 @@ namespace {
 std::string_view required_resource(FunctionCallInfo fcinfo) {
     const pg::OptionalText resource = pg::text_arg(fcinfo, 1);
     core::Scope scope;
-    const core::ScopeStatus status =
-        resource.given ? core::parse_scope(resource.text, scope) : core::ScopeStatus::empty;
+    const core::ScopeStatus status = resource.given ? core::parse_scope(resource.text, scope) : core::ScopeStatus::empty;
     if (status != core::ScopeStatus::ok || !scope.action.empty() || scope.resource == "*")
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid resource"),
                     status == core::ScopeStatus::ok ? errdetail("A resource has no action and is not *.")
@@ -28,17 +27,15 @@ const char* optional_name(FunctionCallInfo fcinfo, int n) {
 }
 
 Oid required_table(FunctionCallInfo fcinfo) {
-    if (PG_ARGISNULL(0))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"),
-                    errhint("Name a table."));
+    if (PG_ARGISNULL(0)) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"), errhint("Name a table."));
     return PG_GETARG_OID(0);
 }
 
 }  // namespace
 
 MIROX_ACT(protect_table) {
-    store::protect_table({required_table(fcinfo), required_resource(fcinfo), optional_name(fcinfo, 2),
-                          optional_name(fcinfo, 3), PG_ARGISNULL(4) || PG_GETARG_BOOL(4)});
+    store::protect_table({required_table(fcinfo), required_resource(fcinfo), optional_name(fcinfo, 2), optional_name(fcinfo, 3),
+                          PG_ARGISNULL(4) || PG_GETARG_BOOL(4)});
     PG_RETURN_VOID();
 }
 
@@ -60,8 +57,7 @@ MIROX_FUNCTION(scopes_below) {
     const core::ScopeSet set = pg::scope_set(PG_GETARG_DATUM(0));
     const std::string_view resource = pg::text_view(PG_GETARG_DATUM(1));
     core::Scope parsed;
-    if (core::parse_scope(resource, parsed) != core::ScopeStatus::ok || !parsed.action.empty())
-        return pg::scopes_datum({});
+    if (core::parse_scope(resource, parsed) != core::ScopeStatus::ok || !parsed.action.empty()) return pg::scopes_datum({});
     const std::size_t room = Max(set.count(), std::size_t{1});
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * room));
     return pg::scopes_datum({scopes, core::grants_below(set, resource, {scopes, room})});

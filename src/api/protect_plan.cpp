@@ -51,8 +51,7 @@ Const* present_set(PlannerInfo* root, Node* set) {
                 if (!list_member_int(sub->setParam, wanted)) continue;
                 auto* plan = static_cast<Plan*>(list_nth(root->glob->subplans, sub->plan_id - 1));
                 if (plan->targetlist != NIL && plan->lefttree == nullptr && plan->qual == NIL)
-                    set =
-                        reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(plan->targetlist))->expr);
+                    set = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(plan->targetlist))->expr);
                 break;
             }
         }
@@ -82,9 +81,9 @@ bool estimate(SupportRequestSelectivity* request) {
     }
     const Oid reach = pg::catalog().reach_operator;
     if (!OidIsValid(reach)) return false;
-    request->selectivity = generic_restriction_selectivity(request->root, reach, request->inputcollid,
-                                                           list_make2(set, lsecond(request->args)),
-                                                           request->varRelid, DEFAULT_EQ_SEL * below.count());
+    request->selectivity =
+        generic_restriction_selectivity(request->root, reach, request->inputcollid, list_make2(set, lsecond(request->args)),
+                                        request->varRelid, DEFAULT_EQ_SEL * below.count());
     return true;
 }
 
@@ -111,8 +110,8 @@ List* range(SupportRequestIndexCondition* request, Node* value, Node* least, Nod
     const Oid to = get_opfamily_member(request->opfamily, TEXTOID, TEXTOID, BTLessStrategyNumber);
     if (!OidIsValid(from) || !OidIsValid(to)) return NIL;
     const auto compare = [&](Oid op, Node* with) {
-        return make_opclause(op, BOOLOID, false, static_cast<Expr*>(copyObjectImpl(value)),
-                             reinterpret_cast<Expr*>(with), InvalidOid, request->indexcollation);
+        return make_opclause(op, BOOLOID, false, static_cast<Expr*>(copyObjectImpl(value)), reinterpret_cast<Expr*>(with),
+                             InvalidOid, request->indexcollation);
     };
     return list_make2(compare(from, least), compare(to, bound));
 }
@@ -148,8 +147,8 @@ Datum row_bound(core::ScopeSet below) {
 List* offer_range(SupportRequestIndexCondition* request) {
     List* arguments = arguments_of(request->node);
     // NULLs are in no range, and a grant of the whole resource reaches them.
-    if (request->indexarg != 1 || list_length(arguments) != 2 || GetDatabaseEncoding() != PG_UTF8 ||
-        !orders_bytes(request) || !column_is_not_null(request))
+    if (request->indexarg != 1 || list_length(arguments) != 2 || GetDatabaseEncoding() != PG_UTF8 || !orders_bytes(request) ||
+        !column_is_not_null(request))
         return NIL;
     Node* set = static_cast<Node*>(linitial(arguments));
     Node* value = static_cast<Node*>(lsecond(arguments));
@@ -158,15 +157,13 @@ List* offer_range(SupportRequestIndexCondition* request) {
     const core::ScopeSet below = pg::scope_set(present->constvalue);
     if (below.count() == 0 || below.covers_everything()) return NIL;
     List* now = range(request, value, bound_text(least_row(below)), bound_text(row_bound(below)));
-    if (now == NIL || clauselist_selectivity(request->root, now, request->index->rel->relid, JOIN_INNER,
-                                             nullptr) > kWorthAnIndex)
+    if (now == NIL || clauselist_selectivity(request->root, now, request->index->rel->relid, JOIN_INNER, nullptr) > kWorthAnIndex)
         return NIL;
 
     const Oid least = pg::catalog().least_operator, bound = pg::catalog().bound_operator;
     if (!OidIsValid(least) || !OidIsValid(bound)) return NIL;
     const auto apply = [&](Oid op) {
-        auto* call = reinterpret_cast<OpExpr*>(make_opclause(op, TEXTOID, false,
-                                                             static_cast<Expr*>(copyObjectImpl(set)), nullptr,
+        auto* call = reinterpret_cast<OpExpr*>(make_opclause(op, TEXTOID, false, static_cast<Expr*>(copyObjectImpl(set)), nullptr,
                                                              DEFAULT_COLLATION_OID, InvalidOid));
         set_opfuncid(call);
         return reinterpret_cast<Node*>(call);

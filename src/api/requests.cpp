@@ -32,8 +32,7 @@ core::Address host_arg(FunctionCallInfo fcinfo, int n) {
     return core::host_of(pg::address_arg(fcinfo, n));
 }
 
-Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind,
-                   bool everything) {
+Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, AuthorizationKind kind, bool everything) {
     pg::Row row(pg::result_type(fcinfo).tupDesc);
     fill_verdict(checked, everything, row);
     char text[core::kMaxChallengeChars];
@@ -93,8 +92,8 @@ MIROX_SECRET_FUNCTION(check_request) {
 MIROX_SECRET_ACT(explain_check) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     const pg::OptionalText scope = pg::text_arg(fcinfo, 5);
-    Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text,
-                   scope.given ? Need::scope : Need::nothing, Counting::look};
+    Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text, scope.given ? Need::scope : Need::nothing,
+                   Counting::look};
     const std::string_view credential = pg::secret_arg(fcinfo, 0).text;
     // A secret alone does for the header that would carry it.
     core::Authorization given = {AuthorizationKind::bearer, credential};
@@ -124,21 +123,18 @@ MIROX_FUNCTION(client_ip) {
 
 MIROX_ACT(put_endpoint) {
     store::as_act([&](Actor&) {
-        store::put_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text,
-                            pg::text_arg(fcinfo, 2).text);
+        store::put_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text, pg::text_arg(fcinfo, 2).text);
     });
     PG_RETURN_VOID();
 }
 
 MIROX_ACT(drop_endpoint) {
-    return BoolGetDatum(store::as_act([&](Actor&) {
-        return store::drop_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text);
-    }));
+    return BoolGetDatum(
+        store::as_act([&](Actor&) { return store::drop_endpoint(pg::text_arg(fcinfo, 0).text, pg::text_arg(fcinfo, 1).text); }));
 }
 
 MIROX_FUNCTION(valid_endpoint) {
-    return BoolGetDatum(store::is_normal_rule(pg::text_view(PG_GETARG_DATUM(0)),
-                                              pg::text_view(PG_GETARG_DATUM(1)),
+    return BoolGetDatum(store::is_normal_rule(pg::text_view(PG_GETARG_DATUM(0)), pg::text_view(PG_GETARG_DATUM(1)),
                                               pg::text_view(PG_GETARG_DATUM(2))));
 }
 

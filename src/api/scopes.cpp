@@ -29,8 +29,7 @@ void append_scope(StringInfo out, const core::Scope& scope) {
 }
 
 [[noreturn]] void malformed(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"),
-                errdetail("%s", detail),
+    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"), errdetail("%s", detail),
                 errhint("Write a set as {parks:read,reports}; a single scope to compare with needs a cast: "
                         "'parks:read'::text."));
 }
@@ -45,10 +44,8 @@ bool covers_text(core::ScopeSet set, Datum text) {
     core::Scope scope;
     const core::ScopeStatus status = core::parse_scope(view, scope);
     if (status != core::ScopeStatus::ok)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
-            errdetail("%s", pg::scope_status_text(status)),
-            errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"), errdetail("%s", pg::scope_status_text(status)),
+                    errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     return set.covers(scope);
 }
 
@@ -57,8 +54,7 @@ bool covers_text(core::ScopeSet set, Datum text) {
 // A text array's form. No element of a set needs quotes; those that it may have are taken off.
 MIROX_FUNCTION(scopes_in) {
     std::string_view text = core::trim(PG_GETARG_CSTRING(0), core::is_space);
-    if (text.size() < 2 || text.front() != '{' || text.back() != '}')
-        malformed("It does not stand in braces.");
+    if (text.size() < 2 || text.front() != '{' || text.back() != '}') malformed("It does not stand in braces.");
     text = text.substr(1, text.size() - 2);
     std::size_t room = 1;
     for (const char c : text) room += c == ',';
@@ -70,8 +66,7 @@ MIROX_FUNCTION(scopes_in) {
         std::string_view scope = core::trim(text.substr(at, stop - at), core::is_space);
         at = stop;
         if (scope.empty() && room == 1) break;
-        if (scope.size() >= 2 && scope.front() == '"' && scope.back() == '"')
-            scope = scope.substr(1, scope.size() - 2);
+        if (scope.size() >= 2 && scope.front() == '"' && scope.back() == '"') scope = scope.substr(1, scope.size() - 2);
         const core::ScopeStatus status = core::parse_scope(scope, scopes[count++]);
         if (status != core::ScopeStatus::ok) malformed(pg::scope_status_text(status));
     }
@@ -101,10 +96,8 @@ MIROX_FUNCTION(scopes_recv) {
     auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     const int count = pq_getmsgint(message, 4);
     const auto refuse = [](const char* detail) {
-        MIROX_RAISE(
-            ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"),
-            errdetail("%s", detail),
-            errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
+        MIROX_RAISE(ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"), errdetail("%s", detail),
+                    errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
     };
     if (count < 0 || count > static_cast<int>(core::kMaxScopes))
         refuse(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
@@ -114,8 +107,7 @@ MIROX_FUNCTION(scopes_recv) {
         if (size < 0 || size > static_cast<int>(core::kMaxScopeChars))
             refuse(pg::scope_status_text(core::ScopeStatus::segment_too_long));
         const char* bytes = pq_getmsgbytes(message, size);
-        const core::ScopeStatus status =
-            core::parse_scope({bytes, static_cast<std::size_t>(size)}, scopes[i]);
+        const core::ScopeStatus status = core::parse_scope({bytes, static_cast<std::size_t>(size)}, scopes[i]);
         if (status != core::ScopeStatus::ok) refuse(pg::scope_status_text(status));
     }
     const Datum result = pg::scopes_datum({scopes, static_cast<std::size_t>(count)});

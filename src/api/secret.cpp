@@ -25,10 +25,9 @@ MIROX_SECRET_FUNCTION(secret_out) {
     static_assert(core::kMaxHintBytes >= core::kMaxJwtHintBytes);
     char hint[core::kMaxHintBytes];
     const std::string_view secret = pg::secret_view(PG_GETARG_DATUM(0));
-    const std::size_t size =
-        core::looks_like_jwt(secret)
-            ? core::redact_jwt(secret, std::span<char, core::kMaxJwtHintBytes>(hint, core::kMaxJwtHintBytes))
-            : core::redact_secret(secret, hint);
+    const std::size_t size = core::looks_like_jwt(secret)
+                                 ? core::redact_jwt(secret, std::span<char, core::kMaxJwtHintBytes>(hint, core::kMaxJwtHintBytes))
+                                 : core::redact_secret(secret, hint);
     const std::string_view shown = pg::from_utf8_lossy({hint, size});
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }

@@ -79,8 +79,7 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
         .set("events_torn", count_datum(torn))
         .set("flushes", count_datum(stats.drains))
         .set("flush_failures", count_datum(stats.failures))
-        .set("flush_time",
-             Float8GetDatum(static_cast<double>(stats.drain_us.load(std::memory_order_relaxed)) / 1000.0))
+        .set("flush_time", Float8GetDatum(static_cast<double>(stats.drain_us.load(std::memory_order_relaxed)) / 1000.0))
         .set_time("last_flush_at", stats.last_drain_at.load(std::memory_order_relaxed))
         .set_if(pid != 0, "worker_pid", Int32GetDatum(pid))
         .set("worker_state", pg::text_datum(worker_state(pid != 0, stats)))
@@ -88,8 +87,7 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
         .set_time("failing_since", failing_since);
     // No message of the server's, which quotes values: whoever reads this may know of no person.
     if (failed_at != 0)
-        row.set("last_error",
-                pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(duty))));
+        row.set("last_error", pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(duty))));
 }
 
 // What all databases share.

@@ -72,10 +72,9 @@ MIROX_OWN_ACT(issue_token) {
     const pg::OptionalText format = pg::text_arg(fcinfo, 7);
     request.jwt = format.given && format.text == "jwt";
     if (format.given && !request.jwt && format.text != "opaque")
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"),
-                    errdetail("There are: opaque, jwt."), errhint("Leave it out for an opaque token."));
-    request.metadata =
-        PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"), errdetail("There are: opaque, jwt."),
+                    errhint("Leave it out for an opaque token."));
+    request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
     in_session(fcinfo, [&](Actor& actor) { store::issue(actor, request, issued); });
     return show(fcinfo, issued);
@@ -91,20 +90,18 @@ MIROX_OWN_ACT(rotate_token) {
 
 MIROX_OWN_ACT(revoke_token) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
-    return TimestampTzGetDatum(in_session(fcinfo, [&](Actor& actor) {
-        return store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given);
-    }));
+    return TimestampTzGetDatum(
+        in_session(fcinfo, [&](Actor& actor) { return store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given); }));
 }
 
 MIROX_OWN_ACT(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    return Int32GetDatum(in_session(
-        fcinfo, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
+    return Int32GetDatum(
+        in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
 }
 
 MIROX_OWN_ACT(revoke_expired_tokens) {
-    return Int32GetDatum(
-        in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, "expired", true, true); }));
+    return Int32GetDatum(in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, "expired", true, true); }));
 }
 
 // Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
@@ -127,8 +124,7 @@ MIROX_SECRET_FUNCTION(revoke_self) {
     const store::Reason now = found.reason;
     store::end_check(found);
     if (now == store::Reason::unknown || now == store::Reason::rotated) store::no_such_token();
-    const TimestampTz at =
-        store::revoke(actor, token_id, reason.given ? reason.text : "revoked by its own secret", true);
+    const TimestampTz at = store::revoke(actor, token_id, reason.given ? reason.text : "revoked by its own secret", true);
     store::leave(actor);
     return TimestampTzGetDatum(at);
 }
@@ -171,8 +167,7 @@ MIROX_FUNCTION(token_status) {
     if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_NULL();
     const TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(1), now = PG_GETARG_TIMESTAMPTZ(2);
     if (expires_at <= now) return pg::text_datum("expired");
-    return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring"
-                                                                                          : "active");
+    return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring" : "active");
 }
 
 MIROX_FUNCTION(ends) {
@@ -184,8 +179,7 @@ MIROX_FUNCTION(ends) {
 }
 
 MIROX_FUNCTION(expiry_horizon) {
-    return TimestampTzGetDatum(
-        pg::add_in_utc(GetCurrentStatementStartTimestamp(), pg::settings().expiry_notice));
+    return TimestampTzGetDatum(pg::add_in_utc(GetCurrentStatementStartTimestamp(), pg::settings().expiry_notice));
 }
 
 MIROX_FUNCTION(places) {

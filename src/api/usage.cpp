@@ -39,8 +39,7 @@ void wait_until_settled(shmem::Region& region, shmem::QueueRef queue, std::uint6
     }
 }
 
-void put_pending(ReturnSetInfo* info, const shmem::Region& region, const shmem::TokenKey& key,
-                 std::uint64_t stored) {
+void put_pending(ReturnSetInfo* info, const shmem::Region& region, const shmem::TokenKey& key, std::uint64_t stored) {
     shmem::PendingCounts counts;
     if (!region.counters().pending(key, stored, counts)) return;
     if (counts.uses == 0 && counts.refusals == 0) return;
@@ -54,8 +53,7 @@ void put_pending(ReturnSetInfo* info, const shmem::Region& region, const shmem::
         .set_time("last_used_at", used ? counts.last_used : 0)
         .set_time("last_refused_at", counts.refusals == 0 ? 0 : counts.last_refused)
         .set_if(addressed, "last_ip", addressed ? pg::inet_datum(counts.last_address) : 0)
-        .set_if(used && counts.last_agent != 0, "agent_key",
-                Int64GetDatum(static_cast<std::int64_t>(counts.last_agent)))
+        .set_if(used && counts.last_agent != 0, "agent_key", Int64GetDatum(static_cast<std::int64_t>(counts.last_agent)))
         .put(info);
 }
 
@@ -125,8 +123,7 @@ MIROX_FUNCTION(waiting_uses) {
         if (event.address.family != core::AddressFamily::none) row.set("ip", pg::inet_datum(event.address));
         for (unsigned kind = 0; kind < shmem::kTexts; kind++)
             if (!event.texts[kind].empty())
-                row.set(shmem::kTextColumns[kind].name,
-                        pg::text_datum(pg::from_utf8_lossy(event.texts[kind])));
+                row.set(shmem::kTextColumns[kind].name, pg::text_datum(pg::from_utf8_lossy(event.texts[kind])));
         row.put(info);
     }
     return (Datum)0;
@@ -153,16 +150,13 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
 [[noreturn]] void no_worker(const shmem::DatabaseStats* stats) {
     const bool launcher = shmem::control().launcher.load(std::memory_order_relaxed) != nullptr;
     const bool missing = stats->missing_since.load(std::memory_order_relaxed) != 0;
-    MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("no worker writes recorded uses of this database"),
-        errdetail(!launcher ? "The launcher of mirox_tokens does not run."
-                  : missing
-                      ? "None could be started: the server's log says why."
-                      : "None has come: a command may need the database empty, or all slots be in use."),
-        errhint(
-            "Raise max_worker_processes, which is %d, if no slot is free. What is recorded waits in shared "
-            "memory until then.",
-            max_worker_processes));
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("no worker writes recorded uses of this database"),
+                errdetail(!launcher ? "The launcher of mirox_tokens does not run."
+                          : missing ? "None could be started: the server's log says why."
+                                    : "None has come: a command may need the database empty, or all slots be in use."),
+                errhint("Raise max_worker_processes, which is %d, if no slot is free. What is recorded waits in shared "
+                        "memory until then.",
+                        max_worker_processes));
 }
 
 }  // namespace
@@ -170,23 +164,20 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
 MIROX_ACT(flush) {
     shmem::Region& region = shmem::required_region();
     if (RecoveryInProgress())
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("recorded uses cannot be written during recovery"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("recorded uses cannot be written during recovery"),
                     errhint("They wait in shared memory until this server is promoted."));
     const shmem::QueueRef queue = region.ring().find_queue(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(queue);
     shmem::DatabaseStats* stats = shmem::my_stats();
     if (stats == nullptr)
-        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                    errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
                     errhint("Drop databases that are not used, or call this again when one is gone."));
     const std::uint64_t request = stats->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
     TimestampTz seen = GetCurrentTimestamp(), moved = seen;
     std::uint64_t steps = stats->steps.load(std::memory_order_relaxed);
     ConditionVariablePrepareToSleep(&shmem::control().drained);
     for (bool ask = true;;) {
-        const bool drained =
-            region.ring().applied(queue) >= target || region.ring().find_queue(MyDatabaseId).key != queue.key;
+        const bool drained = region.ring().applied(queue) >= target || region.ring().find_queue(MyDatabaseId).key != queue.key;
         if (drained && stats->completed.load(std::memory_order_acquire) >= request) break;
         if (stats->failed.load(std::memory_order_acquire) >= request) drain_failed(stats);
         const TimestampTz now = GetCurrentTimestamp();
@@ -210,9 +201,8 @@ MIROX_ACT(flush) {
 
 namespace {
 
-pg::Query select_generation = {
-    "SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
-    {pg::Type::int8, pg::Type::int8}};
+pg::Query select_generation = {"SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
+                               {pg::Type::int8, pg::Type::int8}};
 
 // Rows of the tables and what still waits, gathered alike.
 // clang-format off

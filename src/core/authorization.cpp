@@ -19,8 +19,7 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
     for (int c = '0'; c <= '9'; ++c) classes[c] = kTokenChar | kToken68Char;
     for (int c = 'a'; c <= 'z'; ++c) classes[c] = kTokenChar | kToken68Char;
     for (int c = 'A'; c <= 'Z'; ++c) classes[c] = kTokenChar | kToken68Char;
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
-        classes[static_cast<std::uint8_t>(c)] |= kTokenChar;
+    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) classes[static_cast<std::uint8_t>(c)] |= kTokenChar;
     for (const char c : std::string_view("-._~+/")) classes[static_cast<std::uint8_t>(c)] |= kToken68Char;
     return classes;
 }
@@ -76,9 +75,8 @@ Challenge challenge_for(int status, AuthorizationKind kind) noexcept {
         case 400:
             return Challenge::invalid_request;
         case 401:
-            return kind == AuthorizationKind::missing || kind == AuthorizationKind::other_scheme
-                       ? Challenge::credentials_needed
-                       : Challenge::invalid_token;
+            return kind == AuthorizationKind::missing || kind == AuthorizationKind::other_scheme ? Challenge::credentials_needed
+                                                                                                 : Challenge::invalid_token;
         case 403:
             return Challenge::insufficient_scope;
         default:
@@ -86,8 +84,7 @@ Challenge challenge_for(int status, AuthorizationKind kind) noexcept {
     }
 }
 
-std::size_t write_challenge(Challenge challenge, std::string_view scope,
-                            std::span<char, kMaxChallengeChars> out) noexcept {
+std::size_t write_challenge(Challenge challenge, std::string_view scope, std::span<char, kMaxChallengeChars> out) noexcept {
     std::size_t size = 0;
     const auto put = [&](std::string_view text) noexcept {
         std::memcpy(out.data() + size, text.data(), text.size());

@@ -59,7 +59,6 @@ inline constexpr std::size_t kMaxChallengeChars = 96 + kMaxScopeChars;
 // Writes the value of `WWW-Authenticate` and returns its length, 0 for none. `scope` is used by
 // insufficient_scope alone, and left out when it is empty, longer than a scope can be, or holds a byte that
 // RFC 6750 does not allow in a scope (so that nothing can be injected into the field).
-std::size_t write_challenge(Challenge challenge, std::string_view scope,
-                            std::span<char, kMaxChallengeChars> out) noexcept;
+std::size_t write_challenge(Challenge challenge, std::string_view scope, std::span<char, kMaxChallengeChars> out) noexcept;
 
 }  // namespace mirox::core

@@ -145,8 +145,7 @@ bool parse_hop(std::string_view element, Address& out) noexcept {
 Address make_address(std::span<const std::uint8_t> bytes, unsigned bits) noexcept {
     Address made;
     if ((bytes.size() != 4 && bytes.size() != 16) || bits > bytes.size() * 8) return made;
-    if (bytes.size() == 16 && bits >= 96 &&
-        std::memcmp(bytes.data(), kMappedPrefix, sizeof kMappedPrefix) == 0) {
+    if (bytes.size() == 16 && bits >= 96 && std::memcmp(bytes.data(), kMappedPrefix, sizeof kMappedPrefix) == 0) {
         bytes = bytes.subspan(12);
         bits -= 96;
     }
@@ -217,8 +216,7 @@ Address nearest_hop(std::string_view forwarded) noexcept {
     return hop;
 }
 
-Address client_address(std::string_view forwarded, const Address& peer,
-                       std::span<const Address> trusted) noexcept {
+Address client_address(std::string_view forwarded, const Address& peer, std::span<const Address> trusted) noexcept {
     Address hop = host_of(peer);
     for (std::size_t hops = 0; address_in(trusted, hop); ++hops) {
         std::string_view element;

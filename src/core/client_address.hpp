@@ -61,7 +61,6 @@ bool address_in(std::span<const Address> networks, const Address& address) noexc
 Address nearest_hop(std::string_view forwarded) noexcept;
 
 // With a peer of family none (a Unix socket), none is the answer.
-Address client_address(std::string_view forwarded, const Address& peer,
-                       std::span<const Address> trusted) noexcept;
+Address client_address(std::string_view forwarded, const Address& peer, std::span<const Address> trusted) noexcept;
 
 }  // namespace mirox::core

@@ -60,8 +60,7 @@ bool have_mac_context() noexcept {
         return false;
     }
     char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                 OSSL_PARAM_construct_end()};
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
     if (EVP_MAC_CTX_set_params(context, params) != 1) {
         EVP_MAC_CTX_free(context);
         return false;
@@ -85,8 +84,7 @@ bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes, Dige
     const std::uint8_t* key_at = key.empty() ? &kNoKey : key.data();
     std::size_t written = 0;
     return have_mac_context() && EVP_MAC_init(the_mac_context, key_at, key.size(), nullptr) == 1 &&
-           EVP_MAC_update(the_mac_context, reinterpret_cast<const unsigned char*>(bytes.data()),
-                          bytes.size()) == 1 &&
+           EVP_MAC_update(the_mac_context, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()) == 1 &&
            EVP_MAC_final(the_mac_context, out.data(), &written, out.size()) == 1 && written == out.size();
 }
 
@@ -120,8 +118,7 @@ bool random_base62(std::span<char> out) noexcept {
 }
 
 std::size_t base64url_encode(std::span<const std::uint8_t> bytes, std::span<char> out) noexcept {
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(),
-                    static_cast<int>(bytes.size()));
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(), static_cast<int>(bytes.size()));
     const std::size_t size = base64url_size(bytes.size());
     std::replace(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(size), '+', '-');
     std::replace(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(size), '/', '_');
@@ -151,8 +148,7 @@ std::size_t base64_decode(std::string_view text, std::span<std::uint8_t> out) no
     return size;
 }
 
-[[gnu::hot]] bool equal_constant_time(std::span<const std::uint8_t> a,
-                                      std::span<const std::uint8_t> b) noexcept {
+[[gnu::hot]] bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) noexcept {
     return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 

@@ -133,17 +133,14 @@ struct EndpointMatcher::Build {
 
     // Sorts the rules by specificity; false when one stands twice.
     bool sort() noexcept {
-        for (std::size_t i = 0; i < rules.size(); ++i)
-            sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
-        std::sort(sorted, sorted + rules.size(), [&](const Rule& a, const Rule& b) noexcept {
-            return compare_rules(rules[a.index], rules[b.index]) < 0;
-        });
+        for (std::size_t i = 0; i < rules.size(); ++i) sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
+        std::sort(sorted, sorted + rules.size(),
+                  [&](const Rule& a, const Rule& b) noexcept { return compare_rules(rules[a.index], rules[b.index]) < 0; });
         for (std::size_t i = 0; i < rules.size(); ++i) {
             const Endpoint& rule = rules[sorted[i].index];
             if (i > 0 && compare_rules(rules[sorted[i - 1].index], rule) == 0) return false;
             sorted[i].method = keep(rule.method);
-            sorted[i].method_size =
-                rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
+            sorted[i].method_size = rule.method == kAnyMethod ? 0 : static_cast<std::uint32_t>(rule.method.size());
             sorted[i].scope = keep(rule.scope);
             sorted[i].scope_size = static_cast<std::uint32_t>(rule.scope.size());
         }
@@ -153,8 +150,7 @@ struct EndpointMatcher::Build {
     // A node for the run of rules that pass through it. Until it is opened, `ends` and `end_count` hold the run and `rests` how
     // many segments are behind it.
     void add(std::string_view label, std::uint32_t first, std::uint32_t count, std::uint32_t depth) noexcept {
-        nodes[node_count++] = {
-            keep(label), static_cast<std::uint32_t>(label.size()), 0, 0, 0, first, count, depth, 0};
+        nodes[node_count++] = {keep(label), static_cast<std::uint32_t>(label.size()), 0, 0, 0, first, count, depth, 0};
     }
 
     void open(Node& node) noexcept {

@@ -79,8 +79,7 @@ class EndpointMatcher {
     static std::size_t compiled_size(std::span<const Endpoint> rules) noexcept;
 
     // Rules must be in normal form (any other is refused). The memory may be freed when the matcher is gone.
-    static EndpointStatus compile(std::span<const Endpoint> rules, std::span<std::byte> memory,
-                                  EndpointMatcher& out) noexcept;
+    static EndpointStatus compile(std::span<const Endpoint> rules, std::span<std::byte> memory, EndpointMatcher& out) noexcept;
 
     // Method and path as normalise_method() and normalise_path() gave them.
     EndpointMatch match(std::string_view method, std::string_view path) const noexcept;

@@ -67,9 +67,7 @@ class Json {
     }
 
     // What was written; empty when it is spoilt.
-    std::string_view text() const noexcept {
-        return good_ ? std::string_view(out_.data(), size_) : std::string_view();
-    }
+    std::string_view text() const noexcept { return good_ ? std::string_view(out_.data(), size_) : std::string_view(); }
 
   private:
     std::span<char> out_;
@@ -117,26 +115,22 @@ bool sign(const JwtKey& key, std::string_view text, std::span<char, kSignatureRo
 
 bool is_jwt_key_id(std::string_view id) noexcept {
     return !id.empty() && id.size() <= kMaxJwtKeyIdChars &&
-           std::all_of(id.begin(), id.end(),
-                       [](char c) noexcept { return is_base64url_char(c) || c == '.'; });
+           std::all_of(id.begin(), id.end(), [](char c) noexcept { return is_base64url_char(c) || c == '.'; });
 }
 
-bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJwtChars> out,
-               std::size_t& size) noexcept {
+bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJwtChars> out, std::size_t& size) noexcept {
     size = 0;
     const std::size_t header = put_header(key.id, out);
     char json[kMaxJwtChars / 4 * 3];
     Json payload(json);
     put_claims(claims, payload);
     const std::string_view text = payload.text();
-    const bool fits =
-        header != 0 && !text.empty() && header + base64url_room(text.size()) + kSignatureRoom <= out.size();
+    const bool fits = header != 0 && !text.empty() && header + base64url_room(text.size()) + kSignatureRoom <= out.size();
     const std::size_t end = fits ? header + base64url_encode(as_bytes(text), out.subspan(header)) : 0;
     wipe(json, sizeof json);  // with the claims alone one who knew the key could write the token
     if (!fits) return false;
     out[end] = '.';
-    if (!sign(key, {out.data(), end}, std::span<char, kSignatureRoom>(&out[end + 1], kSignatureRoom)))
-        return false;
+    if (!sign(key, {out.data(), end}, std::span<char, kSignatureRoom>(&out[end + 1], kSignatureRoom))) return false;
     size = end + 1 + kSignatureChars;
     return true;
 }
@@ -149,9 +143,8 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys) noexcept {
         if (size == 0 || !token.starts_with(std::string_view(header, size))) continue;
         const std::size_t end = token.size() - kSignatureChars;
         char right[kSignatureRoom];
-        const bool genuine =
-            sign(key, slice(token, 0, end - 1), right) &&
-            equal_constant_time(as_bytes(slice(token, end)), as_bytes({right, kSignatureChars}));
+        const bool genuine = sign(key, slice(token, 0, end - 1), right) &&
+                             equal_constant_time(as_bytes(slice(token, end)), as_bytes({right, kSignatureChars}));
         wipe(right, sizeof right);  // of a forgery, it is what the forger wants
         return genuine;
     }
@@ -160,8 +153,7 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys) noexcept {
 
 std::size_t redact_jwt(std::string_view jwt, std::span<char, kMaxJwtHintBytes> out) noexcept {
     std::size_t size = 0;
-    for (const std::string_view part :
-         {slice(jwt, 0, 3), kEllipsis, slice(jwt, jwt.size() - kHintRandomChars)}) {
+    for (const std::string_view part : {slice(jwt, 0, 3), kEllipsis, slice(jwt, jwt.size() - kHintRandomChars)}) {
         std::memcpy(out.data() + size, part.data(), part.size());
         size += part.size();
     }
@@ -172,9 +164,8 @@ bool looks_like_jwt(std::string_view text) noexcept {
     if (text.size() > kMaxJwtChars || !text.starts_with("eyJ")) return false;
     const std::size_t first = text.find('.');
     const std::size_t second = text.rfind('.');
-    return first != second && text.size() - second - 1 == kSignatureChars &&
-           is_base64url(slice(text, 0, first)) && is_base64url(slice(text, first + 1, second - first - 1)) &&
-           is_base64url(slice(text, second + 1));
+    return first != second && text.size() - second - 1 == kSignatureChars && is_base64url(slice(text, 0, first)) &&
+           is_base64url(slice(text, first + 1, second - first - 1)) && is_base64url(slice(text, second + 1));
 }
 
 }  // namespace mirox::core

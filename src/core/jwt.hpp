@@ -40,8 +40,7 @@ bool is_jwt_key_id(std::string_view id) noexcept;
 
 // Writes a signed token; `size` is its length. False when a string is no UTF-8, the key's id is no good, or the token would not
 // fit; what `out` then holds means nothing.
-bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJwtChars> out,
-               std::size_t& size) noexcept;
+bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJwtChars> out, std::size_t& size) noexcept;
 
 // Whether a token is one of ours; compares the signature in constant time.
 bool verify_jwt(std::string_view token, std::span<const JwtKey> keys) noexcept;

@@ -68,8 +68,7 @@ bool is_dots(std::string_view text) noexcept {
 bool is_authority(std::string_view text) noexcept {
     if (text.empty() || text.front() == ':') return false;
     for (const char c : text)
-        if (!is_alphanumeric(c) && std::string_view("-._~:[]").find(c) == std::string_view::npos)
-            return false;
+        if (!is_alphanumeric(c) && std::string_view("-._~:[]").find(c) == std::string_view::npos) return false;
     return true;
 }
 
@@ -128,8 +127,7 @@ bool decode_segment(std::string_view segment, char* out, std::size_t& size) noex
 
 }  // namespace
 
-PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out,
-                          std::size_t& size) noexcept {
+PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out, std::size_t& size) noexcept {
     size = 0;
     for (const char c : target)
         if (is_control(c) || c == ' ') return PathStatus::malformed;
@@ -146,8 +144,7 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
         if (end == std::string_view::npos) end = target.size();
         char* const text = out.data() + length + 1;
         std::size_t text_size = 0;
-        if (!decode_segment(slice(target, at + 1, end - at - 1), text, text_size))
-            return PathStatus::malformed;
+        if (!decode_segment(slice(target, at + 1, end - at - 1), text, text_size)) return PathStatus::malformed;
         at = end;
 
         const std::string_view segment(text, text_size);
@@ -171,14 +168,12 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
     return PathStatus::ok;
 }
 
-bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out,
-                      std::size_t& size) noexcept {
+bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out, std::size_t& size) noexcept {
     size = 0;
     if (method.empty() || method.size() > out.size()) return false;
     for (std::size_t i = 0; i < method.size(); ++i) {
         const char c = method[i];
-        if (!is_alphanumeric(c) && std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos)
-            return false;
+        if (!is_alphanumeric(c) && std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos) return false;
         out[i] = to_upper(c);
     }
     size = method.size();

@@ -48,13 +48,11 @@ inline constexpr std::size_t kMaxMethodChars = 32;
 enum class PathStatus : std::uint8_t { ok, malformed, too_long };
 
 // Writes the plain path: `/` alone, or segments each after one slash, decoded. A slash in it always divides.
-PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out,
-                          std::size_t& size) noexcept;
+PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes> out, std::size_t& size) noexcept;
 
 // Writes the method in upper case; false when it is no token (RFC 9110, 9.1) or too long. Methods are
 // case-sensitive, so that `get` is not GET; but a back end may well run it as GET, and as GET it is judged.
-bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out,
-                      std::size_t& size) noexcept;
+bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out, std::size_t& size) noexcept;
 
 // True for text that can stand as a segment of a plain path and as nothing else (endpoint patterns are made of it).
 bool is_plain_segment(std::string_view text) noexcept;

@@ -74,8 +74,7 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
         // The decoded interval is never above the old one, so that what was used is never made less.
         const std::int64_t old_interval = std::max<std::int64_t>(decode_interval(code), 1);
         __extension__ using wide = unsigned __int128;
-        const wide scaled = (static_cast<wide>(ahead) * static_cast<wide>(rate.interval) +
-                             static_cast<wide>(old_interval - 1)) /
+        const wide scaled = (static_cast<wide>(ahead) * static_cast<wide>(rate.interval) + static_cast<wide>(old_interval - 1)) /
                             static_cast<wide>(old_interval);
         return scaled > static_cast<wide>(rate.full) ? rate.full : static_cast<std::int64_t>(scaled);
     }
@@ -108,8 +107,7 @@ Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_m
 }
 
 std::int32_t to_field(std::int64_t value) noexcept {
-    return static_cast<std::int32_t>(
-        std::clamp<std::int64_t>(value, 0, std::numeric_limits<std::int32_t>::max()));
+    return static_cast<std::int32_t>(std::clamp<std::int64_t>(value, 0, std::numeric_limits<std::int32_t>::max()));
 }
 
 std::int32_t to_seconds(std::int64_t us) noexcept {
@@ -118,20 +116,17 @@ std::int32_t to_seconds(std::int64_t us) noexcept {
 
 }  // namespace
 
-Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-                std::int64_t burst) noexcept {
+Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     return judge(word, now_us, limit_per_minute, burst, true);
 }
 
-Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-              std::int64_t burst) noexcept {
+Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     Decision decision = judge(word, now_us, limit_per_minute, burst, false);
     decision.new_word = word;
     return decision;
 }
 
-Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute,
-              std::int64_t burst) noexcept {
+Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     // Relaxed is enough: the word is all there is, nothing else is published with it.
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {

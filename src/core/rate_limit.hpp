@@ -42,16 +42,13 @@ struct Decision {
 };
 
 // Judges one request. A limit below 1 admits nobody; a burst below 1 counts as 1.
-Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-                std::int64_t burst) noexcept;
+Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
 // What decide() would say of the account, without a request: `admitted` tells whether one would be, nothing is stored.
-Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute,
-              std::int64_t burst) noexcept;
+Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
 // Judges one request and stores the outcome.
-Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute,
-              std::int64_t burst) noexcept;
+Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
 // True when the account is as if never seen, so that its word can be given up without letting anybody through sooner.
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept;

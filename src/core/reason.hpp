@@ -57,8 +57,7 @@ static_assert(
     [] {
         if (std::size(kOutcomes) != kReasons) return false;
         for (int i = 0; i < kReasons; i++)
-            if (static_cast<int>(kOutcomes[i].reason) != i ||
-                std::string_view(kOutcomes[i].word).size() > kMaxReasonChars)
+            if (static_cast<int>(kOutcomes[i].reason) != i || std::string_view(kOutcomes[i].word).size() > kMaxReasonChars)
                 return false;
         return true;
     }(),

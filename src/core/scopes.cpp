@@ -42,15 +42,14 @@ struct Depths {
 };
 
 bool contains(std::span<const Scope> sorted, const Scope& wanted) noexcept {
-    const auto at = std::lower_bound(sorted.begin(), sorted.end(), wanted,
-                                     [](const Scope& a, const Scope& b) { return compare(a, b) < 0; });
+    const auto at =
+        std::lower_bound(sorted.begin(), sorted.end(), wanted, [](const Scope& a, const Scope& b) { return compare(a, b) < 0; });
     return at != sorted.end() && *at == wanted;
 }
 
 // True when another scope covers `scope`, where `before` and `after` are sorted and hold what stands before
 // and after it. Looks each ancestor up: at most two binary searches a segment.
-bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<const Scope> after,
-                const Depths& depths) noexcept {
+bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<const Scope> after, const Depths& depths) noexcept {
     if (scope.resource == kEverything) {
         return false;
     }
@@ -67,8 +66,7 @@ bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<con
         const bool itself = end == scope.resource.size();
         const std::string_view ancestor = scope.resource.substr(0, end);
         // A text sorts after its own beginnings: the ancestor without action can only stand before.
-        if ((depths.plain >> segments & 1U) != 0 && !(itself && scope.action.empty()) &&
-            contains(before, {ancestor, {}})) {
+        if ((depths.plain >> segments & 1U) != 0 && !(itself && scope.action.empty()) && contains(before, {ancestor, {}})) {
             return true;
         }
         if (!scope.action.empty() && !itself && (depths.acting >> segments & 1U) != 0) {
@@ -153,8 +151,7 @@ ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept {
 }
 
 bool is_segment(std::string_view text) noexcept {
-    return !text.empty() && text.size() <= kMaxSegmentChars &&
-           std::all_of(text.begin(), text.end(), is_segment_char);
+    return !text.empty() && text.size() <= kMaxSegmentChars && std::all_of(text.begin(), text.end(), is_segment_char);
 }
 
 bool covers(const Scope& broad, const Scope& narrow) noexcept {
@@ -279,8 +276,7 @@ bool ScopeSet::Cursor::next(Scope& out) noexcept {
 
 bool ScopeSet::covers_everything() const noexcept {
     // Alone when it is there: it covers all others.
-    return bytes_.size() == kCountBytes + kLengthBytes + 1 &&
-           static_cast<char>(bytes_[kCountBytes + kLengthBytes]) == '*';
+    return bytes_.size() == kCountBytes + kLengthBytes + 1 && static_cast<char>(bytes_[kCountBytes + kLengthBytes]) == '*';
 }
 
 bool ScopeSet::covers(const Scope& one) const noexcept {
@@ -311,8 +307,7 @@ bool ScopeSet::covers(const Scope& one) const noexcept {
         if (is_at_or_below(one.resource, {text, size})) {
             return true;
         }
-        if (tail != 0 && size > tail && text[size - tail] == ':' &&
-            is_at_or_below(one.resource, {text, size - tail}) &&
+        if (tail != 0 && size > tail && text[size - tail] == ':' && is_at_or_below(one.resource, {text, size - tail}) &&
             std::memcmp(text + size - tail + 1, one.action.data(), one.action.size()) == 0) {
             return true;
         }
@@ -356,8 +351,7 @@ bool valid_encoding(std::span<const std::byte> bytes) noexcept {
         }
         const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at, size);
         at += size;
-        if (parse_scope(text, scopes[i]) != ScopeStatus::ok ||
-            (i > 0 && compare(scopes[i - 1], scopes[i]) >= 0)) {
+        if (parse_scope(text, scopes[i]) != ScopeStatus::ok || (i > 0 && compare(scopes[i - 1], scopes[i]) >= 0)) {
             return false;
         }
         depths.add(scopes[i]);

@@ -24,9 +24,7 @@ struct Scope {
     std::string_view resource;  // "*" for everything (then action is empty)
     std::string_view action;    // empty: every action
 
-    std::size_t text_size() const noexcept {
-        return resource.size() + (action.empty() ? 0 : 1 + action.size());
-    }
+    std::size_t text_size() const noexcept { return resource.size() + (action.empty() ? 0 : 1 + action.size()); }
     friend bool operator==(const Scope&, const Scope&) = default;
 };
 

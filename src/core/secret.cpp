@@ -115,8 +115,7 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
     return kind;
 }
 
-std::size_t format_secret(SecretKind kind, const PrefixList& prefixes,
-                          std::span<const char, kSecretRandomChars> random,
+std::size_t format_secret(SecretKind kind, const PrefixList& prefixes, std::span<const char, kSecretRandomChars> random,
                           std::span<char, kMaxSecretChars> out) noexcept {
     if (kind == SecretKind::malformed || prefixes.count == 0) {
         return 0;
@@ -130,8 +129,7 @@ std::size_t format_secret(SecretKind kind, const PrefixList& prefixes,
     out[at++] = '_';
     std::memcpy(out.data() + at, random.data(), random.size());
     at += random.size();
-    base62_checksum(crc32({out.data(), at}),
-                    std::span<char, kSecretChecksumChars>(out.data() + at, kSecretChecksumChars));
+    base62_checksum(crc32({out.data(), at}), std::span<char, kSecretChecksumChars>(out.data() + at, kSecretChecksumChars));
     return at + kSecretChecksumChars;
 }
 

@@ -41,8 +41,7 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
 
 // Writes the secret of the given kind whose random part is `random` (kSecretRandomChars base62 characters).
 // Returns its length, at most kMaxSecretChars.
-std::size_t format_secret(SecretKind kind, const PrefixList& prefixes,
-                          std::span<const char, kSecretRandomChars> random,
+std::size_t format_secret(SecretKind kind, const PrefixList& prefixes, std::span<const char, kSecretRandomChars> random,
                           std::span<char, kMaxSecretChars> out) noexcept;
 
 // Turns uniform random bytes into uniform base62 characters by rejection: a byte's low six bits count when

@@ -8,8 +8,7 @@
 
 namespace mirox::core {
 
-constexpr std::string_view slice(std::string_view text, std::size_t from,
-                                 std::size_t count = std::string_view::npos) noexcept {
+constexpr std::string_view slice(std::string_view text, std::size_t from, std::size_t count = std::string_view::npos) noexcept {
     if (from > text.size()) return {};
     const std::size_t left = text.size() - from;
     return {text.data() + from, count < left ? count : left};

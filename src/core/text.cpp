@@ -29,23 +29,20 @@ std::size_t decode(std::string_view text, utf8proc_int32_t& code_point) noexcept
         code_point = first;
         return 1;
     }
-    const utf8proc_ssize_t size =
-        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                         static_cast<utf8proc_ssize_t>(text.size() < 4 ? text.size() : 4), &code_point);
+    const utf8proc_ssize_t size = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                                   static_cast<utf8proc_ssize_t>(text.size() < 4 ? text.size() : 4), &code_point);
     return size > 0 ? static_cast<std::size_t>(size) : 0;
 }
 
 // Unicode's White_Space property; utf8proc knows the separators but not the controls among them.
 bool is_white_space(utf8proc_int32_t c) noexcept {
-    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-           c == 0x3000;
+    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 // What can break a line, a terminal or the order in which a list is read.
 bool is_control(utf8proc_int32_t c) noexcept {
-    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) ||
-           (c >= 0x2066 && c <= 0x2069);
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 // Letters and symbols by category that leave no mark on the screen.
@@ -116,8 +113,7 @@ NameStatus trim(std::string_view text, std::string_view& trimmed) noexcept {
 
 }  // namespace
 
-NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out,
-                          std::size_t& size) noexcept {
+NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out, std::size_t& size) noexcept {
     if (utf8.size() > kMaxRawNameBytes) {
         return NameStatus::too_long;
     }
@@ -130,10 +126,9 @@ NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> 
     // utf8proc's own table keeps composition exclusions out under UTF8PROC_STABLE, which NFC asks for.
     constexpr auto kNfc = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     std::array<utf8proc_int32_t, kMaxUnnormalised * kMaxDecomposition> points;
-    const utf8proc_ssize_t decomposed =
-        utf8proc_decompose(reinterpret_cast<const utf8proc_uint8_t*>(trimmed.data()),
-                           static_cast<utf8proc_ssize_t>(trimmed.size()), points.data(),
-                           static_cast<utf8proc_ssize_t>(points.size()), kNfc);
+    const utf8proc_ssize_t decomposed = utf8proc_decompose(reinterpret_cast<const utf8proc_uint8_t*>(trimmed.data()),
+                                                           static_cast<utf8proc_ssize_t>(trimmed.size()), points.data(),
+                                                           static_cast<utf8proc_ssize_t>(points.size()), kNfc);
     if (decomposed < 0) {
         return NameStatus::invalid_utf8;
     }
@@ -161,8 +156,8 @@ NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> 
     }
     std::size_t written = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        written += static_cast<std::size_t>(
-            utf8proc_encode_char(points[i], reinterpret_cast<utf8proc_uint8_t*>(out.data()) + written));
+        written +=
+            static_cast<std::size_t>(utf8proc_encode_char(points[i], reinterpret_cast<utf8proc_uint8_t*>(out.data()) + written));
     }
     size = written;
     return NameStatus::ok;

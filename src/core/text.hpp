@@ -27,8 +27,7 @@ enum class NameStatus : std::uint8_t {
 };
 
 // Trims Unicode white space, normalises to NFC (Unicode TR15), checks. `size` is the number of bytes written.
-NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out,
-                          std::size_t& size) noexcept;
+NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out, std::size_t& size) noexcept;
 
 // As much of a text as fits, fit to store: bytes that are not UTF-8 and control characters become U+FFFD and '?', and it ends on
 // a character boundary. Returns the number of bytes written.

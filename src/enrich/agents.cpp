@@ -43,12 +43,10 @@ struct Kind {
     const char* name;
     std::array<const char*, kMostFields> fields;  // null: none
 };
-constexpr Kind kBrowsers{
-    "user_agent_parsers",
-    {"family_replacement", "v1_replacement", "v2_replacement", "v3_replacement", nullptr}};
-constexpr Kind kSystems{
-    "os_parsers",
-    {"os_replacement", "os_v1_replacement", "os_v2_replacement", "os_v3_replacement", "os_v4_replacement"}};
+constexpr Kind kBrowsers{"user_agent_parsers",
+                         {"family_replacement", "v1_replacement", "v2_replacement", "v3_replacement", nullptr}};
+constexpr Kind kSystems{"os_parsers",
+                        {"os_replacement", "os_v1_replacement", "os_v2_replacement", "os_v3_replacement", "os_v4_replacement"}};
 
 struct Rule {
     std::unique_ptr<RE2> regex;

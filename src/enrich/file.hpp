@@ -83,24 +83,21 @@ class FromFile {
         struct timespec changed {};  // of the inode: also moves when the time of modification is set back
 
         bool operator==(const Mark& other) const {
-            return device == other.device && inode == other.inode && size == other.size &&
-                   same(modified, other.modified) && same(changed, other.changed);
+            return device == other.device && inode == other.inode && size == other.size && same(modified, other.modified) &&
+                   same(changed, other.changed);
         }
         static bool same(const struct timespec& a, const struct timespec& b) {
             return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
         }
     };
-    static Mark mark_of(const struct stat& file) {
-        return {file.st_dev, file.st_ino, file.st_size, file.st_mtim, file.st_ctim};
-    }
+    static Mark mark_of(const struct stat& file) { return {file.st_dev, file.st_ino, file.st_size, file.st_mtim, file.st_ctim}; }
 
     template <typename Make>
     void read(Make make, struct stat& found, Mark& mark) {
         if (path_.empty()) throw Failure{Status::none, "no file is named"};
         // A pipe or device under this name must not stop the worker: hence O_NONBLOCK.
         const Descriptor file(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-        if (file.get() < 0 || fstat(file.get(), &found) != 0)
-            throw Failure{Status::unreadable, system_error()};
+        if (file.get() < 0 || fstat(file.get(), &found) != 0) throw Failure{Status::unreadable, system_error()};
         if (!S_ISREG(found.st_mode)) throw Failure{Status::unreadable, "it is not a regular file"};
         if (found.st_size > most_bytes_) throw Failure{Status::unreadable, "it is too large"};
         mark = mark_of(found);

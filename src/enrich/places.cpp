@@ -59,8 +59,7 @@ class Walk {
         }
         if (type == MMDB_DATA_TYPE_BOOLEAN) return true;  // the size is the value
         if (type == MMDB_DATA_TYPE_MAP || type == MMDB_DATA_TYPE_ARRAY) {
-            for (std::uint64_t left = std::uint64_t{size} * (type == MMDB_DATA_TYPE_MAP ? 2 : 1); left > 0;
-                 --left)
+            for (std::uint64_t left = std::uint64_t{size} * (type == MMDB_DATA_TYPE_MAP ? 2 : 1); left > 0; --left)
                 if (!walk(at, depth + 1)) return false;
             return true;
         }
@@ -76,8 +75,7 @@ class Walk {
         if (!take(at, form + 1, target)) return false;
         if (form < 3) target += ((control & 7) << (8 * (form + 1))) + kBase[form];
         std::size_t there = target;
-        return there < section_.size() &&
-               static_cast<std::uint8_t>(section_[there]) >> 5 != MMDB_DATA_TYPE_POINTER &&
+        return there < section_.size() && static_cast<std::uint8_t>(section_[there]) >> 5 != MMDB_DATA_TYPE_POINTER &&
                walk(there, depth + 1);
     }
 
@@ -130,10 +128,8 @@ std::unique_ptr<Database> read_database(const Descriptor& file, std::size_t size
     check_metadata(memory, size);
     auto database = std::make_unique<Database>();
     const int result = MMDB_open(memory.path().c_str(), MMDB_MODE_MMAP, &database->mmdb);
-    const bool may_pass =
-        result == MMDB_IO_ERROR || result == MMDB_FILE_OPEN_ERROR || result == MMDB_OUT_OF_MEMORY_ERROR;
-    if (result != MMDB_SUCCESS)
-        throw Failure{may_pass ? Status::unreadable : Status::invalid, MMDB_strerror(result)};
+    const bool may_pass = result == MMDB_IO_ERROR || result == MMDB_FILE_OPEN_ERROR || result == MMDB_OUT_OF_MEMORY_ERROR;
+    if (result != MMDB_SUCCESS) throw Failure{may_pass ? Status::unreadable : Status::invalid, MMDB_strerror(result)};
     database->open = true;
     return database;
 }
@@ -148,10 +144,9 @@ struct Network {
 };
 
 // IANA's special-purpose addresses that belong to no place, and multicast.
-constexpr Network kNowhereV4[] = {{0x00000000, 8},  {0x0A000000, 8},  {0x64400000, 10}, {0x7F000000, 8},
-                                  {0xA9FE0000, 16}, {0xAC100000, 12}, {0xC0000000, 24}, {0xC0000200, 24},
-                                  {0xC0A80000, 16}, {0xC6120000, 15}, {0xC6336400, 24}, {0xCB007100, 24},
-                                  {0xE0000000, 3}};
+constexpr Network kNowhereV4[] = {{0x00000000, 8},  {0x0A000000, 8},  {0x64400000, 10}, {0x7F000000, 8},  {0xA9FE0000, 16},
+                                  {0xAC100000, 12}, {0xC0000000, 24}, {0xC0000200, 24}, {0xC0A80000, 16}, {0xC6120000, 15},
+                                  {0xC6336400, 24}, {0xCB007100, 24}, {0xE0000000, 3}};
 // Only 2000::/3 is given out, less what IETF keeps of it (2001::/23, with Teredo) and what is for documents.
 constexpr Network kPublicV6{0x20000000, 3};
 constexpr Network kNowhereV6[] = {{0x20010000, 23}, {0x20010DB8, 32}, {0x3FFF0000, 20}};
@@ -162,8 +157,7 @@ bool is_public(std::span<const std::uint8_t> address) {
     const std::span<const Network> nowhere =
         address.size() == 4 ? std::span<const Network>(kNowhereV4) : std::span<const Network>(kNowhereV6);
     return (address.size() == 4 || kPublicV6.holds(first)) &&
-           std::none_of(nowhere.begin(), nowhere.end(),
-                        [&](const Network& network) { return network.holds(first); });
+           std::none_of(nowhere.begin(), nowhere.end(), [&](const Network& network) { return network.holds(first); });
 }
 
 MMDB_lookup_result_s look_up(const MMDB_s& mmdb, std::span<const std::uint8_t> address) {
@@ -173,11 +167,9 @@ MMDB_lookup_result_s look_up(const MMDB_s& mmdb, std::span<const std::uint8_t> a
     v4.sin_family = AF_INET;
     v6.sin6_family = AF_INET6;
     const bool is_v4 = address.size() == 4;
-    std::copy(address.begin(), address.end(),
-              is_v4 ? reinterpret_cast<std::uint8_t*>(&v4.sin_addr) : v6.sin6_addr.s6_addr);
+    std::copy(address.begin(), address.end(), is_v4 ? reinterpret_cast<std::uint8_t*>(&v4.sin_addr) : v6.sin6_addr.s6_addr);
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(
-        &mmdb, is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6),
-        &result);
+        &mmdb, is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6), &result);
     found.found_entry = found.found_entry && result == MMDB_SUCCESS;
     return found;
 }
@@ -221,20 +213,16 @@ std::string joined(std::initializer_list<std::string_view> parts) {
 
 void describe(MMDB_entry_s& entry, Text& out) {
     // A field "country" is a map, a code or a name, by the layout. ZZ and XX say that it is unknown.
-    std::string country = text_at(
-        entry, {{"country", "names", "en", nullptr}, {"country_name", nullptr}, {"country", nullptr}});
+    std::string country = text_at(entry, {{"country", "names", "en", nullptr}, {"country_name", nullptr}, {"country", nullptr}});
     if (country.empty() || is_code(country)) {
-        country = text_at(
-            entry, {{"country", "iso_code", nullptr}, {"country_code", nullptr}, {"country", nullptr}});
+        country = text_at(entry, {{"country", "iso_code", nullptr}, {"country_code", nullptr}, {"country", nullptr}});
         std::transform(country.begin(), country.end(), country.begin(), core::to_upper);
         if (!is_code(country) || country == "ZZ" || country == "XX") country.clear();
     }
-    const std::string city =
-        text_at(entry, {{"city", "names", "en", nullptr}, {"city_name", nullptr}, {"city", nullptr}});
-    std::string region = text_at(entry, {{"subdivisions", "0", "names", "en", nullptr},
-                                         {"region_name", nullptr},
-                                         {"region", nullptr},
-                                         {"state1", nullptr}});
+    const std::string city = text_at(entry, {{"city", "names", "en", nullptr}, {"city_name", nullptr}, {"city", nullptr}});
+    std::string region = text_at(
+        entry,
+        {{"subdivisions", "0", "names", "en", nullptr}, {"region_name", nullptr}, {"region", nullptr}, {"state1", nullptr}});
     if (region == city) region.clear();
     std::string all = joined({city, region, country});
     if (all.size() > sizeof out.bytes) all = joined({city, country});

@@ -22,8 +22,7 @@ struct Table {
     std::uint32_t version;
     Agents* (*open_agents)(const char* path) noexcept;
     void (*close_agents)(Agents* agents) noexcept;
-    Status (*resolve_agent)(Agents& agents, std::string_view agent, AgentInfo& info,
-                            std::span<char> why) noexcept;
+    Status (*resolve_agent)(Agents& agents, std::string_view agent, AgentInfo& info, std::span<char> why) noexcept;
     Locations* (*open_locations)(const char* path) noexcept;
     void (*close_locations)(Locations* locations) noexcept;
     Status (*refresh_locations)(Locations& locations, std::span<char> why) noexcept;

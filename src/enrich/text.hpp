@@ -15,7 +15,7 @@ enum class Status : std::uint8_t {
     ok,
     none,        // no file is named
     unreadable,  // no such file, no right to read it, not a file, too large, or something that may pass by itself
-    invalid,  // not of the form
+    invalid,     // not of the form
 };
 
 inline constexpr std::size_t kReasonBytes = 256;  // a buffer that holds every reason

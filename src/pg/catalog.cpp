@@ -31,8 +31,7 @@ namespace {
 // A version is numbers parted by dots; one that is missing is 0, and what follows them does not count.
 constexpr int take_number(std::string_view& version) {
     int number = 0;
-    for (; !version.empty() && version[0] >= '0' && version[0] <= '9' && number < 1'000'000;
-         version.remove_prefix(1))
+    for (; !version.empty() && version[0] >= '0' && version[0] <= '9' && number < 1'000'000; version.remove_prefix(1))
         number = number * 10 + (version[0] - '0');
     version = !version.empty() && version[0] == '.' ? version.substr(1) : std::string_view();
     return number;
@@ -91,8 +90,7 @@ void tell_of_relation(Datum, Oid relation) {
 bool find_extension(Catalog& out) {
     Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
     ScanKeyData key;
-    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-                CStringGetDatum(kExtension));
+    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(kExtension));
     SysScanDesc scan = systable_beginscan(extensions, ExtensionNameIndexId, true, nullptr, 1, &key);
     const HeapTuple tuple = systable_getnext(scan);
     const bool found = HeapTupleIsValid(tuple);
@@ -101,8 +99,7 @@ bool find_extension(Catalog& out) {
         out.extension = row->oid;
         out.owner = row->extowner;
         bool is_null;
-        const Datum version =
-            heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(extensions), &is_null);
+        const Datum version = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(extensions), &is_null);
         text_to_cstring_buffer(DatumGetTextPP(version), out.version, sizeof(out.version));
         out.script = judge(out.version, MIROX_VERSION);
     }
@@ -124,21 +121,18 @@ Oid schema_named(Oid extension, const char* name) {
 Oid relation_named(Oid extension, const char* name, Oid schema) {
     const Oid relation = get_relname_relid(name, schema);
     if (!OidIsValid(relation)) return InvalidOid;
-    const Oid table =
-        get_rel_relkind(relation) == RELKIND_INDEX ? IndexGetRelation(relation, true) : relation;
+    const Oid table = get_rel_relkind(relation) == RELKIND_INDEX ? IndexGetRelation(relation, true) : relation;
     return is_member(extension, RelationRelationId, table) ? relation : InvalidOid;
 }
 
 Oid type_named(Oid extension, const char* name, Oid schema) {
-    const Oid type =
-        GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
+    const Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
     return is_member(extension, TypeRelationId, type) ? type : InvalidOid;
 }
 
 Oid operator_named(Oid extension, const char* name, Oid left, Oid right, Oid schema) {
-    const Oid found =
-        GetSysCacheOid4(OPERNAMENSP, Anum_pg_operator_oid, CStringGetDatum(name), ObjectIdGetDatum(left),
-                        ObjectIdGetDatum(right), ObjectIdGetDatum(schema));
+    const Oid found = GetSysCacheOid4(OPERNAMENSP, Anum_pg_operator_oid, CStringGetDatum(name), ObjectIdGetDatum(left),
+                                      ObjectIdGetDatum(right), ObjectIdGetDatum(schema));
     return is_member(extension, OperatorRelationId, found) ? found : InvalidOid;
 }
 
@@ -149,8 +143,8 @@ int changed_column(Oid relation, const TableKind& table, const Catalog& catalog)
         HeapTuple tuple = SearchSysCacheAttNum(relation, static_cast<AttrNumber>(++number));
         if (!HeapTupleIsValid(tuple)) return number;
         const auto* row = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
-        const bool same = strcmp(NameStr(row->attname), column.name) == 0 &&
-                          getBaseType(row->atttypid) == type_oid(column.type, catalog);
+        const bool same =
+            strcmp(NameStr(row->attname), column.name) == 0 && getBaseType(row->atttypid) == type_oid(column.type, catalog);
         ReleaseSysCache(tuple);
         if (!same) return number;
     }
@@ -191,8 +185,7 @@ Presence load(Catalog& out) {
         *relation.at = relation_named(out.extension, relation.name, out.internal_schema);
         if (!OidIsValid(*relation.at)) return Presence::broken;
     }
-    const Named types[] = {
-        {&out.digest_type, "digest"}, {&out.scopes_type, "scopes"}, {&out.issued_type, "issued_token"}};
+    const Named types[] = {{&out.digest_type, "digest"}, {&out.scopes_type, "scopes"}, {&out.issued_type, "issued_token"}};
     for (const Named& type : types) {
         *type.at = type_named(out.extension, type.name, out.schema);
         if (!OidIsValid(*type.at)) return Presence::broken;
@@ -226,29 +219,25 @@ void warn_of_older_script() {
     warned = true;
     if (IsParallelWorker()) return;  // its session has been told
     MIROX_LOG(WARNING,
-              errmsg("the extension mirox_tokens is of version %s here, and its library of %s", known.version,
-                     MIROX_VERSION),
+              errmsg("the extension mirox_tokens is of version %s here, and its library of %s", known.version, MIROX_VERSION),
               errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
 }
 
 void require_presence() {
     const Presence presence = refresh();
     if (presence == Presence::absent)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("the extension mirox_tokens is not in this database"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens is not in this database"),
                     errhint("Run CREATE EXTENSION mirox_tokens."));
     if (presence == Presence::broken)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("the extension mirox_tokens lacks objects of its own"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens lacks objects of its own"),
                     errdetail("One was dropped, renamed or taken out of the extension."),
                     errhint("Put it back as the install script has it, or restore a backup."));
     if (presence == Presence::changed)
-        MIROX_RAISE(
-            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            errmsg("table %s.%s is not as mirox_tokens has made it", kInternalSchema, changed.table->name),
-            errdetail("Its column %d is to be \"%s\", of the type that the install script gives it.",
-                      changed.column, changed.table->columns[changed.column - 1].name),
-            errhint("Put the column back as the install script has it, or restore a backup."));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("table %s.%s is not as mirox_tokens has made it", kInternalSchema, changed.table->name),
+                    errdetail("Its column %d is to be \"%s\", of the type that the install script gives it.", changed.column,
+                              changed.table->columns[changed.column - 1].name),
+                    errhint("Put the column back as the install script has it, or restore a backup."));
 }
 
 }  // namespace
@@ -262,13 +251,12 @@ const Catalog& catalog() {
 void require_known_script() {
     const Catalog& ours = catalog();
     if (ours.script <= Script::older) return;
-    MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        errmsg("the extension mirox_tokens is of version %s here, which its library of %s does not manage",
-               ours.version, MIROX_VERSION),
-        errdetail("Checks and recorded use go on."),
-        ours.script == Script::newer ? errhint("Install the library of that version, and restart the server.")
-                                     : errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                errmsg("the extension mirox_tokens is of version %s here, which its library of %s does not manage", ours.version,
+                       MIROX_VERSION),
+                errdetail("Checks and recorded use go on."),
+                ours.script == Script::newer ? errhint("Install the library of that version, and restart the server.")
+                                             : errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
 }
 
 void announce_script() {
@@ -279,8 +267,8 @@ Relation open_table(Oid table, LOCKMODE mode) {
     const Relation opened = try_table_open(table, mode);
     if (opened != nullptr) return opened;
     (void)catalog();  // says so when the extension is gone
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("the extension mirox_tokens was made anew meanwhile"), errhint("Try again."));
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens was made anew meanwhile"),
+                errhint("Try again."));
 }
 
 const Catalog& catalog_known() {
@@ -294,8 +282,7 @@ bool catalog_present() {
 bool is_our_function(Oid function) {
     if (!catalog_present() || get_func_namespace(function) != known.schema) return false;
     Asked& slot = asked[function % kAsked];
-    if (slot.function != function)
-        slot = {function, is_member(known.extension, ProcedureRelationId, function)};
+    if (slot.function != function) slot = {function, is_member(known.extension, ProcedureRelationId, function)};
     return slot.ours;
 }
 

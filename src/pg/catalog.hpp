@@ -75,9 +75,7 @@ enum class Type : Oid {
 const Catalog& catalog();
 
 inline Oid type_oid(Type type, const Catalog& in = catalog()) {
-    return type == Type::digest   ? in.digest_type
-           : type == Type::scopes ? in.scopes_type
-                                  : static_cast<Oid>(type);
+    return type == Type::digest ? in.digest_type : type == Type::scopes ? in.scopes_type : static_cast<Oid>(type);
 }
 
 // ERROR 55000 when the script is of another major version than the library, or newer.

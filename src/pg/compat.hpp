@@ -160,8 +160,7 @@ inline bool walk_expression(Node* node, Walker found, void* context) {
 }
 #else
 inline bool walk_expression(Node* node, Walker found, void* context) {
-    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)),
-                                  context);
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(found)), context);
 }
 #endif
 
@@ -173,8 +172,7 @@ inline Node* change_expression(Node* node, Mutator change, void* context) {
 }
 #else
 inline Node* change_expression(Node* node, Mutator change, void* context) {
-    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(change)),
-                                   context);
+    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(change)), context);
 }
 #endif
 
@@ -203,13 +201,12 @@ inline int registered_workers(const char* function, bool& found) {
     int count = 0;
     found = false;
 #if PG_VERSION_NUM >= 180000
-    for (dlist_node* at = BackgroundWorkerList.head.next; at != nullptr && at != &BackgroundWorkerList.head;
-         at = at->next) {
+    for (dlist_node* at = BackgroundWorkerList.head.next; at != nullptr && at != &BackgroundWorkerList.head; at = at->next) {
 #else
     for (slist_node* at = BackgroundWorkerList.head.next; at != nullptr; at = at->next) {
 #endif
-        auto* worker = reinterpret_cast<RegisteredBgWorker*>(reinterpret_cast<char*>(at) -
-                                                             offsetof(RegisteredBgWorker, rw_lnode));
+        auto* worker =
+            reinterpret_cast<RegisteredBgWorker*>(reinterpret_cast<char*>(at) - offsetof(RegisteredBgWorker, rw_lnode));
         count++;
         found = found || strcmp(worker->rw_worker.bgw_function_name, function) == 0;
     }

@@ -15,8 +15,7 @@ void raise_out_of_memory(const char* doing) {
 void raise_not_preloaded() {
     const char* present = GetConfigOption("shared_preload_libraries", true, false);
     const bool others = present != nullptr && present[0] != '\0';
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("mirox_tokens must be loaded when the server starts"),
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("mirox_tokens must be loaded when the server starts"),
                 errdetail("It keeps rate limits and recorded usage in shared memory."),
                 errhint("Add this line to postgresql.conf and restart the server: "
                         "shared_preload_libraries = '%s%s%s'",

@@ -36,8 +36,7 @@ JsonAction start_field(void* state, char* name, bool) {
 
 JsonAction take_scalar(void* state, char* token, JsonTokenType type) {
     auto* reader = static_cast<Reader*>(state);
-    if (reader->lexer->lex_level == 1 && reader->current != nullptr && type == JSON_TOKEN_STRING)
-        reader->current->value = token;
+    if (reader->lexer->lex_level == 1 && reader->current != nullptr && type == JSON_TOKEN_STRING) reader->current->value = token;
     MIROX_JSON_DONE;
 }
 
@@ -79,8 +78,7 @@ bool is_nested_deeper(std::string_view json, int most) {
 
 bool parse(std::string_view json, Reader& reader) {
     if (is_nested_deeper(json, kMaxJsonDepth)) return false;
-    reader.lexer =
-        make_json_lexer(const_cast<char*>(json.data()), static_cast<int>(json.size()), GetDatabaseEncoding());
+    reader.lexer = make_json_lexer(const_cast<char*>(json.data()), static_cast<int>(json.size()), GetDatabaseEncoding());
     JsonSemAction actions = {};
     actions.semstate = &reader;
     actions.object_start = start_object;

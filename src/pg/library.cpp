@@ -11,8 +11,7 @@ struct Load {
 
 void load(void* state) {
     auto* const asked = static_cast<Load*>(state);
-    asked->found =
-        reinterpret_cast<void*>(load_external_function(asked->library, asked->function, true, nullptr));
+    asked->found = reinterpret_cast<void*>(load_external_function(asked->library, asked->function, true, nullptr));
 }
 
 }  // namespace

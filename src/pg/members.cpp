@@ -64,12 +64,10 @@ void listen_to_row(CacheId cache, Oid row) {
 }
 
 // Calls each for the owned objects that depend so on the object.
-void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* state, const Member& member),
-                        void* state) {
+void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* state, const Member& member), void* state) {
     Relation dependencies = table_open(DependRelationId, AccessShareLock);
     ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(catalog));
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(catalog));
     ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
     SysScanDesc scan = systable_beginscan(dependencies, DependReferenceIndexId, true, nullptr, 2, keys);
     HeapTuple tuple;
@@ -78,8 +76,7 @@ void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* st
         if (row->deptype != how) continue;
         for (const OwnedCatalog& owned : kOwned)
             if (owned.catalog == row->classid)
-                each(state, {&owned, row->objid,
-                             TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))});
+                each(state, {&owned, row->objid, TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))});
     }
     systable_endscan(scan);
     table_close(dependencies, AccessShareLock);
@@ -90,14 +87,12 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
     for (int i = 0; list != nullptr && i < ACL_NUM(list); i++) {
         const AclItem& item = ACL_DAT(list)[i];
         if (item.ai_grantee == owner || (ACLITEM_GET_PRIVS(item) & ACL_CREATE) == 0) continue;
-        const char* grantee = item.ai_grantee == ACL_ID_PUBLIC
-                                  ? "PUBLIC"
-                                  : quote_identifier(GetUserNameFromId(item.ai_grantee, false));
-        MIROX_RAISE(
-            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            errmsg("%s may create objects in a schema of mirox_tokens", grantee),
-            errdetail("What stands there could take the place of what the extension's own SQL names."),
-            errhint("REVOKE CREATE ON %s FROM %s.", name_of_member(member), grantee));
+        const char* grantee =
+            item.ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(item.ai_grantee, false));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("%s may create objects in a schema of mirox_tokens", grantee),
+                    errdetail("What stands there could take the place of what the extension's own SQL names."),
+                    errhint("REVOKE CREATE ON %s FROM %s.", name_of_member(member), grantee));
     }
 }
 
@@ -110,14 +105,11 @@ void check_object(void* state, const Member& object) {
     // A superuser's could do nothing that he could not do himself, as long as he is one.
     if (has != owner) listen_to_row(AUTHOID, has);
     if (has != owner && !superuser_arg(has))
-        MIROX_RAISE(
-            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            errmsg("%s belongs to another role than the extension mirox_tokens", name_of_member(object)),
-            errdetail("Its owner could have code run with the rights of the extension's owner."),
-            errhint("ALTER %s OWNER TO %s.", name_of_member(object),
-                    quote_identifier(GetUserNameFromId(owner, false))));
-    if (object.catalog->catalog == NamespaceRelationId)
-        refuse_others_create(object, reinterpret_cast<Acl*>(acl), owner);
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    errmsg("%s belongs to another role than the extension mirox_tokens", name_of_member(object)),
+                    errdetail("Its owner could have code run with the rights of the extension's owner."),
+                    errhint("ALTER %s OWNER TO %s.", name_of_member(object), quote_identifier(GetUserNameFromId(owner, false))));
+    if (object.catalog->catalog == NamespaceRelationId) refuse_others_create(object, reinterpret_cast<Acl*>(acl), owner);
 }
 
 }  // namespace
@@ -128,10 +120,8 @@ void for_each_member(Oid extension, void (*each)(void* state, const Member& memb
 
 const char* name_of_member(const Member& member) {
     const ObjectAddress address = {member.catalog->catalog, member.object, 0};
-    const bool sequence =
-        address.classId == RelationRelationId && get_rel_relkind(member.object) == RELKIND_SEQUENCE;
-    return psprintf("%s %s", sequence ? "SEQUENCE" : member.catalog->kind,
-                    getObjectIdentity(&address, false));
+    const bool sequence = address.classId == RelationRelationId && get_rel_relkind(member.object) == RELKIND_SEQUENCE;
+    return psprintf("%s %s", sequence ? "SEQUENCE" : member.catalog->kind, getObjectIdentity(&address, false));
 }
 
 Oid owner_of_member(const Member& member, struct varlena** acl) {
@@ -165,8 +155,7 @@ void lock_grants() {
 }
 
 void watch_members() {
-    for (const OwnedCatalog& catalog : kOwned)
-        CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
+    for (const OwnedCatalog& catalog : kOwned) CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
     CacheRegisterSyscacheCallback(AUTHOID, hear_of_row, 0);
 }
 

@@ -52,8 +52,8 @@ bool any_network(Datum cidr_array, Each&& each) {
     for (int i = 0; i < count; i++) {
         if (nulls != nullptr && (nulls[i / 8] & (1 << (i % 8))) == 0) continue;
         if (each(address_of(PointerGetDatum(at)))) return true;
-        at = reinterpret_cast<const char*>(att_align_nominal(
-            att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
+        at = reinterpret_cast<const char*>(
+            att_align_nominal(att_addlength_pointer(reinterpret_cast<std::uintptr_t>(at), -1, at), TYPALIGN_INT));
     }
     return false;
 }
@@ -74,8 +74,7 @@ std::span<const core::Address> addresses_of(Datum cidr_array) {
 
 bool array_contains(Datum cidr_array, const core::Address& address) {
     if (address.family == core::AddressFamily::none) return false;
-    return any_network(cidr_array,
-                       [&](const core::Address& network) { return core::contains(network, address); });
+    return any_network(cidr_array, [&](const core::Address& network) { return core::contains(network, address); });
 }
 
 }  // namespace mirox::pg

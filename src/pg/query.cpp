@@ -26,8 +26,7 @@ void restrict_process() {
 
 int pin_search_path() {
     const int level = NewGUCNestLevel();
-    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                            true, 0, false);
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     return level;
 }
 
@@ -35,8 +34,7 @@ int pin_search_path() {
 // where session_replication_role is replica, and there they would not.
 static void pin_own_triggers() {
     if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
-        (void)set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION,
-                                GUC_ACTION_SAVE, true, 0, false);
+        (void)set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 OwnerScope enter_owner() {
@@ -49,8 +47,8 @@ OwnerScope enter_owner() {
     // Every name is qualified as it is; this is the second lock on the same door.
     scope.guc_level = pin_search_path();
     pin_own_triggers();
-    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE |
-                                      (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
+    SetUserIdAndSecContext(
+        owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE | (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
     return scope;
 }
 
@@ -58,8 +56,8 @@ OwnerScope enter_table_owner(Oid owner) {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
     scope.guc_level = pin_search_path();
-    SetUserIdAndSecContext(owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE |
-                                      SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
+    SetUserIdAndSecContext(
+        owner, scope.security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
     return scope;
 }
 
@@ -115,9 +113,9 @@ std::uint64_t run(Query& query, Args& args, bool fresh) {
         CommandCounterIncrement();
         snapshot = GetLatestSnapshot();
     }
-    const int code = fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot,
-                                                  InvalidSnapshot, false, true, 0)
-                           : SPI_execute_plan(query.plan, args.values(), args.nulls(), false, 0);
+    const int code =
+        fresh ? SPI_execute_snapshot(query.plan, args.values(), args.nulls(), snapshot, InvalidSnapshot, false, true, 0)
+              : SPI_execute_plan(query.plan, args.values(), args.nulls(), false, 0);
     if (code < 0) MIROX_DEFECT("statement failed: %s", SPI_result_code_string(code));
     return SPI_processed;
 }
@@ -141,13 +139,11 @@ void return_rows(FunctionCallInfo fcinfo) {
         if (is != said)
             MIROX_RAISE(
                 ERRCODE_DATATYPE_MISMATCH,
-                errmsg("column %d of function %s is of another type than declared", i + 1,
-                       get_func_name(fcinfo->flinfo->fn_oid)),
+                errmsg("column %d of function %s is of another type than declared", i + 1, get_func_name(fcinfo->flinfo->fn_oid)),
                 errdetail("It is of type %s, and declared as %s.", format_type_be(is), format_type_be(said)),
                 errhint("Use the function that mirox_tokens of the library's version brings."));
     }
-    for (std::uint64_t i = 0; i < SPI_processed; i++)
-        tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
+    for (std::uint64_t i = 0; i < SPI_processed; i++) tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
 }
 
 }  // namespace mirox::pg

@@ -28,8 +28,7 @@ const TypeCacheEntry& result_type(FunctionCallInfo fcinfo) {
     }
     Oid type;
     TupleDesc columns;
-    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE)
-        MIROX_DEFECT("unexpected result type");
+    if (get_call_result_type(fcinfo, &type, &columns) != TYPEFUNC_COMPOSITE) MIROX_DEFECT("unexpected result type");
     TypeCacheEntry* const entry = lookup_type_cache(type, TYPECACHE_TUPDESC);
     if (entry->tupDesc == nullptr) MIROX_DEFECT("unexpected result type");
     row_types[next_row_type++ % lengthof(row_types)] = {function, epoch, entry};
@@ -38,8 +37,7 @@ const TypeCacheEntry& result_type(FunctionCallInfo fcinfo) {
 
 TupleDesc result_columns(FunctionCallInfo fcinfo) {
     TupleDesc columns;
-    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-        MIROX_DEFECT("unexpected result type");
+    if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) MIROX_DEFECT("unexpected result type");
     return columns;
 }
 

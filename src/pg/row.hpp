@@ -35,9 +35,7 @@ class Row {
     }
     Row& set_if(bool given, const char* column, Datum value) { return given ? set(column, value) : *this; }
     // An instant, where 0 is none.
-    Row& set_time(const char* column, std::int64_t at) {
-        return set_if(at != 0, column, TimestampTzGetDatum(at));
-    }
+    Row& set_time(const char* column, std::int64_t at) { return set_if(at != 0, column, TimestampTzGetDatum(at)); }
 
     HeapTuple tuple() { return heap_form_tuple(columns_, values_, nulls_); }
     Datum datum() { return HeapTupleGetDatum(tuple()); }

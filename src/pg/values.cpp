@@ -18,8 +18,7 @@ Datum array_datum(Oid type, Datum* values, bool* nulls, int count) {
     get_typlenbyvalalign(type, &length, &by_value, &alignment);
     int dimensions[1] = {count};
     int bounds[1] = {1};
-    return PointerGetDatum(
-        construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
+    return PointerGetDatum(construct_md_array(values, nulls, 1, dimensions, bounds, type, length, by_value, alignment));
 }
 
 bool is_id_type(Oid base) {
@@ -84,19 +83,15 @@ Datum scopes_from_text_array(Datum array) {
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
         // Not repeated: what is no scope may be a secret in the wrong place.
         if (status != core::ScopeStatus::ok)
-            MIROX_RAISE(
-                ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
-                errdetail("Element %d: %s", i + 1, scope_status_text(status)),
-                errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+                        errdetail("Element %d: %s", i + 1, scope_status_text(status)),
+                        errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
-            errdetail("A set holds at most %d scopes; these are %zu.", static_cast<int>(core::kMaxScopes),
-                      kept),
-            errhint(
-                "Name broader scopes: a resource covers all below it, and every action when none is given."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+                    errdetail("A set holds at most %d scopes; these are %zu.", static_cast<int>(core::kMaxScopes), kept),
+                    errhint("Name broader scopes: a resource covers all below it, and every action when none is given."));
     return scopes_datum({scopes, kept});
 }
 
@@ -107,10 +102,10 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
     if (was_cut != nullptr) *was_cut = false;
     if (count > core::kMaxScopes) {
         if (!cut)
-            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many scopes in an intersection"),
-                        errdetail("A set holds at most %d scopes; this one would hold %zu.",
-                                  static_cast<int>(core::kMaxScopes), count),
-                        errhint("Name broader scopes in one of the two sets."));
+            MIROX_RAISE(
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many scopes in an intersection"),
+                errdetail("A set holds at most %d scopes; this one would hold %zu.", static_cast<int>(core::kMaxScopes), count),
+                errhint("Name broader scopes in one of the two sets."));
         count = core::kMaxScopes;
         if (was_cut != nullptr) *was_cut = true;
     }
@@ -124,8 +119,7 @@ Datum compile_permissions(Datum owner, Datum own) {
     bool was_cut;
     const Datum result = scopes_intersection(scope_set(owner), scope_set(own), true, &was_cut);
     if (was_cut)
-        MIROX_LOG(WARNING,
-                  errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
+        MIROX_LOG(WARNING, errmsg("a token's permissions were cut to %d scopes", static_cast<int>(core::kMaxScopes)),
                   errhint("Name broader scopes for the owner or the token."));
     return result;
 }
@@ -134,8 +128,7 @@ std::string_view to_utf8(std::string_view text) {
     const int size = static_cast<int>(text.size());
     if (size == 0 || GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return text;
     auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));
-    auto* converted =
-        reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, GetDatabaseEncoding(), PG_UTF8));
+    auto* converted = reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, GetDatabaseEncoding(), PG_UTF8));
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
 }
 
@@ -155,9 +148,7 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
     const int room = size * MAX_CONVERSION_GROWTH + 1;
     auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));
     auto* converted = static_cast<unsigned char*>(palloc(room));
-    if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, source, size, converted, room, true) !=
-        size)
-        return false;
+    if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, source, size, converted, room, true) != size) return false;
     out = reinterpret_cast<const char*>(converted);
     return true;
 }
@@ -165,8 +156,7 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
 namespace {
 
 // Whatever has a counterpart is converted, and `lacking` stands for each character that has none.
-std::string_view convert_all(std::string_view text, int from, int to,
-                             std::string_view (*lacking)(std::string_view)) {
+std::string_view convert_all(std::string_view text, int from, int to, std::string_view (*lacking)(std::string_view)) {
     bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
     if (!plain) {
         plain = true;
@@ -181,8 +171,8 @@ std::string_view convert_all(std::string_view text, int from, int to,
         const int size = static_cast<int>(text.size());
         auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));
         if (OidIsValid(conversion)) {
-            const int read = pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written,
-                                                           room - written, true);
+            const int read =
+                pg_do_encoding_conversion_buf(conversion, from, to, source, size, out + written, room - written, true);
             written += static_cast<int>(strlen(reinterpret_cast<char*>(out + written)));
             text.remove_prefix(read);
             if (text.empty()) break;
@@ -204,16 +194,14 @@ std::string_view convert_all(std::string_view text, int from, int to,
 }  // namespace
 
 std::string_view to_utf8_lossy(std::string_view text) {
-    return convert_all(text, GetDatabaseEncoding(), PG_UTF8,
-                       [](std::string_view) { return std::string_view("\xEF\xBF\xBD"); });
+    return convert_all(text, GetDatabaseEncoding(), PG_UTF8, [](std::string_view) { return std::string_view("\xEF\xBF\xBD"); });
 }
 
 std::string_view from_utf8(std::string_view utf8) {
     const int size = static_cast<int>(utf8.size());
     if (size == 0 || GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) return utf8;
     auto* source = reinterpret_cast<unsigned char*>(const_cast<char*>(utf8.data()));
-    auto* converted =
-        reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, PG_UTF8, GetDatabaseEncoding()));
+    auto* converted = reinterpret_cast<char*>(pg_do_encoding_conversion(source, size, PG_UTF8, GetDatabaseEncoding()));
     return converted == utf8.data() ? utf8 : std::string_view(converted, strlen(converted));
 }
 
@@ -228,9 +216,8 @@ std::string_view from_utf8_lossy(std::string_view utf8) {
         }
         utf8 = {copy, utf8.size()};
     }
-    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(), [](std::string_view character) {
-        return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?");
-    });
+    return convert_all(utf8, PG_UTF8, GetDatabaseEncoding(),
+                       [](std::string_view character) { return std::string_view(character == "\xE2\x80\xA6" ? "..." : "?"); });
 }
 
 }  // namespace mirox::pg

@@ -35,8 +35,7 @@ Control& control() {
 }
 
 DatabaseStats* my_stats() {
-    if (stats_of_mine != nullptr && stats_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId)
-        return stats_of_mine;
+    if (stats_of_mine != nullptr && stats_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId) return stats_of_mine;
     if (!OidIsValid(MyDatabaseId)) return nullptr;
     stats_of_mine = stats_of(MyDatabaseId);
     if (stats_of_mine != nullptr) return stats_of_mine;
@@ -85,8 +84,7 @@ bool wants_worker(std::uint32_t database) {
     const QueueRef queue = region().ring().find_queue(database);
     if (queue && region().ring().claimed(queue) > region().ring().freed(queue)) return true;
     const DatabaseStats* stats = stats_of(database);
-    if (stats != nullptr &&
-        stats->requested.load(std::memory_order_acquire) != stats->completed.load(std::memory_order_relaxed))
+    if (stats != nullptr && stats->requested.load(std::memory_order_acquire) != stats->completed.load(std::memory_order_relaxed))
         return true;
     const Unauthenticated& unauthenticated = region().unauthenticated();
     if (unauthenticated.used() == 0 && unauthenticated.overflowed() == 0) return false;
@@ -100,13 +98,11 @@ bool note_failure(DatabaseStats& stats, Duty duty, int sqlstate, const char* mes
     const TimestampTz now = GetCurrentTimestamp();
     LWLockAcquire(region_lock(), LW_EXCLUSIVE);
     const std::uint32_t bit = 1U << static_cast<std::uint32_t>(duty);
-    const std::uint32_t what =
-        hash_bytes(reinterpret_cast<const unsigned char*>(message), static_cast<int>(strlen(message))) ^
-        static_cast<std::uint32_t>(sqlstate);
+    const std::uint32_t what = hash_bytes(reinterpret_cast<const unsigned char*>(message), static_cast<int>(strlen(message))) ^
+                               static_cast<std::uint32_t>(sqlstate);
     auto& said = failure.said[static_cast<std::uint32_t>(duty)];
     if (failure.since == 0) failure.since = now;
-    if ((failure.failing.fetch_or(bit, std::memory_order_relaxed) & bit) == 0 || said.what != what)
-        said.at = 0;
+    if ((failure.failing.fetch_or(bit, std::memory_order_relaxed) & bit) == 0 || said.what != what) said.at = 0;
     failure.duty = duty;
     failure.sqlstate = sqlstate;
     failure.at = now;

@@ -104,8 +104,7 @@ struct BoundedLock {
 template <typename T>
 void raise_to(std::atomic<T>& word, T value) noexcept {
     T seen = word.load(std::memory_order_relaxed);
-    while (seen < value &&
-           !word.compare_exchange_weak(seen, value, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    while (seen < value && !word.compare_exchange_weak(seen, value, std::memory_order_acq_rel, std::memory_order_relaxed)) {
     }
 }
 

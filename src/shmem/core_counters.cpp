@@ -22,16 +22,14 @@ constexpr std::uint32_t tag_of(std::uint64_t guard) noexcept {
 }
 
 std::uint64_t hash_of(const TokenKey& key) noexcept {
-    return combine(combine(key.database, static_cast<std::uint32_t>(key.generation)),
-                   static_cast<std::uint64_t>(key.token));
+    return combine(combine(key.database, static_cast<std::uint32_t>(key.generation)), static_cast<std::uint64_t>(key.token));
 }
 constexpr std::uint32_t print_of(std::uint64_t hash) noexcept {
     return static_cast<std::uint32_t>(hash >> 32) | 1;
 }
 
 bool is_of(const CounterEntry& e, const TokenKey& key) noexcept {
-    return e.token.load(memory_order_relaxed) == key.token &&
-           e.generation.load(memory_order_relaxed) == key.generation &&
+    return e.token.load(memory_order_relaxed) == key.token && e.generation.load(memory_order_relaxed) == key.generation &&
            e.database.load(memory_order_relaxed) == key.database;
 }
 
@@ -40,8 +38,7 @@ bool is_of(const CounterEntry& e, const TokenKey& key) noexcept {
 void note_use(CounterEntry& e, const Event& event) noexcept {
     if (event.at <= e.last_used.load(memory_order_relaxed)) return;
     std::uint32_t lock = e.last_lock.load(memory_order_relaxed);
-    if ((lock & 1) == 0 &&
-        e.last_lock.compare_exchange_strong(lock, lock + 1, memory_order_acq_rel, memory_order_relaxed)) {
+    if ((lock & 1) == 0 && e.last_lock.compare_exchange_strong(lock, lock + 1, memory_order_acq_rel, memory_order_relaxed)) {
         if (event.at > e.last_used.load(memory_order_relaxed)) {
             e.address.store(event.address);
             e.agent.store(text_key(event.texts[kAgent]), memory_order_release);
@@ -116,8 +113,7 @@ bool Counters::can_go(const CounterEntry& e, std::uint64_t word, const Ring& rin
     const std::uint64_t uses = e.uses.load(memory_order_acquire);
     const std::uint64_t refusals = e.refusals.load(memory_order_acquire);
     if (static_cast<std::uint32_t>(uses + refusals) != static_cast<std::uint32_t>(word) ||
-        uses != e.posted_uses.load(memory_order_acquire) ||
-        refusals != e.posted_refusals.load(memory_order_acquire))
+        uses != e.posted_uses.load(memory_order_acquire) || refusals != e.posted_refusals.load(memory_order_acquire))
         return false;
     const QueueRef queue = ring.find_queue(e.database.load(memory_order_relaxed));
     return !queue || e.posted_at.load(memory_order_acquire) <= ring.freed_before(queue);
@@ -133,12 +129,10 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, F
     if (!lock.acquire(kLockSpins)) return false;
     bool done = find(key, hash, out);
     if (!done) {
-        const auto goes = [&](const CounterEntry& e, std::uint64_t word) noexcept {
-            return can_go(e, word, ring);
-        };
+        const auto goes = [&](const CounterEntry& e, std::uint64_t word) noexcept { return can_go(e, word, ring); };
         const auto fill = [&](CounterEntry& e, std::uint32_t at, bool evicted) noexcept {
-            for (auto* count : {&e.uses, &e.refusals, &e.agent, &e.posted_at, &e.posted_uses,
-                                &e.posted_refusals, &e.before_uses, &e.before_refusals})
+            for (auto* count : {&e.uses, &e.refusals, &e.agent, &e.posted_at, &e.posted_uses, &e.posted_refusals, &e.before_uses,
+                                &e.before_refusals})
                 count->store(0, memory_order_relaxed);
             for (auto* lock : {&e.last_lock, &e.post_lock}) lock->store(0, memory_order_relaxed);
             for (auto* last : {&e.last_used, &e.last_refused}) last->store(0, memory_order_relaxed);
@@ -221,8 +215,7 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
         const std::uint32_t post = e.post_lock.load(memory_order_acquire);
         const bool newest = stored >= e.posted_at.load(memory_order_acquire);
         const std::uint64_t uses = (newest ? e.posted_uses : e.before_uses).load(memory_order_acquire);
-        const std::uint64_t refusals =
-            (newest ? e.posted_refusals : e.before_refusals).load(memory_order_acquire);
+        const std::uint64_t refusals = (newest ? e.posted_refusals : e.before_refusals).load(memory_order_acquire);
         if ((post & 1) != 0 || e.post_lock.load(memory_order_relaxed) != post) {
             pause();
             continue;
@@ -242,9 +235,7 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
 bool Counters::key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key) const noexcept {
     const CounterEntry& e = table_.entries[entry];
     Found found;
-    const auto is = [&](const CounterEntry& at) noexcept {
-        return at.database.load(memory_order_relaxed) == database;
-    };
+    const auto is = [&](const CounterEntry& at) noexcept { return at.database.load(memory_order_relaxed) == database; };
     if (!table_.is_live(entry, is, found)) return false;
     key = {database, e.generation.load(memory_order_relaxed), e.token.load(memory_order_relaxed)};
     // Still the same token's: what was read belongs together.
@@ -252,15 +243,12 @@ bool Counters::key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key
 }
 
 void Counters::forget(std::uint32_t database) noexcept {
-    const auto is = [&](const CounterEntry& e) noexcept {
-        return e.database.load(memory_order_relaxed) == database;
-    };
+    const auto is = [&](const CounterEntry& e) noexcept { return e.database.load(memory_order_relaxed) == database; };
     for (std::uint32_t at = 0; at < head_->entries; at++) {
         CounterEntry& e = table_.entries[at];
         Found found;
         for (unsigned tries = 0; tries < kReadTries && table_.is_live(at, is, found); tries++) {
-            const std::uint64_t all =
-                e.uses.load(memory_order_acquire) + e.refusals.load(memory_order_acquire);
+            const std::uint64_t all = e.uses.load(memory_order_acquire) + e.refusals.load(memory_order_acquire);
             if (static_cast<std::uint32_t>(all) == static_cast<std::uint32_t>(found.word) &&
                 Bits::advance(e.guard, found.word, Bits::kFree)) {
                 prints_[at].store(0, memory_order_relaxed);

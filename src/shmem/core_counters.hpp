@@ -105,8 +105,7 @@ class Counters {
     // Worker of the database, before COMMIT of the batch that applies [from, to): of these events so many *marked* uses and
     // refusals are this token's. `from` is the position stored before the batch. False when the token has no entry, which only
     // happens when nothing of it was marked.
-    bool post(const TokenKey& key, std::uint64_t from, std::uint64_t to, std::uint64_t uses,
-              std::uint64_t refusals) noexcept;
+    bool post(const TokenKey& key, std::uint64_t from, std::uint64_t to, std::uint64_t uses, std::uint64_t refusals) noexcept;
 
     // A reader whose snapshot has the stored position `stored`. False when there is nothing to add.
     bool pending(const TokenKey& key, std::uint64_t stored, PendingCounts& out) const noexcept;
@@ -133,8 +132,7 @@ class Counters {
     static bool can_go(const CounterEntry& e, std::uint64_t word, const Ring& ring) noexcept;
 
     CountersHead* head_ = nullptr;
-    std::atomic<std::uint32_t>* prints_ =
-        nullptr;  // of each entry's key a fingerprint: a miss reads two lines
+    std::atomic<std::uint32_t>* prints_ = nullptr;  // of each entry's key a fingerprint: a miss reads two lines
     // Of each window, the step of freeing (and one) at which a newcomer found no place in it, so that the next ones need not
     // look.
     std::atomic<std::uint32_t>* full_at_ = nullptr;

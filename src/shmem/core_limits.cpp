@@ -24,17 +24,14 @@ Limits Limits::initialise(std::byte* at, std::uint32_t entries) noexcept {
     return l;
 }
 
-bool Limits::find(std::uint32_t database, std::int64_t account, std::uint64_t hash,
-                  Found& out) const noexcept {
+bool Limits::find(std::uint32_t database, std::int64_t account, std::uint64_t hash, Found& out) const noexcept {
     const auto is = [&](const LimitEntry& e) noexcept {
-        return e.account.load(memory_order_relaxed) == account &&
-               e.database.load(memory_order_relaxed) == database;
+        return e.account.load(memory_order_relaxed) == account && e.database.load(memory_order_relaxed) == database;
     };
     return table_.find(hash, is, out);
 }
 
-bool Limits::make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now,
-                  IdleFn idle) noexcept {
+bool Limits::make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now, IdleFn idle) noexcept {
     Found found;
     if (find(database, account, hash, found)) return true;
     const auto can_go = [&](const LimitEntry& e, std::uint64_t word) noexcept {

@@ -81,9 +81,7 @@ class Limits {
 
     std::uint32_t entries() const noexcept { return head_->entries; }
     std::uint32_t used() const noexcept { return head_->used.load(std::memory_order_relaxed); }
-    std::uint64_t shared_draws() const noexcept {
-        return head_->shared_draws.load(std::memory_order_relaxed);
-    }
+    std::uint64_t shared_draws() const noexcept { return head_->shared_draws.load(std::memory_order_relaxed); }
 
   private:
     static constexpr unsigned kSpins = 4000;  // some ten microseconds
@@ -99,8 +97,7 @@ class Limits {
     }
     bool find(std::uint32_t database, std::int64_t account, std::uint64_t hash, Found& out) const noexcept;
     // Under the lock: true when the account has an entry now.
-    bool make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now,
-              IdleFn idle) noexcept;
+    bool make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now, IdleFn idle) noexcept;
 
     LimitsHead* head_ = nullptr;
     Entries table_;

@@ -28,8 +28,7 @@ ReadStatus RingReader::next(StoredEvent& out) noexcept {
         const std::uint32_t cells = cells_of(cursor);
         const std::uint64_t base = s.base.load(memory_order_relaxed);
         if (cell_ >= cells) {
-            const std::uint32_t next =
-                is_closed(cursor) ? successor_of(s.next.load(memory_order_acquire)) : 0;
+            const std::uint32_t next = is_closed(cursor) ? successor_of(s.next.load(memory_order_acquire)) : 0;
             if (next == 0) return ReadStatus::empty;
             segment_ = next;
             cell_ = 0;
@@ -77,14 +76,12 @@ std::uint64_t Ring::claimed(QueueRef ref) const noexcept {
         const Segment& s = segments_[low_of(tail) - 1];
         const std::uint64_t base = s.base.load(memory_order_acquire);
         const std::uint64_t cursor = s.cursor.load(memory_order_acquire);
-        if (generation_of(cursor) != generation_of(tail) || queue.tail.load(memory_order_acquire) != tail)
-            continue;
+        if (generation_of(cursor) != generation_of(tail) || queue.tail.load(memory_order_acquire) != tail) continue;
         const std::uint32_t next = is_closed(cursor) ? successor_of(s.next.load(memory_order_acquire)) : 0;
         if (next != 0) {
             // The tail lags behind: one more segment at most, since nobody claims past it before it is helped on.
             const Segment& n = segments_[next - 1];
-            const std::uint64_t end =
-                n.base.load(memory_order_acquire) + cells_of(n.cursor.load(memory_order_acquire));
+            const std::uint64_t end = n.base.load(memory_order_acquire) + cells_of(n.cursor.load(memory_order_acquire));
             if (queue.tail.load(memory_order_acquire) != tail) continue;
             if (cells_of(n.cursor.load(memory_order_acquire)) != 0) return end;
         }

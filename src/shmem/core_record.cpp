@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t kBodyAt = offsetof(RecordHead, at);
 
-constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint64_t ring_id,
-                             std::size_t size) noexcept {
+constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint64_t ring_id, std::size_t size) noexcept {
     return combine(combine(body, begin), ring_id ^ static_cast<std::uint64_t>(size) << 40);
 }
 
@@ -24,8 +23,7 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
     // word always shows.
     constexpr std::uint64_t kOdd = 0x9FB2'1C65'1E98'DF25ULL;
     const auto* p = static_cast<const unsigned char*>(at);
-    std::uint64_t h[4] = {0x243F'6A88'85A3'08D3ULL, 0x1319'8A2E'0370'7344ULL, 0xA409'3822'299F'31D0ULL,
-                          0x082E'FA98'EC4E'6C89ULL};
+    std::uint64_t h[4] = {0x243F'6A88'85A3'08D3ULL, 0x1319'8A2E'0370'7344ULL, 0xA409'3822'299F'31D0ULL, 0x082E'FA98'EC4E'6C89ULL};
     std::size_t left = size;
     const auto step = [](std::uint64_t h, std::uint64_t w) noexcept {
         h = (h ^ w) * kOdd;
@@ -53,8 +51,7 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
     std::memcpy(head.facts, static_cast<const Facts*>(&event), kFactsBytes);
     std::size_t used = sizeof head;
     for (unsigned i = 0; i < kTexts; i++) {
-        const std::string_view text =
-            event.texts[i].substr(0, std::min(event.texts[i].size(), kTextColumns[i].room));
+        const std::string_view text = event.texts[i].substr(0, std::min(event.texts[i].size(), kTextColumns[i].room));
         head.text_bytes[i] = static_cast<std::uint16_t>(text.size());
         if (!text.empty()) std::memcpy(bytes + used, text.data(), text.size());
         used += text.size();
@@ -86,14 +83,12 @@ bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span,
     if (round_up(size, kCellBytes) / kCellBytes != span) return false;
     const std::uint64_t begin = segment.base.load(memory_order_relaxed) + cell;
     const std::uint64_t ring_id = segment.ring_id.load(memory_order_relaxed);
-    if (head.checksum != seal(hash_bytes(bytes + kBodyAt, size - kBodyAt), begin, ring_id, size))
-        return false;
+    if (head.checksum != seal(hash_bytes(bytes + kBodyAt, size - kBodyAt), begin, ring_id, size)) return false;
     out.event = {};
     std::memcpy(static_cast<void*>(static_cast<Facts*>(&out.event)), head.facts, kFactsBytes);
     out.event.at = head.at;
     const char* text = reinterpret_cast<const char*>(bytes + sizeof head);
-    for (unsigned i = 0; i < kTexts; text += head.text_bytes[i++])
-        out.event.texts[i] = {text, head.text_bytes[i]};
+    for (unsigned i = 0; i < kTexts; text += head.text_bytes[i++]) out.event.texts[i] = {text, head.text_bytes[i]};
     out.begin = begin;
     out.end = begin + span;
     out.ring_id = ring_id;

@@ -31,9 +31,8 @@ void recover_segment(Segment& s, Recovered& found) noexcept {
     }
     const std::uint32_t claimed = events_of(cursor);
     found.torn += claimed > whole ? claimed - whole : 0;
-    s.cursor.store(
-        tagged(generation_of(cursor), static_cast<std::uint32_t>(kClosedBit) | whole << 16 | cells),
-        memory_order_relaxed);
+    s.cursor.store(tagged(generation_of(cursor), static_cast<std::uint32_t>(kClosedBit) | whole << 16 | cells),
+                   memory_order_relaxed);
 }
 
 }  // namespace
@@ -55,9 +54,8 @@ std::uint32_t Ring::recover_chain(std::uint32_t index, Recovered& found, std::ui
             segments_[at - 1].base.load(memory_order_relaxed) < end) {
             found.damaged++;
             if (last != 0)
-                segments_[last - 1].next.store(
-                    tagged(generation_of(segments_[last - 1].cursor.load(memory_order_relaxed)), 0),
-                    memory_order_relaxed);
+                segments_[last - 1].next.store(tagged(generation_of(segments_[last - 1].cursor.load(memory_order_relaxed)), 0),
+                                               memory_order_relaxed);
             break;
         }
         Segment& s = segments_[at - 1];
@@ -106,8 +104,7 @@ Recovered Ring::recover_queue(std::uint32_t index, std::uint64_t& end) noexcept 
         queue.tail.store(0, memory_order_relaxed);
         return found;
     }
-    queue.tail.store(tagged(generation_of(segments_[last - 1].cursor.load(memory_order_relaxed)), last),
-                     memory_order_relaxed);
+    queue.tail.store(tagged(generation_of(segments_[last - 1].cursor.load(memory_order_relaxed)), last), memory_order_relaxed);
     recover_positions(queue, end);
     found.events = waiting_in(queue, 0);
     queue.torn.fetch_add(found.torn, memory_order_relaxed);
@@ -138,12 +135,10 @@ Recovered Ring::recover(std::uint64_t ring_id) noexcept {
         Segment& s = segments_[i];
         if (s.owner.load(memory_order_relaxed) != 0) continue;
         free++;
-        s.cursor.store(tagged(generation_of(s.cursor.load(memory_order_relaxed)) + 1, kClosedBit),
-                       memory_order_relaxed);
+        s.cursor.store(tagged(generation_of(s.cursor.load(memory_order_relaxed)) + 1, kClosedBit), memory_order_relaxed);
     }
     raise_to(head_->floor, floor);
-    if (head_->floor.load(memory_order_relaxed) > kMaxPosition)
-        head_->floor.store(floor, memory_order_relaxed);
+    if (head_->floor.load(memory_order_relaxed) > kMaxPosition) head_->floor.store(floor, memory_order_relaxed);
     head_->free_segments.store(free, memory_order_relaxed);
     head_->search_from.store(0, memory_order_relaxed);
     head_->ring_id.store(ring_id, memory_order_release);

@@ -86,8 +86,8 @@ Config Config::fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::u
 }
 
 bool Config::valid() const noexcept {
-    return segments >= kMinSegments && segments <= kMaxSegments && max_databases >= 1 &&
-           max_databases <= kMaxQueues && is_power(unauthenticated_slots) && is_power(counter_entries);
+    return segments >= kMinSegments && segments <= kMaxSegments && max_databases >= 1 && max_databases <= kMaxQueues &&
+           is_power(unauthenticated_slots) && is_power(counter_entries);
 }
 
 std::size_t region_bytes(const Config& config) noexcept {
@@ -102,8 +102,7 @@ void Region::place(std::byte* at, const Config& config) noexcept {
     unauthenticated_ = Unauthenticated::view(at + o.unauthenticated, config.unauthenticated_slots);
 }
 
-Region Region::initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
-                          std::uint64_t first_position) noexcept {
+Region Region::initialise(std::byte* at, const Config& config, std::uint64_t ring_id, std::uint64_t first_position) noexcept {
     const Offsets o = offsets_of(config);
     std::memset(at, 0, kHeaderBytes);
     Ring::initialise(at + o.ring, config.segments, config.max_databases, ring_id, first_position);
@@ -139,8 +138,7 @@ AttachStatus Region::view(std::byte* at, std::size_t size, Region& out) noexcept
     return AttachStatus::ok;
 }
 
-AttachStatus Region::attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out,
-                            Recovered& found) noexcept {
+AttachStatus Region::attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out, Recovered& found) noexcept {
     if (const AttachStatus status = view(at, size, out); status != AttachStatus::ok) return status;
     RegionHeader& h = *out.header_;
     if (h.ring_ids[0].load(memory_order_relaxed) != ring_id) {
@@ -191,8 +189,7 @@ void Region::recount() noexcept {
             if (status == ReadStatus::new_ring_id) continue;
             if (status != ReadStatus::event) break;
             const bool counted = static_cast<bool>(count(queue, stored.event));
-            if (counted != stored.counted)
-                ring_.set_counted(reader.segment_ - 1, reader.last_cell_ - 1, counted);
+            if (counted != stored.counted) ring_.set_counted(reader.segment_ - 1, reader.last_cell_ - 1, counted);
         }
     }
 }

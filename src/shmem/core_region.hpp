@@ -42,8 +42,8 @@ struct Config {
     std::uint32_t counter_entries = 16384;
 
     // The nearest valid sizes, never smaller than asked for within the bounds.
-    static Config fit(std::uint64_t ring_bytes, std::uint32_t max_databases,
-                      std::uint32_t unauthenticated_slots, std::uint32_t counter_entries) noexcept;
+    static Config fit(std::uint64_t ring_bytes, std::uint32_t max_databases, std::uint32_t unauthenticated_slots,
+                      std::uint32_t counter_entries) noexcept;
     bool valid() const noexcept;
     friend bool operator==(const Config&, const Config&) = default;
 };
@@ -69,8 +69,7 @@ class Region {
     // `ring_id` is random and not 0. `first_position` is where queues begin: 0, or above those of a file that was lost.
     static Region initialise(std::byte* at, const Config& config, std::uint64_t ring_id,
                              std::uint64_t first_position = 0) noexcept;
-    static AttachStatus attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out,
-                               Recovered& found) noexcept;
+    static AttachStatus attach(std::byte* at, std::size_t size, std::uint64_t ring_id, Region& out, Recovered& found) noexcept;
     static bool read_config(std::span<const std::byte> header, Config& out) noexcept;
     // A view without recovery, for a process that maps a region already attached elsewhere.
     static AttachStatus view(std::byte* at, std::size_t size, Region& out) noexcept;
@@ -97,8 +96,7 @@ class Region {
     Published record(QueueRef queue, const Event& event) noexcept;
     void count_drop(QueueRef queue) noexcept { ring_.count_drop(queue); }
     Unauthenticated::Place count_unauthenticated(std::uint32_t database, const Event& event) noexcept {
-        return unauthenticated_.count(database, ring_.ring_id(), event.at, event.address, event.status,
-                                      event.reason);
+        return unauthenticated_.count(database, ring_.ring_id(), event.at, event.address, event.status, event.reason);
     }
 
     // True from an attach that recovered events of the queue until its worker's settled(): if moreover the reader's stored

@@ -29,8 +29,7 @@ constexpr std::uint32_t kept_back(std::uint32_t segments) noexcept {
 // ---- making ----------------------------------------------------------------------------------------------------------
 
 std::size_t Ring::bytes(std::uint32_t segments, std::uint32_t queues) noexcept {
-    return round_up(kQueuesAt + std::size_t{queues} * sizeof(Queue), alignof(Segment)) +
-           std::size_t{segments} * sizeof(Segment);
+    return round_up(kQueuesAt + std::size_t{queues} * sizeof(Queue), alignof(Segment)) + std::size_t{segments} * sizeof(Segment);
 }
 
 Ring Ring::view(std::byte* at, std::uint32_t queues) noexcept {
@@ -50,8 +49,7 @@ Ring Ring::initialise(std::byte* at, std::uint32_t segments, std::uint32_t queue
     ring.head_->ring_id.store(ring_id, memory_order_relaxed);
     ring.head_->floor.store(first_position, memory_order_relaxed);
     ring.head_->free_segments.store(segments, memory_order_relaxed);
-    for (std::uint32_t i = 0; i < segments; i++)
-        ring.segments_[i].cursor.store(tagged(1, kClosedBit), memory_order_relaxed);
+    for (std::uint32_t i = 0; i < segments; i++) ring.segments_[i].cursor.store(tagged(1, kClosedBit), memory_order_relaxed);
     return ring;
 }
 
@@ -85,8 +83,7 @@ std::uint32_t Ring::allocate(std::uint32_t queue, std::uint64_t base, bool reser
 void Ring::give_back(std::uint32_t segment) noexcept {
     Segment& s = segments_[segment];
     const std::uint32_t owner = s.owner.load(memory_order_relaxed);
-    s.cursor.store(tagged(generation_of(s.cursor.load(memory_order_relaxed)) + 1, kClosedBit),
-                   memory_order_release);
+    s.cursor.store(tagged(generation_of(s.cursor.load(memory_order_relaxed)) + 1, kClosedBit), memory_order_release);
     queues_[owner - 1].segments.fetch_sub(1, memory_order_relaxed);
     s.owner.store(0, memory_order_release);
     head_->free_segments.fetch_add(1, memory_order_relaxed);
@@ -94,9 +91,8 @@ void Ring::give_back(std::uint32_t segment) noexcept {
 
 // Helps the tail on from where it was seen to the segment (index + 1).
 void Ring::move_tail(Queue& queue, std::uint64_t from, std::uint32_t to) noexcept {
-    queue.tail.compare_exchange_strong(
-        from, tagged(generation_of(segments_[to - 1].cursor.load(memory_order_acquire)), to),
-        memory_order_acq_rel, memory_order_relaxed);
+    queue.tail.compare_exchange_strong(from, tagged(generation_of(segments_[to - 1].cursor.load(memory_order_acquire)), to),
+                                       memory_order_acq_rel, memory_order_relaxed);
 }
 
 // ---- queues ----------------------------------------------------------------------------------------------------------
@@ -119,8 +115,7 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
     if (const QueueRef queue = find_queue(database)) return queue;
     for (std::uint32_t i = 0; i < head_->queues; i++) {
         // One that could not be closed yet must not stand beside a new one of the same database.
-        if (low_of(queues_[i].key.load(memory_order_relaxed)) == database && !close_queue(database))
-            return {};
+        if (low_of(queues_[i].key.load(memory_order_relaxed)) == database && !close_queue(database)) return {};
     }
     for (std::uint32_t i = 0; i < head_->queues; i++) {
         Queue& queue = queues_[i];
@@ -128,10 +123,8 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
         const std::uint64_t base = head_->floor.load(memory_order_relaxed);
         const std::uint32_t segment = allocate(i, base, true);
         if (segment == 0) return {};
-        for (auto* position : {&queue.applied, &queue.freed, &queue.freed_before})
-            position->store(base, memory_order_relaxed);
-        for (auto* count :
-             {&queue.dropped, &queue.torn, &queue.dropped_before, &queue.torn_before, &queue.unsettled})
+        for (auto* position : {&queue.applied, &queue.freed, &queue.freed_before}) position->store(base, memory_order_relaxed);
+        for (auto* count : {&queue.dropped, &queue.torn, &queue.dropped_before, &queue.torn_before, &queue.unsettled})
             count->store(0, memory_order_relaxed);
         queue.head.store(segment, memory_order_relaxed);
         std::uint32_t serial = head_->queue_serial.fetch_add(1, memory_order_relaxed) + 1;
@@ -139,9 +132,8 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
         const std::uint64_t key = tagged(serial, database);
         // A producer with an old reference that sees the new tail sees, after it, a key that is not its own: the old one went
         // before the old tail did.
-        queue.tail.store(
-            tagged(generation_of(segments_[segment - 1].cursor.load(memory_order_relaxed)), segment),
-            memory_order_release);
+        queue.tail.store(tagged(generation_of(segments_[segment - 1].cursor.load(memory_order_relaxed)), segment),
+                         memory_order_release);
         queue.key.store(key, memory_order_release);
         return {i, key};
     }
@@ -167,8 +159,7 @@ std::uint64_t Ring::seal_end(Queue& queue) noexcept {
 
 bool Ring::close_queue(std::uint32_t database) noexcept {
     std::uint32_t index = 0;
-    while (index < head_->queues && low_of(queues_[index].key.load(memory_order_relaxed)) != database)
-        index++;
+    while (index < head_->queues && low_of(queues_[index].key.load(memory_order_relaxed)) != database) index++;
     if (database == 0 || index == head_->queues) return true;
     Queue& queue = queues_[index];
     queue.key.store(database, memory_order_release);
@@ -203,20 +194,17 @@ bool Ring::close_queue(std::uint32_t database) noexcept {
 // ---- publishing ------------------------------------------------------------------------------------------------------
 
 // Claims cells in the segment of this tail and writes the record there. `full`: the segment has no room, and is closed.
-[[gnu::hot]] Ring::Step Ring::claim(std::uint64_t tail, Record& record, bool counted,
-                                    Published& out) noexcept {
+[[gnu::hot]] Ring::Step Ring::claim(std::uint64_t tail, Record& record, bool counted, Published& out) noexcept {
     Segment& s = segments_[low_of(tail) - 1];
     std::uint64_t cursor = s.cursor.load(memory_order_acquire);
     if (generation_of(cursor) != generation_of(tail)) return Step::again;
     if (is_closed(cursor)) return Step::full;
     const std::uint32_t cell = cells_of(cursor);
     if (cell + record.span > kSegmentCells) {
-        s.cursor.compare_exchange_strong(cursor, cursor | kClosedBit, memory_order_acq_rel,
-                                         memory_order_relaxed);
+        s.cursor.compare_exchange_strong(cursor, cursor | kClosedBit, memory_order_acq_rel, memory_order_relaxed);
         return Step::again;
     }
-    if (!s.cursor.compare_exchange_weak(cursor, cursor + (1U << 16) + record.span, memory_order_acq_rel,
-                                        memory_order_relaxed))
+    if (!s.cursor.compare_exchange_weak(cursor, cursor + (1U << 16) + record.span, memory_order_acq_rel, memory_order_relaxed))
         return Step::again;
     s.states[cell].store(state_word(kClaimed, record.span), memory_order_relaxed);
     const std::uint64_t begin = s.base.load(memory_order_relaxed) + cell;
@@ -239,8 +227,7 @@ Ring::Step Ring::extend(std::uint32_t index, std::uint64_t tail, Published& out)
         const std::uint32_t fresh = allocate(index, s.base.load(memory_order_relaxed) + kSegmentCells, small);
         if (fresh == 0) {
             // Another may have linked one while we looked.
-            const bool linked = low_of(s.next.load(memory_order_acquire)) != 0 ||
-                                queue.tail.load(memory_order_acquire) != tail;
+            const bool linked = low_of(s.next.load(memory_order_acquire)) != 0 || queue.tail.load(memory_order_acquire) != tail;
             return linked ? Step::again : Step::full;
         }
         if (!s.next.compare_exchange_strong(next, tagged(generation_of(tail), fresh), memory_order_acq_rel,

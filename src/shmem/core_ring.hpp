@@ -48,8 +48,7 @@ struct alignas(kSegmentBytes / 64) Segment {
     // generation (32) | closed (1) | events (15) | cells (16), claimed so far. The generation is new each time the segment is
     // given out, so that a producer that slept holds no valid claim.
     std::atomic<std::uint64_t> cursor;
-    std::atomic<std::uint64_t>
-        next;  // generation (32) | index + 1 of the next in the chain, 0 none, or kSealed
+    std::atomic<std::uint64_t> next;     // generation (32) | index + 1 of the next in the chain, 0 none, or kSealed
     std::atomic<std::uint64_t> base;     // position of the first cell
     std::atomic<std::uint64_t> ring_id;  // of the start that gave it out
     std::atomic<std::uint32_t> owner;    // 0 free, else queue + 1
@@ -81,8 +80,7 @@ struct alignas(kCacheLine) RingHead {
     std::uint32_t segments;
     std::uint32_t queues;
     std::atomic<std::uint64_t> ring_id;
-    std::atomic<std::uint64_t>
-        floor;  // new queues start here: above all positions of queues that were closed
+    std::atomic<std::uint64_t> floor;  // new queues start here: above all positions of queues that were closed
     std::atomic<std::uint32_t> queue_serial;
     std::atomic<std::uint32_t> free_steps;  // steps of freeing, of all queues
     alignas(kCacheLine) std::atomic<std::uint32_t> free_segments;
@@ -120,7 +118,7 @@ enum class ReadStatus : std::uint8_t {
     event,
     empty,        // all that was claimed has been read
     in_progress,  // the next record is claimed and not yet committed: come back
-    new_ring_id  // the events that follow were published under another ring id: end the batch, then call again
+    new_ring_id   // the events that follow were published under another ring id: end the batch, then call again
 };
 
 struct Recovered {
@@ -184,18 +182,12 @@ class Ring {
     std::uint64_t dropped_since_reset(QueueRef queue) const noexcept {
         return dropped(queue) - number(queue, &Queue::dropped_before);
     }
-    std::uint64_t torn_since_reset(QueueRef queue) const noexcept {
-        return torn(queue) - number(queue, &Queue::torn_before);
-    }
+    std::uint64_t torn_since_reset(QueueRef queue) const noexcept { return torn(queue) - number(queue, &Queue::torn_before); }
     void reset_statistics(QueueRef queue) noexcept;
     std::uint64_t lost_drops() const noexcept { return head_->lost_drops.load(std::memory_order_relaxed); }
-    std::uint64_t lost_discarded() const noexcept {
-        return head_->lost_discarded.load(std::memory_order_relaxed);
-    }
+    std::uint64_t lost_discarded() const noexcept { return head_->lost_discarded.load(std::memory_order_relaxed); }
     std::uint32_t segments() const noexcept { return head_->segments; }
-    std::uint32_t free_segments() const noexcept {
-        return head_->free_segments.load(std::memory_order_relaxed);
-    }
+    std::uint32_t free_segments() const noexcept { return head_->free_segments.load(std::memory_order_relaxed); }
     // True when nothing waits anywhere (so that a file of another size may take this one's place). Shared.
     bool empty() const noexcept;
 
@@ -207,8 +199,7 @@ class Ring {
     enum class Step : std::uint8_t { done, again, full };
 
     bool holds(QueueRef queue) const noexcept {
-        return queue && queue.index < head_->queues &&
-               queues_[queue.index].key.load(std::memory_order_acquire) == queue.key;
+        return queue && queue.index < head_->queues && queues_[queue.index].key.load(std::memory_order_acquire) == queue.key;
     }
     std::uint64_t number(QueueRef queue, std::atomic<std::uint64_t> Queue::*of) const noexcept {
         return holds(queue) ? (queues_[queue.index].*of).load(std::memory_order_acquire) : 0;

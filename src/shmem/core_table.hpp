@@ -22,9 +22,7 @@ struct Guard {
     static constexpr std::uint64_t kVersionStep = kBusy << kStateBits;
     static constexpr std::uint64_t kStateMask = kVersionStep - kBusy;
 
-    static constexpr std::uint64_t version_of(std::uint64_t word) noexcept {
-        return word & ~(kVersionStep - 1);
-    }
+    static constexpr std::uint64_t version_of(std::uint64_t word) noexcept { return word & ~(kVersionStep - 1); }
     static constexpr std::uint64_t state_of(std::uint64_t word) noexcept { return word & kStateMask; }
     static constexpr std::uint64_t count_of(std::uint64_t word) noexcept { return word & kCountMask; }
     // Whether both words are of one life and state of the entry.
@@ -88,14 +86,13 @@ struct Table {
             const bool made = look(hash, [&](std::uint32_t at) noexcept {
                 Entry& e = entries[at];
                 const std::uint64_t word = e.guard.load(std::memory_order_acquire);
-                if (Bits::state_of(word) != (live ? Bits::kLive : Bits::kFree) ||
-                    (live && !can_go(e, word)) || !Bits::advance(e.guard, word, Bits::kBusy))
+                if (Bits::state_of(word) != (live ? Bits::kLive : Bits::kFree) || (live && !can_go(e, word)) ||
+                    !Bits::advance(e.guard, word, Bits::kBusy))
                     return false;
                 const bool taken = !live || can_go(e, word);
                 if (taken) fill(e, at, live);
                 // Added, not stored: one that looked too late may have put its one here and will take it back.
-                const std::uint64_t opening =
-                    Bits::kLive - Bits::kBusy + (taken ? count : Bits::count_of(word));
+                const std::uint64_t opening = Bits::kLive - Bits::kBusy + (taken ? count : Bits::count_of(word));
                 out = {at, e.guard.fetch_add(opening, std::memory_order_acq_rel) + opening};
                 return taken;
             });

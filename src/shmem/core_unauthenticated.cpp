@@ -26,16 +26,14 @@ constexpr std::uint32_t outcome_of(const UnauthenticatedCount& key) noexcept {
 }
 
 bool is_of(const UnauthenticatedSlot& s, const UnauthenticatedCount& key) noexcept {
-    return s.minute.load(memory_order_relaxed) == key.minute &&
-           s.outcome.load(memory_order_relaxed) == outcome_of(key) &&
+    return s.minute.load(memory_order_relaxed) == key.minute && s.outcome.load(memory_order_relaxed) == outcome_of(key) &&
            s.database.load(memory_order_relaxed) == key.database && s.network.load() == key.network &&
            s.ring_id.load(memory_order_relaxed) == key.ring_id;
 }
 
 std::uint64_t hash_of(const UnauthenticatedCount& key) noexcept {
-    return combine(
-        combine(static_cast<std::uint64_t>(key.minute), hash_bytes(&key.network, sizeof key.network)),
-        static_cast<std::uint64_t>(outcome_of(key)) << 32 ^ key.database);
+    return combine(combine(static_cast<std::uint64_t>(key.minute), hash_bytes(&key.network, sizeof key.network)),
+                   static_cast<std::uint64_t>(outcome_of(key)) << 32 ^ key.database);
 }
 
 }  // namespace
@@ -79,16 +77,13 @@ bool Unauthenticated::count_in(Slots slots, std::uint64_t hash, const Unauthenti
     const bool counted = slots.look(hash, [&](std::uint32_t at) noexcept {
         UnauthenticatedSlot& s = slots.entries[at];
         std::uint64_t word = s.guard.load(memory_order_acquire);
-        while (Bits::state_of(word) == Bits::kLive && Bits::count_of(word) != Bits::kCountMask &&
-               is_of(s, key)) {
+        while (Bits::state_of(word) == Bits::kLive && Bits::count_of(word) != Bits::kCountMask && is_of(s, key)) {
             raise_to(s.last_at, key.last_at);
             std::int64_t first = s.first_at.load(memory_order_relaxed);
-            while (key.first_at < first &&
-                   !s.first_at.compare_exchange_weak(first, key.first_at, memory_order_relaxed)) {
+            while (key.first_at < first && !s.first_at.compare_exchange_weak(first, key.first_at, memory_order_relaxed)) {
             }
             // The version stands in the word: a slot given to another since fails here, and is looked at anew.
-            if (s.guard.compare_exchange_weak(word, word + 1, memory_order_acq_rel, memory_order_acquire))
-                return true;
+            if (s.guard.compare_exchange_weak(word, word + 1, memory_order_acq_rel, memory_order_acquire)) return true;
         }
         return false;
     });
@@ -110,8 +105,7 @@ bool Unauthenticated::count_in(Slots slots, std::uint64_t hash, const Unauthenti
 }
 
 Unauthenticated::Place Unauthenticated::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
-                                              const core::Address& address, std::uint16_t status,
-                                              std::uint8_t reason) noexcept {
+                                              const core::Address& address, std::uint16_t status, std::uint8_t reason) noexcept {
     UnauthenticatedCount key;
     key.database = database;
     key.ring_id = ring_id;
@@ -123,23 +117,20 @@ Unauthenticated::Place Unauthenticated::count(std::uint32_t database, std::uint6
         const bool fine = head_->used.load(memory_order_relaxed) < head_->slots / 2;
         const bool ipv4 = address.family == core::AddressFamily::ipv4;
         key.network = core::network_of(address, ipv4 ? (fine ? 32 : 24) : (fine ? 64 : 48));
-        if (count_in(Table<UnauthenticatedSlot, Bits, 16>{slots_, head_->slots - 1}, hash_of(key), key))
-            return Place::slot;
+        if (count_in(Table<UnauthenticatedSlot, Bits, 16>{slots_, head_->slots - 1}, hash_of(key), key)) return Place::slot;
         key.network = {};
     }
-    if (count_in(Table<UnauthenticatedSlot, Bits, kOverflowSlots>{slots_ + head_->slots, kOverflowSlots - 1},
-                 hash_of(key), key)) {
+    if (count_in(Table<UnauthenticatedSlot, Bits, kOverflowSlots>{slots_ + head_->slots, kOverflowSlots - 1}, hash_of(key),
+                 key)) {
         // Written once: all who are refused here would meet on its line.
-        if (head_->overflowed.load(memory_order_relaxed) == 0)
-            head_->overflowed.store(1, memory_order_relaxed);
+        if (head_->overflowed.load(memory_order_relaxed) == 0) head_->overflowed.store(1, memory_order_relaxed);
         return Place::overflow;
     }
     head_->uncounted.fetch_add(1, memory_order_relaxed);
     return Place::uncounted;
 }
 
-bool Unauthenticated::read(std::uint32_t index, std::uint32_t database,
-                           UnauthenticatedCount& out) const noexcept {
+bool Unauthenticated::read(std::uint32_t index, std::uint32_t database, UnauthenticatedCount& out) const noexcept {
     const UnauthenticatedSlot& s = slots_[index];
     for (;;) {
         const std::uint64_t word = s.guard.load(memory_order_acquire);

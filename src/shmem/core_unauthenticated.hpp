@@ -66,8 +66,8 @@ class Unauthenticated {
     static Unauthenticated view(std::byte* at, std::uint32_t slots) noexcept;
     void recover() noexcept;  // exclusive, nobody else attached
 
-    Place count(std::uint32_t database, std::uint64_t ring_id, Micros at, const core::Address& address,
-                std::uint16_t status, std::uint8_t reason) noexcept;
+    Place count(std::uint32_t database, std::uint64_t ring_id, Micros at, const core::Address& address, std::uint16_t status,
+                std::uint8_t reason) noexcept;
 
     // Worker and views: each index below capacity(); false when it holds nothing of the database.
     std::uint32_t capacity() const noexcept { return head_->slots + kOverflowSlots; }

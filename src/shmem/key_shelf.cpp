@@ -16,8 +16,7 @@ constinit LWLock* lock = nullptr;
 }  // namespace
 
 void* map_undumped(std::size_t size, bool shared) {
-    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                    MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
     if (at == MAP_FAILED) return nullptr;
     // Where the kernel cannot, the keys are as in any other memory of the server's.
     (void)madvise(at, size, MADV_DONTDUMP);

@@ -52,8 +52,7 @@ void record_use(Event event) {
     Region& shared = region();
     if (!shared) return;
     if (DatabaseStats* stats = my_stats(); stats != nullptr && event.reason < core::kReasons)
-        stats->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[event.reason].fetch_add(
-            1, std::memory_order_relaxed);
+        stats->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[event.reason].fetch_add(1, std::memory_order_relaxed);
     // A database of unauthenticated callers alone has a queue too, by which the launcher knows that it wants a worker.
     QueueRef queue = my_queue();
     if (event.holder == 0) {

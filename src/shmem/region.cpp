@@ -44,8 +44,7 @@ std::uint64_t random_id() {
     std::uint64_t id = 0;
     while (id == 0)
         if (!pg_strong_random(&id, sizeof(id)))
-            ereport(FATAL, errcode(ERRCODE_INTERNAL_ERROR),
-                    errmsg("could not get random bytes for the event ring"));
+            ereport(FATAL, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes for the event ring"));
     return id;
 }
 
@@ -114,16 +113,11 @@ bool attach_file(const Config& config, std::uint64_t id) {
             MIROX_LOG(LOG, errmsg("mirox_tokens found " UINT64_FORMAT " events waiting, " UINT64_FORMAT
                                   " torn ones, %u damaged segments",
                                   found.events, found.torn, found.damaged));
-        if (!same)
-            MIROX_LOG(
-                LOG,
-                errmsg("mirox_tokens keeps its event ring at the old size until a restart finds it drained"));
+        if (!same) MIROX_LOG(LOG, errmsg("mirox_tokens keeps its event ring at the old size until a restart finds it drained"));
         return true;
     }
     if (attached != AttachStatus::ok)
-        MIROX_LOG(
-            LOG,
-            errmsg("mirox_tokens makes a new event ring: the file \"%s\" is not one of this version", kFile));
+        MIROX_LOG(LOG, errmsg("mirox_tokens makes a new event ring: the file \"%s\" is not one of this version", kFile));
     munmap(mapping, size);
     mapping = nullptr;
     return false;
@@ -142,11 +136,10 @@ static void tell_of_rest(int, Datum) {
         if (waiting > 0) databases++;
     }
     if (events > 0)
-        MIROX_LOG(
-            LOG,
-            errmsg("mirox_tokens leaves recorded use in \"%s\": " UINT64_FORMAT " events of %d database(s)",
-                   kFile, events, databases),
-            errdetail("It is written when the server runs again."));
+        MIROX_LOG(LOG,
+                  errmsg("mirox_tokens leaves recorded use in \"%s\": " UINT64_FORMAT " events of %d database(s)", kFile, events,
+                         databases),
+                  errdetail("It is written when the server runs again."));
 }
 
 void request_region() {

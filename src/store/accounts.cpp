@@ -58,8 +58,7 @@ AccountState account_state(RowScan& scan) {
 
 void lock_tables() {
     const pg::Catalog tables = pg::catalog();
-    for (const Oid table :
-         {tables.account, tables.session, tables.token, tables.token_secret, tables.audit_log})
+    for (const Oid table : {tables.account, tables.session, tables.token, tables.token_secret, tables.audit_log})
         LockRelationOid(table, RowExclusiveLock);
 }
 
@@ -91,11 +90,8 @@ void require_account(std::string_view user_id, Account& out) {
 }
 
 void no_such_account(const std::int64_t* referred) {
-    MIROX_RAISE(referred == nullptr ? ERRCODE_NO_DATA_FOUND : ERRCODE_FOREIGN_KEY_VIOLATION,
-                errmsg("no such account"),
-                referred == nullptr
-                    ? 0
-                    : errdetail("There is no account with account_id " INT64_FORMAT ".", *referred),
+    MIROX_RAISE(referred == nullptr ? ERRCODE_NO_DATA_FOUND : ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such account"),
+                referred == nullptr ? 0 : errdetail("There is no account with account_id " INT64_FORMAT ".", *referred),
                 errhint("Register the account with mirox.put_account first."));
 }
 

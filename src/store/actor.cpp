@@ -22,8 +22,7 @@ Link* innermost = nullptr;
 
 void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_ABORT) wipe_secrets(0);
-    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-        innermost = nullptr;
+    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE) innermost = nullptr;
 }
 
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {

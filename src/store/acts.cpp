@@ -18,8 +18,7 @@ constinit const char* begun = "";
 [[noreturn]] void refuse(const Identity& who) {
     record_refused_act();
     if (who.token_id != 0)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    errmsg("a transaction that acts for a token manages nothing"),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a transaction that acts for a token manages nothing"),
                     errdetail("mirox.%s is an act of management.", begun),
                     errhint("Call it in a transaction that does not act for a token."));
     MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -56,8 +55,7 @@ void require_own_token(std::int64_t token_id) {
     if (who == nullptr || who->token_id == 0 || who->token_id == token_id) return;
     begun = "revoke_self";
     record_refused_act();
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                errmsg("a transaction that acts for a token ends no other token"),
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a transaction that acts for a token ends no other token"),
                 errhint("Call it in a transaction that does not act for a token."));
 }
 

@@ -24,8 +24,7 @@ namespace {
 
 // Columns that say nothing to a reader of the log, or must not be in it.
 bool left_out(const char* name, Oid type) {
-    return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 ||
-           strcmp(name, "audit_id") == 0;
+    return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 || strcmp(name, "audit_id") == 0;
 }
 
 void push_string(JsonbParseState** out, JsonbIteratorToken as, std::string_view text) {
@@ -152,9 +151,7 @@ void Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
         const bool null_before = old_values.nulls[i], null_after = new_values.nulls[i];
         const Datum old_value = old_values.datums[i], new_value = new_values.datums[i];
         if (null_before && null_after) continue;
-        if (!null_before && !null_after &&
-            datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen))
-            continue;
+        if (!null_before && !null_after && datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen)) continue;
         if (left_out(name, attribute->atttypid)) {
             // That a digest was changed is worth knowing; which one it was is nobody's business.
             if (attribute->atttypid == pg::catalog().digest_type) {
@@ -201,8 +198,7 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
         .add(kDetail, detail.jsonb())
         .add_or_null(kActingToken, Int64GetDatum(acting_token), acting_token != 0)
         .add_or_null(kActingSession, Int64GetDatum(acting_session), acting_session != 0)
-        .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role),
-                     login_role != nullptr);
+        .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role), login_role != nullptr);
     insert_row(pg::catalog().audit_log, row);
     // Whoever was told that a token is revoked can rely on it: no crash takes back an act that was committed, whatever
     // synchronous_commit says.

@@ -31,12 +31,10 @@ void require_bindable(const PlatformTable& table) {
 // Each row must be seen by the triggers of the table itself, and be among the rows that the table has by itself.
 void require_alone(const PlatformTable& table) {
     if (table.partition)
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                    errmsg("table \"%s\" is a partition of another table", table.name),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("table \"%s\" is a partition of another table", table.name),
                     errdetail("A user may move from one partition to another."),
                     errhint("Bind the partitioned table at the top."));
-    if (has_superclass(table.oid) ||
-        (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
+    if (has_superclass(table.oid) || (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                     errmsg("table \"%s\" inherits from another table, or another from it", table.name),
                     errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
@@ -50,9 +48,8 @@ struct Earlier {
 void add_drop(void* state, const BoundTrigger& trigger) {
     if (OidIsValid(trigger.parent)) return;  // goes with the one that it was made from
     auto* earlier = static_cast<Earlier*>(state);
-    earlier->statements = lappend(
-        earlier->statements,
-        psprintf("DROP TRIGGER %s ON %s", quote_identifier(NameStr(trigger.name)), earlier->full_name));
+    earlier->statements = lappend(earlier->statements,
+                                  psprintf("DROP TRIGGER %s ON %s", quote_identifier(NameStr(trigger.name)), earlier->full_name));
 }
 
 }  // namespace
@@ -91,8 +88,7 @@ void bind_accounts(Oid users, const char* id_column) {
     foreach (cell, earlier.statements) pg::execute(static_cast<const char*>(lfirst(cell)));
     pg::execute(psprintf(kJudged, "mirox_account_deleted", "DELETE", table.full_name, "", argument));
     pg::execute(psprintf(kJudged, "mirox_account_renamed", "UPDATE", table.full_name,
-                         psprintf("WHEN (OLD.%s IS DISTINCT FROM NEW.%s)", column.name, column.name),
-                         argument));
+                         psprintf("WHEN (OLD.%s IS DISTINCT FROM NEW.%s)", column.name, column.name), argument));
     if (table.kind == RELKIND_PARTITIONED_TABLE)
         pg::execute(
             psprintf("CREATE TRIGGER mirox_account_moved AFTER INSERT OR DELETE ON %s FOR EACH ROW "

@@ -27,8 +27,7 @@ namespace mirox::store {
 namespace {
 
 [[noreturn]] void refuse_call() {
-    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                errmsg("not called as mirox.bind_accounts sets it up"),
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as mirox.bind_accounts sets it up"),
                 errdetail("It is a trigger on the platform's users table, and of no use otherwise."),
                 errhint("Use mirox.bind_accounts."));
 }
@@ -58,11 +57,10 @@ const Binding& binding_of(FunctionCallInfo fcinfo, const TriggerData* data) {
     table_close(table, NoLock);
     // Whoever could put it on a table of his own could otherwise end anybody's account.
     if (!pg::may_execute(function->fn_oid, found.owner))
-        MIROX_RAISE(
-            ERRCODE_INSUFFICIENT_PRIVILEGE,
-            errmsg("accounts are not bound to table \"%s\" of its present owner", get_rel_name(found.table)),
-            errdetail("The owner has no EXECUTE on mirox.account_bound, which bind_accounts gives."),
-            errhint("Call mirox.bind_accounts again, or drop the triggers that call it."));
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    errmsg("accounts are not bound to table \"%s\" of its present owner", get_rel_name(found.table)),
+                    errdetail("The owner has no EXECUTE on mirox.account_bound, which bind_accounts gives."),
+                    errhint("Call mirox.bind_accounts again, or drop the triggers that call it."));
     const char* name = data->tg_trigger->tgargs[0];
     found.column = SPI_fnumber(RelationGetDescr(data->tg_relation), name);
     if (found.column <= 0)
@@ -104,8 +102,7 @@ SPIPlanPtr plan_of(const Binding& binding) {
     }
     const char* sql =
         psprintf("SELECT 1 FROM %s%s WHERE %s OPERATOR(pg_catalog.=) $1", binding.parted ? "" : "ONLY ",
-                 quote_qualified_identifier(get_namespace_name(get_rel_namespace(binding.table)),
-                                            get_rel_name(binding.table)),
+                 quote_qualified_identifier(get_namespace_name(get_rel_namespace(binding.table)), get_rel_name(binding.table)),
                  quote_identifier(NameStr(binding.name)));
     Oid type = binding.type;
     SPIPlanPtr plan = SPI_prepare_cursor(sql, 1, &type, CURSOR_OPT_GENERIC_PLAN);
@@ -123,8 +120,7 @@ bool is_there(const Binding& binding, Datum id) {
     SPIPlanPtr plan = plan_of(binding);
     CommandCounterIncrement();
     Datum values[] = {id};
-    if (SPI_execute_snapshot(plan, values, nullptr, GetLatestSnapshot(), InvalidSnapshot, true, false, 1) !=
-        SPI_OK_SELECT)
+    if (SPI_execute_snapshot(plan, values, nullptr, GetLatestSnapshot(), InvalidSnapshot, true, false, 1) != SPI_OK_SELECT)
         MIROX_DEFECT("could not look up an id in \"%s\"", get_rel_name(binding.table));
     const bool found = SPI_processed > 0;
     pg::spi_close();
@@ -162,8 +158,7 @@ bool last_version(Relation table, int column, Version& row, const char* id) {
         }
         row.place = at;
         if (!is_changed_by_us(tuple->t_data)) break;
-        if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) ||
-            ItemPointerEquals(&tuple->t_data->t_ctid, &at)) {
+        if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) || ItemPointerEquals(&tuple->t_data->t_ctid, &at)) {
             stands = false;
             break;
         }
@@ -249,8 +244,7 @@ void judge_move(Event& event, std::int64_t account_id) {
     event.after = crossing->to;
     event.new_id = event.old_id;
     Relation table = table_open(event.after.table, AccessShareLock);
-    judge_version(event, account_id, table,
-                  SPI_fnumber(RelationGetDescr(table), NameStr(event.binding->name)));
+    judge_version(event, account_id, table, SPI_fnumber(RelationGetDescr(table), NameStr(event.binding->name)));
     table_close(table, AccessShareLock);
 }
 
@@ -271,8 +265,7 @@ constinit Move move = {};
 
 [[noreturn]] void refuse_move() {
     move = {};
-    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                errmsg("a user cannot move to another partition and get another id at once"),
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a user cannot move to another partition and get another id at once"),
                 errdetail("The account could not be told from another user's."),
                 errhint("Move the row and change its id in two statements; where the id decides the "
                         "partition, make a user of the new id."));
@@ -280,8 +273,7 @@ constinit Move move = {};
 
 [[noreturn]] void refuse_loss() {
     move = {};
-    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                errmsg("a user on the way to another partition did not arrive there"),
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a user on the way to another partition did not arrive there"),
                 errdetail("A BEFORE trigger kept the row out: the user would be gone, and the account stay."),
                 errhint("Delete the user, or let the trigger pass the row."));
 }
@@ -311,9 +303,8 @@ void note_move(FunctionCallInfo fcinfo, const TriggerData* data) {
         return;
     }
     if (move.open) refuse_loss();
-    move = {true, id == nullptr ? nullptr : MemoryContextStrdup(TopTransactionContext, id),
-            is_made_by_us(row->t_data), version_of(data->tg_relation, row->t_self),
-            GetCurrentTransactionNestLevel()};
+    move = {true, id == nullptr ? nullptr : MemoryContextStrdup(TopTransactionContext, id), is_made_by_us(row->t_data),
+            version_of(data->tg_relation, row->t_self), GetCurrentTransactionNestLevel()};
 }
 
 // ---- the transaction's end -------------------------------------------------------------------------------------------------
@@ -346,9 +337,8 @@ MIROX_FUNCTION(account_bound) {
     if (!TRIGGER_FIRED_FOR_ROW(event) || !TRIGGER_FIRED_AFTER(event)) refuse_call();
     const Trigger* trigger = data->tg_trigger;
     if (!trigger->tgdeferrable) {
-        if (!TRIGGER_FOR_INSERT(trigger->tgtype) || !TRIGGER_FOR_DELETE(trigger->tgtype) ||
-            TRIGGER_FOR_UPDATE(trigger->tgtype) || trigger->tgnargs != 1 ||
-            !data->tg_relation->rd_rel->relispartition)
+        if (!TRIGGER_FOR_INSERT(trigger->tgtype) || !TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype) ||
+            trigger->tgnargs != 1 || !data->tg_relation->rd_rel->relispartition)
             refuse_call();
         note_move(fcinfo, data);
         return PointerGetDatum(nullptr);

@@ -49,8 +49,8 @@ void copy_table(HTAB* from, HTAB* to, std::size_t entry) {
 void open_ledger() {
     const int level = GetCurrentTransactionNestLevel();
     if (ledger != nullptr && ledger->nest_level >= level) return;
-    MemoryContext memory = AllocSetContextCreate(
-        TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
+    MemoryContext memory =
+        AllocSetContextCreate(TopTransactionContext, "mirox_tokens users that have changed", ALLOCSET_SMALL_SIZES);
     auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
     *fresh = {ledger,
               memory,
@@ -139,8 +139,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
     if (event == SUBXACT_EVENT_COMMIT_SUB) {
         if (ledger != nullptr && ledger->nest_level >= level) {
             ledger->nest_level = level - 1;
-            if (ledger->below != nullptr && ledger->below->nest_level >= level - 1)
-                ledger->below = ledger->below->below;
+            if (ledger->below != nullptr && ledger->below->nest_level >= level - 1) ledger->below = ledger->below->below;
         }
     }
 }

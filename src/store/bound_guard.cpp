@@ -168,9 +168,9 @@ void before_truncate(Oid table) {
 
 void before_drop(Oid oid) {
     BoundTrigger trigger, topmost;
-    if (!find_bound_trigger(oid, trigger) || !OidIsValid(trigger.parent) || !trigger.ends ||
-        !trigger.in_force || get_rel_relkind(trigger.table) != RELKIND_RELATION ||
-        !find_topmost(oid, topmost) || !holds_rows(trigger.table, AccessExclusiveLock, NoLock))
+    if (!find_bound_trigger(oid, trigger) || !OidIsValid(trigger.parent) || !trigger.ends || !trigger.in_force ||
+        get_rel_relkind(trigger.table) != RELKIND_RELATION || !find_topmost(oid, topmost) ||
+        !holds_rows(trigger.table, AccessExclusiveLock, NoLock))
         return;
     auto* one = static_cast<Gone*>(MemoryContextAlloc(TopTransactionContext, sizeof(Gone)));
     *one = {gone, topmost.oid, MemoryContextStrdup(TopTransactionContext, get_rel_name(trigger.table)),
@@ -220,8 +220,7 @@ void after_inherit(const List* parents) {
         const Oid parent = RangeVarGetRelid(static_cast<RangeVar*>(lfirst(cell)), NoLock, true);
         if (OidIsValid(parent) && has_triggers(parent) && is_watched(parent, trigger))
             MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                        errmsg("accounts are bound to table \"%s\", so no table can inherit from it",
-                               get_rel_name(parent)),
+                        errmsg("accounts are bound to table \"%s\", so no table can inherit from it", get_rel_name(parent)),
                         errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
     }
 }
@@ -248,13 +247,11 @@ void access(ObjectAccessType what, Oid catalog, Oid object, int part, void* argu
     if (what == OAT_DROP && catalog == TriggerRelationId) before_drop(object);
 }
 
-void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
-             ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
-             QueryCompletion* completion) {
-    if (IsA(planned->utilityStmt, AlterTableStmt))
-        before_detach(reinterpret_cast<AlterTableStmt*>(planned->utilityStmt));
-    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(
-        planned, text, read_only_tree, context, parameters, environment, destination, completion);
+void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
+             QueryEnvironment* environment, DestReceiver* destination, QueryCompletion* completion) {
+    if (IsA(planned->utilityStmt, AlterTableStmt)) before_detach(reinterpret_cast<AlterTableStmt*>(planned->utilityStmt));
+    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(planned, text, read_only_tree, context, parameters,
+                                                                       environment, destination, completion);
     if (gone != nullptr) judge_gone();
     after_inherit(planned->utilityStmt);
 }

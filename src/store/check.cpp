@@ -29,8 +29,7 @@ void clear(Checked& out) {
     out.group = nullptr;
 }
 
-Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client,
-                   TimestampTz now) {
+Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::Address& client, TimestampTz now) {
     switch (row.state) {
         case kCurrent:
             break;
@@ -212,8 +211,7 @@ Datum effective_permissions(const Checked& checked) {
     if (checked.holder == Holder::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;
-    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true,
-                                   nullptr);
+    return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true, nullptr);
 }
 
 }  // namespace mirox::store

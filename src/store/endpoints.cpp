@@ -30,14 +30,12 @@ std::string_view utf8_column(TupleTableSlot* slot, int number) {
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
-    if (memory == nullptr)
-        memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
+    if (memory == nullptr) memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
     // Until the new rules stand, nothing is open.
     closed = true;
     matcher = {};
     MemoryContextReset(memory);
-    const MemoryContext work =
-        AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext before = MemoryContextSwitchTo(work);
     const Relation table = pg::open_table(catalog.endpoint, AccessShareLock);
     const std::uint64_t begun = validity.begin();
@@ -48,8 +46,7 @@ void fill() {
             room *= 2;
             rules = static_cast<core::Endpoint*>(repalloc_huge(rules, sizeof(core::Endpoint) * room));
         }
-        rules[count++] = {utf8_column(slot, endpoint_column::kMethod),
-                          utf8_column(slot, endpoint_column::kPath),
+        rules[count++] = {utf8_column(slot, endpoint_column::kMethod), utf8_column(slot, endpoint_column::kPath),
                           utf8_column(slot, endpoint_column::kScope)};
         return true;
     });
@@ -115,28 +112,22 @@ RequestScope scope_of_request(std::string_view method_given, std::string_view pa
         core::normalise_path(target, path, path_size) != core::PathStatus::ok)
         return {false, {}};
     ready_endpoints();
-    const core::EndpointMatch match =
-        closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
+    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
     return {true, match.found ? match.scope : std::string_view("*")};
 }
 
-void normalise_rule(std::string_view method, std::string_view path, std::string_view scope,
-                    core::EndpointText& out) {
+void normalise_rule(std::string_view method, std::string_view path, std::string_view scope, core::EndpointText& out) {
     const core::EndpointStatus status =
         core::normalise_endpoint({pg::to_utf8(method), pg::to_utf8(path), pg::to_utf8(scope)}, out);
     if (status != core::EndpointStatus::ok)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"),
-            errdetail("%s", status_text(status)),
-            errhint(
-                "Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"), errdetail("%s", status_text(status)),
+                    errhint("Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest."));
 }
 
 bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope) {
     core::EndpointText normal;
     const std::string_view utf8_method = pg::to_utf8(method), utf8_path = pg::to_utf8(path);
-    return core::normalise_endpoint({utf8_method, utf8_path, pg::to_utf8(scope)}, normal) ==
-               core::EndpointStatus::ok &&
+    return core::normalise_endpoint({utf8_method, utf8_path, pg::to_utf8(scope)}, normal) == core::EndpointStatus::ok &&
            normal.method() == utf8_method && normal.path() == utf8_path;
 }
 

@@ -11,9 +11,8 @@
 namespace mirox::store {
 
 struct RequestScope {
-    bool valid;  // false: method or path is none, or could be read as two different ones
-    std::string_view
-        scope;  // what the request needs, `*` when no rule names it; valid until the next look-up
+    bool valid;              // false: method or path is none, or could be read as two different ones
+    std::string_view scope;  // what the request needs, `*` when no rule names it; valid until the next look-up
 };
 
 // Compiles the rules where they are not. As ready_groups(): before anything is locked.
@@ -23,8 +22,7 @@ void ready_endpoints();
 RequestScope scope_of_request(std::string_view method, std::string_view path);
 
 // A rule in its normal form; 22023 when it is none.
-void normalise_rule(std::string_view method, std::string_view path, std::string_view scope,
-                    core::EndpointText& out);
+void normalise_rule(std::string_view method, std::string_view path, std::string_view scope, core::EndpointText& out);
 
 // True for a rule that is in its normal form.
 bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope);

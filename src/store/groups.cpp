@@ -19,10 +19,9 @@ namespace {
 void check_name(std::string_view name) {
     // One segment of a scope that begins with a letter (the table's CHECK says the same).
     if (!core::is_segment(name) || name.front() < 'a' || name.front() > 'z')
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
-            errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
-            errhint("Give a name such as read_only."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
+                    errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
+                    errhint("Give a name such as read_only."));
 }
 
 MemoryContext memory = nullptr;
@@ -32,8 +31,7 @@ constinit pg::CacheValidity validity(&pg::Catalog::permission_group);
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
-    if (memory == nullptr)
-        memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
+    if (memory == nullptr) memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
     groups = nullptr;
     count = 0;
     MemoryContextReset(memory);
@@ -52,8 +50,7 @@ void fill() {
         group.id = DatumGetInt32(column(slot, group_column::kGroupId));
         group.name_text = PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kName)));
         group.name = pg::text_view(group.name_text);
-        group.permissions =
-            pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kPermissions))));
+        group.permissions = pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kPermissions))));
         group.everything = group.permissions.covers_everything();
         group.builtin = DatumGetBool(column(slot, group_column::kBuiltin));
         count++;
@@ -92,10 +89,8 @@ const Group& require_group(std::string_view name) {
     StringInfoData names;
     initStringInfo(&names);
     for (int i = 0; i < count; i++)
-        appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()),
-                         groups[i].name.data());
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"),
-                errdetail("There are: %s.", names.data),
+        appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()), groups[i].name.data());
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"), errdetail("There are: %s.", names.data),
                 errhint("Choose one of these, or add one with mirox.put_group."));
 }
 

@@ -88,8 +88,7 @@ void require_no_identity() {
 void become(const Checked& checked, const Check& check) {
     Assert(checked.authenticated);
     require_no_identity();
-    if (state == State::removed &&
-        (identity.token_id != checked.token_id || identity.session_id != checked.session_id))
+    if (state == State::removed && (identity.token_id != checked.token_id || identity.session_id != checked.session_id))
         MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errmsg("the transaction had another identity"),
                     errdetail("Rolling back to a savepoint removed it, and no other may take its place."),
                     errhint("End the transaction, then authenticate in a new one."));
@@ -101,8 +100,7 @@ void become(const Checked& checked, const Check& check) {
     next.session_id = checked.session_id;
     next.user_id = pg::text_datum(pg::text_view(checked.user_id));
     next.permissions = copy_of(pg::scope_set(checked.permissions));
-    next.any_group =
-        checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
+    next.any_group = checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
     // A token whose group is gone has nothing.
     if (!next.any_group && checked.group != nullptr) next.group = copy_of(checked.group->permissions);
     next.generation = checked.generation;

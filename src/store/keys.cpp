@@ -75,8 +75,8 @@ bool same(const FileStamp& a, const FileStamp& b) {
     const auto same_time = [](const struct timespec& x, const struct timespec& y) {
         return x.tv_sec == y.tv_sec && x.tv_nsec == y.tv_nsec;
     };
-    return a.device == b.device && a.inode == b.inode && a.size == b.size &&
-           same_time(a.modified, b.modified) && same_time(a.changed, b.changed) && a.error == b.error;
+    return a.device == b.device && a.inode == b.inode && a.size == b.size && same_time(a.modified, b.modified) &&
+           same_time(a.changed, b.changed) && a.error == b.error;
 }
 
 FileStamp stamp_of(const struct stat& file) {
@@ -113,8 +113,7 @@ KeyFault parse(std::string_view text, KeySet& set, int& line_number) {
         line = trim(line.substr(0, line.find('#')));
         if (line.empty()) continue;
         const std::size_t colon = line.find(':');
-        const std::string_view id =
-            colon == std::string_view::npos ? std::string_view{} : trim(line.substr(0, colon));
+        const std::string_view id = colon == std::string_view::npos ? std::string_view{} : trim(line.substr(0, colon));
         if (!core::is_jwt_key_id(id)) return kNotOfForm;
         for (std::size_t i = 0; i < set.count; i++)
             if (std::string_view(set.keys[i].id, set.keys[i].id_size) == id) return kTwice;
@@ -210,13 +209,10 @@ void log_news(const KeyFile& file) {
     if (file.fault == kGood)
         MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file can be used again"));
     else
-        MIROX_LOG(
-            LOG,
-            errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", kFaultTexts[file.fault].text),
-            file.line > 0 ? errdetail("Line %d.", file.line) : 0,
-            file.good.count > 0
-                ? errhint("The last good keys stay in force until it is repaired.")
-                : errhint("No token in the form of a JWT can be checked until it is repaired."));
+        MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", kFaultTexts[file.fault].text),
+                  file.line > 0 ? errdetail("Line %d.", file.line) : 0,
+                  file.good.count > 0 ? errhint("The last good keys stay in force until it is repaired.")
+                                      : errhint("No token in the form of a JWT can be checked until it is repaired."));
 }
 
 // How the file stands now; null when none is set.
@@ -225,8 +221,7 @@ const KeyFile* key_file() {
     const char* path = pg::settings().jwt_key_file;
     if (shelf == nullptr) return nullptr;
     if (path == nullptr || path[0] == '\0') {
-        if (own_version != shelf->version.load(std::memory_order_relaxed) ||
-            (own != nullptr && own->now.path[0] != '\0'))
+        if (own_version != shelf->version.load(std::memory_order_relaxed) || (own != nullptr && own->now.path[0] != '\0'))
             clear_shelf(*shelf);
         return nullptr;
     }
@@ -272,8 +267,7 @@ const core::JwtKey& jwt_signing_key() {
                             "token as 'opaque'."));
     if (file->good.count == 0)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
-                    errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.",
-                              kFaultTexts[file->fault].text),
+                    errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.", kFaultTexts[file->fault].text),
                     errhint("Repair the file, or issue the token as 'opaque'."));
     return own->keys[0];
 }

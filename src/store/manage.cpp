@@ -110,8 +110,7 @@ std::string_view stored_user_agent(std::string_view raw) {
 
 NewSecret& open_session(Actor& actor, const SessionRequest& request) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (!pg::is_always_positive(*request.lifetime) ||
-        pg::compare_spans(*request.lifetime, kLongestSession) > 0)
+    if (!pg::is_always_positive(*request.lifetime) || pg::compare_spans(*request.lifetime, kLongestSession) > 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid session lifetime"),
                     errdetail("A session lives for a positive time of at most one year."),
                     errhint("Give an interval such as '12 hours'."));

@@ -26,8 +26,7 @@ PlatformTable describe(Oid oid) {
     table.oid = oid;
     table.owner = row->relowner;
     table.name = pstrdup(NameStr(row->relname));
-    table.full_name =
-        quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
+    table.full_name = quote_qualified_identifier(get_namespace_name(row->relnamespace), NameStr(row->relname));
     table.kind = row->relkind;
     table.security = row->relrowsecurity;
     table.force = row->relforcerowsecurity;
@@ -54,8 +53,7 @@ void require_platforms_own(const PlatformTable& table) {
                     errhint("Give access to it by mirox.grant_access."));
     if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
-                    errdetail("It is its session's alone, and goes with it."),
-                    errhint("Name a permanent table."));
+                    errdetail("It is its session's alone, and goes with it."), errhint("Name a permanent table."));
 }
 
 List* lock_family(Oid oid, void (*check)(const PlatformTable& table)) {
@@ -71,8 +69,7 @@ List* lock_family(Oid oid, void (*check)(const PlatformTable& table)) {
 Column require_column(const PlatformTable& table, const char* name) {
     const AttrNumber number = get_attnum(table.oid, name);
     if (number <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN,
-                    errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
                     errhint("Name a column of the table."));
     Column column = {};
     column.name = quote_identifier(name);
@@ -81,15 +78,13 @@ Column require_column(const PlatformTable& table, const char* name) {
     get_atttypetypmodcoll(table.oid, number, &type, &modifier, &column.collation);
     column.type = getBaseType(type);
     if (!pg::is_id_type(column.type))
-        MIROX_RAISE(
-            ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
-            errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and "
-                      "bigint, whose text form hangs on no setting."),
-            errhint("Name a column of one of these types."));
+        MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
+                    errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and "
+                              "bigint, whose text form hangs on no setting."),
+                    errhint("Name a column of one of these types."));
     // Where 'Alice' equals 'alice', one user would be shown another's rows, or end with another's.
     if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
-                    errmsg("column \"%s\" has a nondeterministic collation", name),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("column \"%s\" has a nondeterministic collation", name),
                     errdetail("Texts that differ would count as one id."),
                     errhint("Give the column a deterministic collation, such as \"C\"."));
     return column;

@@ -48,11 +48,9 @@ void require_protectable(const PlatformTable& table) {
             break;
         case RELKIND_VIEW:
         case RELKIND_MATVIEW:
-            MIROX_RAISE(
-                ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
-                errdetail("Row security binds tables alone."),
-                errhint(
-                    "Protect the tables that it reads, and make the view with (security_invoker = true)."));
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
+                        errdetail("Row security binds tables alone."),
+                        errhint("Protect the tables that it reads, and make the view with (security_invoker = true)."));
         case RELKIND_FOREIGN_TABLE:
             MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a foreign table", table.name),
                         errdetail("Row security does not reach another server's rows."),
@@ -76,8 +74,7 @@ const char* policy_of(Oid table, bool any) {
     HeapTuple tuple;
     while (found == nullptr && HeapTupleIsValid(tuple = systable_getnext(scan))) {
         const auto* row = reinterpret_cast<Form_pg_policy>(GETSTRUCT(tuple));
-        if (any || (row->polpermissive && !is_ours(NameStr(row->polname))))
-            found = pstrdup(NameStr(row->polname));
+        if (any || (row->polpermissive && !is_ours(NameStr(row->polname)))) found = pstrdup(NameStr(row->polname));
     }
     systable_endscan(scan);
     table_close(policies, AccessShareLock);
@@ -118,11 +115,9 @@ bool drop_policies(const PlatformTable& table) {
 
 void set_security(const PlatformTable& table, bool enable, bool force) {
     if (table.security != enable)
-        pg::execute(
-            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
+        pg::execute(psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, enable ? "ENABLE" : "DISABLE"));
     if (table.force != force)
-        pg::execute(
-            psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, force ? "FORCE" : "NO FORCE"));
+        pg::execute(psprintf("ALTER TABLE %s %s ROW LEVEL SECURITY", table.full_name, force ? "FORCE" : "NO FORCE"));
 }
 
 // ---- the conditions ----------------------------------------------------------------------------------------------------
@@ -135,8 +130,7 @@ const char* owner_value(const Column& owner) {
         "mirox.current_user_id()) AS u(id))";
     switch (owner.type) {
         case UUIDOID:
-            return psprintf(kCast, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-                            "u.id::pg_catalog.uuid");
+            return psprintf(kCast, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", "u.id::pg_catalog.uuid");
         case INT2OID:
         case INT4OID:
         case INT8OID:
@@ -158,13 +152,11 @@ struct Protection {
 const char* condition(const Protection& what, const char* action) {
     const char* scope;
     if (what.value == nullptr) {
-        scope = psprintf("(SELECT mirox.allows(%s))",
-                         quote_literal_cstr(psprintf("%s:%s", what.resource, action)));
+        scope = psprintf("(SELECT mirox.allows(%s))", quote_literal_cstr(psprintf("%s:%s", what.resource, action)));
     } else {
         const bool text = what.value->type == TEXTOID || what.value->type == VARCHAROID;
-        scope = psprintf("mirox.scopes_reach_row((SELECT mirox.granted('%s') OPERATOR(mirox.->) %s), %s%s)",
-                         action, quote_literal_cstr(what.resource), what.value->name,
-                         text ? "" : "::pg_catalog.text");
+        scope = psprintf("mirox.scopes_reach_row((SELECT mirox.granted('%s') OPERATOR(mirox.->) %s), %s%s)", action,
+                         quote_literal_cstr(what.resource), what.value->name, text ? "" : "::pg_catalog.text");
     }
     if (what.owner == nullptr) return scope;
     return psprintf("%s OPERATOR(pg_catalog.=) %s AND %s", what.owner->name, owner_value(*what.owner), scope);
@@ -173,8 +165,7 @@ const char* condition(const Protection& what, const char* action) {
 void create_policies(const PlatformTable& table, const Protection& what) {
     for (const Command& command : kCommands) {
         const char* rows = condition(what, command.action);
-        const char* statement =
-            psprintf("CREATE POLICY %s ON %s FOR %s TO PUBLIC", command.policy, table.full_name, command.sql);
+        const char* statement = psprintf("CREATE POLICY %s ON %s FOR %s TO PUBLIC", command.policy, table.full_name, command.sql);
         if (command.reads) statement = psprintf("%s USING (%s)", statement, rows);
         if (command.writes) statement = psprintf("%s WITH CHECK (%s)", statement, rows);
         pg::execute(statement);
@@ -187,10 +178,9 @@ void protect_table(const ProtectRequest& request) {
     List* family = lock_family(request.table, require_protectable);
     const PlatformTable table = describe(request.table);
     if (has_superclass(request.table))
-        MIROX_RAISE(
-            ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
-            errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
-            errhint("Protect the table at the top."));
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
+                    errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
+                    errhint("Protect the table at the top."));
     Column owner = {}, value = {};
     if (request.owner_column != nullptr) owner = require_column(table, request.owner_column);
     if (request.resource_column != nullptr) value = require_column(table, request.resource_column);
@@ -201,8 +191,7 @@ void protect_table(const ProtectRequest& request) {
         if (other == nullptr) continue;
         // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
         if (member.oid == table.oid && has_policy(table.oid, kCommands[0].policy)) {
-            MIROX_LOG(WARNING,
-                      errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+            MIROX_LOG(WARNING, errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
                       errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
             continue;
         }
@@ -247,8 +236,7 @@ bool unprotect_table(Oid oid) {
         foreach (cell, family) {
             const PlatformTable member = describe(lfirst_oid(cell));
             // What other policies there are go on to bind, and so does the protection of a table above.
-            if (policy_of(member.oid, true) == nullptr && !is_protected_above(member.oid))
-                set_security(member, false, false);
+            if (policy_of(member.oid, true) == nullptr && !is_protected_above(member.oid)) set_security(member, false, false);
         }
     }
     pg::spi_close();

@@ -31,8 +31,7 @@ namespace {
 // What an index's look-up by a digest calls. By a function of this file, since looking ours up in the catalog costs more than the
 // comparison.
 Datum equal_digests(FunctionCallInfo fcinfo) {
-    PG_RETURN_BOOL(
-        core::equal_constant_time(digest_bytes(PG_GETARG_DATUM(0)), digest_bytes(PG_GETARG_DATUM(1))));
+    PG_RETURN_BOOL(core::equal_constant_time(digest_bytes(PG_GETARG_DATUM(0)), digest_bytes(PG_GETARG_DATUM(1))));
 }
 
 void init_key(ScanKeyData& out, RowIndex::Key kind, Datum key, Relation index) {
@@ -44,8 +43,7 @@ void init_key(ScanKeyData& out, RowIndex::Key kind, Datum key, Relation index) {
             info.fn_strict = true;
             info.fn_stats = TRACK_FUNC_ALL;
             info.fn_mcxt = CurrentMemoryContext;
-            const StrategyNumber equal =
-                index->rd_rel->relam == HASH_AM_OID ? HTEqualStrategyNumber : BTEqualStrategyNumber;
+            const StrategyNumber equal = index->rd_rel->relam == HASH_AM_OID ? HTEqualStrategyNumber : BTEqualStrategyNumber;
             ScanKeyEntryInitializeWithInfo(&out, 0, 1, equal, InvalidOid, InvalidOid, &info, key);
             return;
         }
@@ -146,9 +144,9 @@ bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mod
     if (!scan_for(scan, by, key, RowExclusiveLock, ForwardScanDirection)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;
-    const TM_Result outcome = table_tuple_lock(
-        scan.heap, &tid, scan.snapshot, scan.slot, GetCurrentCommandId(false), mode, LockWaitBlock,
-        TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    const TM_Result outcome =
+        table_tuple_lock(scan.heap, &tid, scan.snapshot, scan.slot, GetCurrentCommandId(false), mode, LockWaitBlock,
+                         TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
     switch (outcome) {
         case TM_Ok:
             return true;

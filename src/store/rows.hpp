@@ -47,18 +47,13 @@ struct RowIndex {
     enum Key : std::uint8_t { digest, int8, int4, text } key;
 };
 inline constexpr RowIndex kAccountById = {&pg::Catalog::account, &pg::Catalog::account_pkey, RowIndex::int8};
-inline constexpr RowIndex kAccountByUser = {&pg::Catalog::account, &pg::Catalog::account_user,
-                                            RowIndex::text};
-inline constexpr RowIndex kSessionByDigest = {&pg::Catalog::session, &pg::Catalog::session_digest,
-                                              RowIndex::digest};
+inline constexpr RowIndex kAccountByUser = {&pg::Catalog::account, &pg::Catalog::account_user, RowIndex::text};
+inline constexpr RowIndex kSessionByDigest = {&pg::Catalog::session, &pg::Catalog::session_digest, RowIndex::digest};
 inline constexpr RowIndex kTokenById = {&pg::Catalog::token, &pg::Catalog::token_pkey, RowIndex::int8};
 inline constexpr RowIndex kTokensByAccount = {&pg::Catalog::token, &pg::Catalog::token_place, RowIndex::int8};
-inline constexpr RowIndex kSecretByDigest = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_digest,
-                                             RowIndex::digest};
-inline constexpr RowIndex kSecretsByToken = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_token,
-                                             RowIndex::int8};
-inline constexpr RowIndex kGroupById = {&pg::Catalog::permission_group, &pg::Catalog::permission_group_pkey,
-                                        RowIndex::int4};
+inline constexpr RowIndex kSecretByDigest = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_digest, RowIndex::digest};
+inline constexpr RowIndex kSecretsByToken = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_token, RowIndex::int8};
+inline constexpr RowIndex kGroupById = {&pg::Catalog::permission_group, &pg::Catalog::permission_group_pkey, RowIndex::int4};
 
 // A fresh snapshot, registered; what this transaction itself has done counts too.
 Snapshot newest_snapshot();

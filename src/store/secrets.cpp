@@ -17,8 +17,7 @@ namespace {
 constinit NewSecret* newest = nullptr;
 
 NewSecret& begin_secret_text() {
-    auto* const out =
-        static_cast<NewSecret*>(MemoryContextAllocZero(CurTransactionContext, sizeof(NewSecret)));
+    auto* const out = static_cast<NewSecret*>(MemoryContextAllocZero(CurTransactionContext, sizeof(NewSecret)));
     out->previous = newest;
     out->nest_level = GetCurrentTransactionNestLevel();
     out->scheme = 's';
@@ -94,13 +93,11 @@ NewSecret& make_jwt(const JwtRequest& request) {
     core::wipe(id, sizeof(id));
     if (!written)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the account's user id cannot stand in a JWT"),
-                    errdetail("A JWT holds UTF-8 text and has at most %d characters.",
-                              static_cast<int>(core::kMaxJwtChars)),
+                    errdetail("A JWT holds UTF-8 text and has at most %d characters.", static_cast<int>(core::kMaxJwtChars)),
                     errhint("Issue the token as 'opaque'."));
     out.digest = digest_of(out.view());
     static_assert(sizeof(out.hint) >= core::kMaxJwtHintBytes);
-    out.hint_size = core::redact_jwt(
-        out.view(), std::span<char, core::kMaxJwtHintBytes>(out.hint, core::kMaxJwtHintBytes));
+    out.hint_size = core::redact_jwt(out.view(), std::span<char, core::kMaxJwtHintBytes>(out.hint, core::kMaxJwtHintBytes));
     return out;
 }
 

@@ -48,8 +48,8 @@ void read_whole(const RowScan& scan, Session& out) {
         who.account = known->account_id;
     }
     record_refused_act(who);
-    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"),
-                errdetail("%s", detail), errhint("Log in again and open a session with mirox.open_session."));
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
+                errhint("Log in again and open a session with mirox.open_session."));
 }
 
 [[noreturn]] void refuse_token(std::string_view secret) {

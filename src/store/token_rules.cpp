@@ -47,9 +47,8 @@ void normalise_name(std::string_view given, Name& out) {
             break;
     }
     if (why != nullptr)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
-            errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
+                    errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
     keep_name(pg::from_utf8({utf8, size}), out);
 }
 
@@ -117,10 +116,9 @@ int free_place(const Places& places, const Account& owner) {
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
                               static_cast<int>(user.size()), user.data(), places.held, cap, expired),
-                    expired > 0
-                        ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
-                                  "one back to life.")
-                        : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
+                    expired > 0 ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
+                                          "one back to life.")
+                                : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
     }
     int place = 1;
     while ((places.taken >> (place - 1)) & 1) place++;
@@ -128,9 +126,8 @@ int free_place(const Places& places, const Account& owner) {
 }
 
 void no_such_token() {
-    MIROX_RAISE(
-        ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
-        errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
+    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
+                errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
 }
 
 }  // namespace mirox::store

@@ -27,8 +27,7 @@ constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
 // The expiration and its length; the length is what rotation restarts.
-void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at,
-                   Interval& lifetime) {
+void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
                     errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
@@ -41,8 +40,7 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
     lifetime = pg::settings().default_lifetime;
     if (!request.has_expires_in) {
         // A default beyond a lowered maximum means the maximum.
-        if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0)
-            lifetime = pg::settings().max_lifetime;
+        if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
     } else {
         lifetime = *request.expires_in;
         check_lifetime(lifetime);
@@ -78,15 +76,13 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     const Datum asked = pg::scopes_from_text_array(asked_array);
     const core::ScopeSet set = pg::scope_set(asked);
     if (set.count() == 0)
-        MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
-            errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
+                    errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
     const char* missing = beyond(set, pg::scope_set(owner.permissions));
     if (missing != nullptr)
-        MIROX_RAISE(
-            ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
-            errdetail("The owner does not have: %s.", missing),
-            errhint("Ask for what the owner has, or let an administrator give the owner more first."));
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
+                    errdetail("The owner does not have: %s.", missing),
+                    errhint("Ask for what the owner has, or let an administrator give the owner more first."));
     missing = beyond(set, group.permissions);
     if (missing != nullptr)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
@@ -111,8 +107,7 @@ Datum check_allowed_ips(Datum given) {
                     errhint("Join neighbouring networks into larger ones."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a network must not be NULL"),
-                        errhint("Leave the element out."));
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a network must not be NULL"), errhint("Leave the element out."));
         items[i] = pg::plain_network(items[i]);
     }
     return pg::array_datum(CIDROID, items, nullptr, count);
@@ -216,8 +211,7 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
             change.add(kState, CharGetDatum(current_becomes))
                 .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
         else if (secret.state == kOverlapping)
-            change.add(kState, CharGetDatum(kRetired))
-                .add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+            change.add(kState, CharGetDatum(kRetired)).add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
         else
             return secret.generation >= token.generation;
         update_row(scan, change);
@@ -257,8 +251,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     out.group_id = group.id;
     // A copy: the cache may be filled anew before we are done.
     const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
-    const Datum permissions =
-        request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
+    const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
     check_metadata(request.metadata);
     Interval lifetime;
@@ -266,9 +259,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     choose_expiry(request, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
-    out.secret = request.jwt
-                     ? &make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
-                     : &make_secret(core::SecretKind::token);
+    out.secret = request.jwt ? &make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
+                             : &make_secret(core::SecretKind::token);
     out.token_id = next_value(pg::catalog().token_id_seq);
     using namespace token_column;
     Columns row;

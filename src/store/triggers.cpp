@@ -61,8 +61,7 @@ bool is_installing() {
 
 Change read_change(FunctionCallInfo fcinfo, Oid pg::Catalog::*table, const Fires& as) {
     const Change change = read_change(fcinfo);
-    if (!fires(change, as) ||
-        (!is_installing() && RelationGetRelid(change.data->tg_relation) != pg::catalog().*table))
+    if (!fires(change, as) || (!is_installing() && RelationGetRelid(change.data->tg_relation) != pg::catalog().*table))
         not_ours(change);
     return change;
 }
@@ -96,8 +95,7 @@ bool is_new(const Change& change, int column) {
 void refuse_move(const Change& change, int column) {
     if (!change.updated || !differs(change, column)) return;
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
-                errmsg("column \"%s\" of %s cannot be changed",
-                       NameStr(TupleDescAttr(change.columns, column - 1)->attname),
+                errmsg("column \"%s\" of %s cannot be changed", NameStr(TupleDescAttr(change.columns, column - 1)->attname),
                        RelationGetRelationName(change.data->tg_relation)),
                 errhint("Leave it as it is, since others go by it, and make a new one instead."));
 }
@@ -149,8 +147,7 @@ void describe(Detail& detail, const Change& change, HeapTuple row, std::initiali
     }
     for (const int column : keys) {
         const Form_pg_attribute attribute = TupleDescAttr(change.columns, column - 1);
-        detail.add_value(NameStr(attribute->attname), get(change.before, change, column).datum,
-                         attribute->atttypid);
+        detail.add_value(NameStr(attribute->attname), get(change.before, change, column).datum, attribute->atttypid);
     }
     detail.add_changes(change.before, row, change.columns);
 }
@@ -188,8 +185,7 @@ MIROX_FUNCTION(statement_lock) {
     const Change change = read_change(fcinfo);
     const pg::Catalog& ours = pg::catalog();
     const Oid table = RelationGetRelid(change.data->tg_relation);
-    if (!fires(change, {true, false, "ud"}) ||
-        (table != ours.session && table != ours.token && table != ours.token_secret))
+    if (!fires(change, {true, false, "ud"}) || (table != ours.session && table != ours.token && table != ours.token_secret))
         not_ours(change);
     if (current_actor() == nullptr) LockRelationOid(ours.account, ShareRowExclusiveLock);
     return PointerGetDatum(nullptr);
@@ -198,18 +194,16 @@ MIROX_FUNCTION(statement_lock) {
 // What the extension's scripts alone write: its rights are the owner's.
 MIROX_FUNCTION(script_only) {
     const Change change = read_change(fcinfo);
-    const Oid extension =
-        getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
+    const Oid extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
     const bool placed = fires(change, kBeforeRow) || fires(change, {true, false, "t"});
     const bool scripted = creating_extension && CurrentExtensionObject == extension;
-    if (!placed || !OidIsValid(extension) || (!scripted && extension != pg::catalog().extension))
-        not_ours(change);
+    if (!placed || !OidIsValid(extension) || (!scripted && extension != pg::catalog().extension)) not_ours(change);
     if (!scripted)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    errmsg("%s is filled by the scripts of mirox_tokens alone",
-                           RelationGetRelationName(change.data->tg_relation)),
-                    errdetail("What stands there is done with the rights of the extension's owner."),
-                    errhint("Give a role rights with mirox.grant_access, or by GRANT."));
+        MIROX_RAISE(
+            ERRCODE_INSUFFICIENT_PRIVILEGE,
+            errmsg("%s is filled by the scripts of mirox_tokens alone", RelationGetRelationName(change.data->tg_relation)),
+            errdetail("What stands there is done with the rights of the extension's owner."),
+            errhint("Give a role rights with mirox.grant_access, or by GRANT."));
     return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 
@@ -219,13 +213,11 @@ MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);
     const pg::Catalog& ours = pg::catalog();
-    if (!fires(change, {true, false, "udt"}) ||
-        getExtensionOfObject(RelationRelationId, table) != ours.extension)
+    if (!fires(change, {true, false, "udt"}) || getExtensionOfObject(RelationRelationId, table) != ours.extension)
         not_ours(change);
     const bool audit = table == ours.audit_log;
     const Actor* actor = current_actor();
-    if (actor != nullptr && actor->maintenance && (change.deleted || (change.updated && !audit)))
-        return PointerGetDatum(nullptr);
+    if (actor != nullptr && actor->maintenance && (change.deleted || (change.updated && !audit))) return PointerGetDatum(nullptr);
     if (audit)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),

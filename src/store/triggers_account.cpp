@@ -61,8 +61,8 @@ MIROX_FUNCTION(account_guard) {
 
 MIROX_FUNCTION(account_follow) {
     const Change change = read_change(fcinfo, &pg::Catalog::account, kAfterRow);
-    if (change.updated && !differs(change, kUserId) && !differs(change, kPermissions) &&
-        !differs(change, kRateLimit) && !differs(change, kBurst) && !differs(change, kLockedAt))
+    if (change.updated && !differs(change, kUserId) && !differs(change, kPermissions) && !differs(change, kRateLimit) &&
+        !differs(change, kBurst) && !differs(change, kLockedAt))
         return PointerGetDatum(nullptr);
     Act act;
     begin(act);

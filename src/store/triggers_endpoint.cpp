@@ -19,8 +19,7 @@ HeapTuple normal_row(const Change& change) {
     normalise_rule(get_text(change.after, change, kMethod), get_text(change.after, change, kPath),
                    get_text(change.after, change, kScope), rule);
     int columns[] = {kMethod, kPath};
-    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())),
-                      pg::text_datum(pg::from_utf8(rule.path()))};
+    Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())), pg::text_datum(pg::from_utf8(rule.path()))};
     bool nulls[2] = {};
     return heap_modify_tuple_by_cols(change.after, change.columns, 2, columns, values, nulls);
 }
@@ -45,8 +44,7 @@ MIROX_FUNCTION(endpoint_guard) {
     }
     Detail detail;
     describe(detail, change, change.updated ? change.after : change.row, {kMethod, kPath});
-    return audited(act, change, stored, kAuditNode,
-                   {"endpoint_added", "endpoint_changed", "endpoint_dropped"}, {}, detail);
+    return audited(act, change, stored, kAuditNode, {"endpoint_added", "endpoint_changed", "endpoint_dropped"}, {}, detail);
 }
 
 }  // namespace mirox::store::triggers

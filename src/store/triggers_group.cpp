@@ -14,8 +14,7 @@ Query select_group_named = {"SELECT 1 FROM mirox_internal.permission_group WHERE
 #define MIROX_GROUP_IN_USE "SELECT 1 FROM mirox_internal.token WHERE group_id = $1 "
 // The second as the partial index token_group has it, which holds every group that put_group made.
 Query select_group_use = {MIROX_GROUP_IN_USE "LIMIT 1", {Type::int4}};
-Query select_made_group_use = {
-    MIROX_GROUP_IN_USE "AND group_id >= " CppAsString2(MIROX_FIRST_GROUP) " LIMIT 1", {Type::int4}};
+Query select_made_group_use = {MIROX_GROUP_IN_USE "AND group_id >= " CppAsString2(MIROX_FIRST_GROUP) " LIMIT 1", {Type::int4}};
 
 bool is_builtin(HeapTuple row, const Change& change) {
     return row != nullptr && DatumGetBool(get(row, change, kBuiltin).datum);
@@ -54,8 +53,7 @@ MIROX_FUNCTION(group_guard) {
     }
     Detail detail;
     describe(detail, change, change.updated ? change.after : change.row, {kName});
-    return audited(act, change, change.after, kAuditNode, {"group_added", "group_changed", "group_dropped"},
-                   {}, detail);
+    return audited(act, change, change.after, kAuditNode, {"group_added", "group_changed", "group_dropped"}, {}, detail);
 }
 
 }  // namespace mirox::store::triggers

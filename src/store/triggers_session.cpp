@@ -11,8 +11,7 @@ MIROX_FUNCTION(session_guard) {
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     for (const int column : {kDigest, kSessionId, kAccountId}) refuse_move(change, column);
     if (change.updated && !get(change.before, change, kClosedAt).is_null && differs(change, kClosedAt))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("a closed session cannot be opened again"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a closed session cannot be opened again"),
                     errhint("Open a new one with mirox.open_session."));
     Act act;
     begin(act);

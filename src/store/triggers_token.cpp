@@ -37,8 +37,7 @@ const char* update_of(const Change& change) {
 void check_direct(const Change& change, Name& name) {
     if (change.updated) refuse_move(change, kGeneration);
     if (is_new(change, kName)) normalise_name(get_text(change.after, change, kName), name);
-    const Value expires_at = get(change.after, change, kExpiresAt),
-                lifetime = get(change.after, change, kLifetime);
+    const Value expires_at = get(change.after, change, kExpiresAt), lifetime = get(change.after, change, kLifetime);
     if (is_new(change, kExpiresAt) && !expires_at.is_null)
         check_expiry(DatumGetTimestampTz(expires_at.datum), GetCurrentTimestamp());
     if (is_new(change, kLifetime) && !lifetime.is_null) check_lifetime(*DatumGetIntervalP(lifetime.datum));
@@ -94,15 +93,13 @@ MIROX_FUNCTION(token_guard) {
     if (!change.deleted) {
         check_new_line(change, kRevokeReason, "reason");
         if (change.updated && !get(change.before, change, kRevokedAt).is_null && differs(change, kRevokedAt))
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                        errmsg("a revoked token cannot be brought back"),
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
                         errhint("Issue a new token with mirox.issue_token."));
         Name name = {};
         if (act.direct) check_direct(change, name);
         const Value group = get(change.after, change, kGroupId);
         if (is_new(change, kGroupId) && !group.is_null) hold_group(DatumGetInt32(group.datum));
-        const bool placed =
-            act.direct && get(change.after, change, kRevokedAt).is_null && is_new(change, kPlace);
+        const bool placed = act.direct && get(change.after, change, kRevokedAt).is_null && is_new(change, kPlace);
         const int place = placed ? place_of(change, account) : 0;
         if (name.size > 0 || place > 0) stored = filled(act, change, name, place);
         describe(detail, change, stored);

@@ -18,14 +18,11 @@ void check_direct(const Change& change, std::int64_t account_id) {
     args.int8(get_int8(change.row, change, kTokenId)).int8(account_id);
     if (pg::run(select_state, args) == 0)
         MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such token"),
-                    errdetail("The account has no token of this token_id."),
-                    errhint("Issue a token with mirox.issue_token."));
-    const Value state = get(change.after, change, kState),
-                generation = get(change.after, change, kGeneration);
+                    errdetail("The account has no token of this token_id."), errhint("Issue a token with mirox.issue_token."));
+    const Value state = get(change.after, change, kState), generation = get(change.after, change, kGeneration);
     const char is = state.is_null ? kRevoked : DatumGetChar(state.datum);
     if (DatumGetBool(pg::result_value(0, 1)) && is != kRevoked)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("a revoked token cannot be brought back"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
                     errhint("Issue a new token with mirox.issue_token."));
     // So that a token has one current and one overlapping secret at most.
     const std::int32_t whose = DatumGetInt32(pg::result_value(0, 2));
@@ -57,8 +54,7 @@ MIROX_FUNCTION(token_secret_guard) {
     if (!change.deleted) check_direct(change, account_id);
     Detail detail;
     if (change.updated) describe(detail, change, change.after);
-    return audited(act, change, change.after, kAuditNode,
-                   {"secret_inserted", "secret_changed", "secret_deleted"},
+    return audited(act, change, change.after, kAuditNode, {"secret_inserted", "secret_changed", "secret_deleted"},
                    {account_id, account.user_id, get_int8(change.row, change, kTokenId), 0}, detail);
 }
 

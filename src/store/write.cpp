@@ -34,8 +34,7 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     write.table = pg::open_table(table, RowExclusiveLock);
     pg::require_own_members();  // again: we may have waited for the lock
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE,
-                    errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
                     errdetail("Rows of mirox_tokens are written to the tables that its script makes."),
                     errhint("Put the table back as it was."));
     write.state = CreateExecutorState();
@@ -46,8 +45,7 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     InitResultRelInfo(write.target, write.table, 1, nullptr, 0);
     // Where AFTER triggers look for it.
     write.state->es_opened_result_relations = lappend(write.state->es_opened_result_relations, write.target);
-    write.slot =
-        ExecInitExtraTupleSlot(write.state, RelationGetDescr(write.table), table_slot_callbacks(write.table));
+    write.slot = ExecInitExtraTupleSlot(write.state, RelationGetDescr(write.table), table_slot_callbacks(write.table));
     AfterTriggerBeginQuery();
 }
 
@@ -56,16 +54,14 @@ void fill_added(Write& write, const Columns& columns) {
     const TupleDesc all = RelationGetDescr(write.table);
     for (int i = 0; i < all->natts; i++) {
         const Form_pg_attribute column = TupleDescAttr(all, i);
-        if ((!column->atthasdef && !column->attidentity) || column->attgenerated || column->attisdropped)
-            continue;
+        if ((!column->atthasdef && !column->attidentity) || column->attgenerated || column->attisdropped) continue;
         bool named = false;
         for (int k = 0; k < columns.count; k++) named = named || columns.numbers[k] == i + 1;
         if (named) continue;
         auto* const value = reinterpret_cast<Expr*>(build_column_default(write.table, i + 1));
         if (value == nullptr) continue;
         write.slot->tts_values[i] =
-            ExecEvalExpr(ExecPrepareExpr(value, write.state), GetPerTupleExprContext(write.state),
-                         &write.slot->tts_isnull[i]);
+            ExecEvalExpr(ExecPrepareExpr(value, write.state), GetPerTupleExprContext(write.state), &write.slot->tts_isnull[i]);
     }
 }
 
@@ -97,10 +93,8 @@ void end(Write& write) {
 // Who changes rows with the triggers off comes behind the account's lock: what the act has read of the row is then no longer so.
 [[noreturn]] void changed_meanwhile(const Write& write) {
     MIROX_RAISE(
-        ERRCODE_T_R_SERIALIZATION_FAILURE,
-        errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
-        errdetail("By somebody who has its triggers off, and so does not wait for the account's row."),
-        errhint("Try again."));
+        ERRCODE_T_R_SERIALIZATION_FAILURE, errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
+        errdetail("By somebody who has its triggers off, and so does not wait for the account's row."), errhint("Try again."));
 }
 
 // Locks the row that the scan has read, as it was read, and puts it in the slot. The triggers and the change of the row find it so,
@@ -108,9 +102,9 @@ void end(Write& write) {
 void lock_as_read(const Write& write, const RowScan& scan, TupleTableSlot* out) {
     TM_FailureData failure;
     ItemPointerData at = scan.slot->tts_tid;
-    const TM_Result outcome = table_tuple_lock(
-        write.table, &at, scan.snapshot, out, write.state->es_output_cid, LockTupleNoKeyExclusive,
-        LockWaitBlock, TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    const TM_Result outcome =
+        table_tuple_lock(write.table, &at, scan.snapshot, out, write.state->es_output_cid, LockTupleNoKeyExclusive, LockWaitBlock,
+                         TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
     if (outcome != TM_Ok || !ItemPointerEquals(&at, &scan.slot->tts_tid)) changed_meanwhile(write);
 }
 
@@ -138,8 +132,7 @@ ItemPointerData update_row(RowScan& scan, const Columns& columns) {
     Write write;
     begin(write, RelationGetRelid(scan.heap), changed);
     const TupleDesc form = RelationGetDescr(write.table);
-    TupleTableSlot* const before =
-        ExecInitExtraTupleSlot(write.state, form, table_slot_callbacks(write.table));
+    TupleTableSlot* const before = ExecInitExtraTupleSlot(write.state, form, table_slot_callbacks(write.table));
     lock_as_read(write, scan, before);
     slot_getallattrs(before);
     ExecClearTuple(write.slot);

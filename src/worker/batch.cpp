@@ -52,12 +52,10 @@ constexpr Dimension kDimensions[] = {
     {"agent_id", Type::int8_array, [](Batch& b, const Key& k) { return b.agent_ids[k.texts[kAgent]]; }},
     {"generation", Type::int4_array, [](Batch&, const Key& k) { return Int32GetDatum(k.generation); }},
     {"status", Type::int2_array, [](Batch&, const Key& k) { return Int16GetDatum(k.status); }},
-    {"reason", Type::text_array,
-     [](Batch& b, const Key& k) { return b.reasons[Min(k.reason, core::kReasons)]; }},
+    {"reason", Type::text_array, [](Batch& b, const Key& k) { return b.reasons[Min(k.reason, core::kReasons)]; }},
     {"ip", Type::inet_array, [](Batch&, const Key& k) { return stored_network(k.address); }},
     {"location", Type::text_array, [](Batch& b, const Key& k) { return location_of(b, k.address); }},
-    {"scope", Type::text_array,
-     [](Batch& b, const Key& k) { return b.texts[kScope].shown[k.texts[kScope]]; }},
+    {"scope", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kScope].shown[k.texts[kScope]]; }},
 };
 
 // Made of the list at first use.
@@ -76,9 +74,8 @@ void make_statements() {
                          is.type == Type::text_array ? " COLLATE \"C\"" : "");
         select_callers.types[i] = insert_callers.types[i] = is.type;
     }
-    insert_callers.sql =
-        psprintf("INSERT INTO mirox_internal.caller (%s) SELECT * FROM unnest(%s) g ON CONFLICT DO NOTHING",
-                 columns.data, arrays.data);
+    insert_callers.sql = psprintf("INSERT INTO mirox_internal.caller (%s) SELECT * FROM unnest(%s) g ON CONFLICT DO NOTHING",
+                                  columns.data, arrays.data);
     select_callers.sql = psprintf(
         "SELECT g.n, c.caller_id FROM unnest(%s) WITH ORDINALITY g (%s, n) CROSS JOIN LATERAL "
         "(SELECT c.caller_id FROM mirox_internal.caller c WHERE %s OFFSET 0) c",
@@ -184,8 +181,7 @@ void show_texts(Batch& batch) {
     for (Texts& texts : batch.texts) {
         texts.shown = datums(texts.count + 1);
         texts.shown[0] = batch.empty;
-        for (std::uint32_t i = 1; i <= texts.count; i++)
-            texts.shown[i] = pg::text_datum(pg::from_utf8_lossy(texts.all[i]));
+        for (std::uint32_t i = 1; i <= texts.count; i++) texts.shown[i] = pg::text_datum(pg::from_utf8_lossy(texts.all[i]));
     }
 }
 
@@ -198,8 +194,7 @@ void resolve_agents(shmem::DatabaseStats* stats, Batch& batch) {
         pg::Args args;
         args.add(array_datum(TEXTOID, agents.shown + 1, nullptr, static_cast<int>(agents.count)));
         const std::uint64_t rows = pg::run(select_agents, args);
-        for (std::uint64_t i = 0; i < rows; i++)
-            batch.agent_ids[DatumGetInt64(pg::result_value(i, 1))] = pg::result_value(i, 2);
+        for (std::uint64_t i = 0; i < rows; i++) batch.agent_ids[DatumGetInt64(pg::result_value(i, 1))] = pg::result_value(i, 2);
         SPI_freetuptable(SPI_tuptable);
         if (round == 1) break;
         Arrays missing(insert_agents, 1, agents.count);
@@ -207,8 +202,7 @@ void resolve_agents(shmem::DatabaseStats* stats, Batch& batch) {
             if (batch.agent_ids[i] != 0) continue;
             enrich::AgentInfo info;
             const bool known = look_up_agent(stats, agents.all[i], info);
-            missing.add_row({agents.shown[i],
-                             Int64GetDatum(static_cast<std::int64_t>(shmem::text_key(agents.all[i]))),
+            missing.add_row({agents.shown[i], Int64GetDatum(static_cast<std::int64_t>(shmem::text_key(agents.all[i]))),
                              pg::text_datum(pg::from_utf8_lossy(info.browser.view())),
                              pg::text_datum(pg::from_utf8_lossy(info.os.view())), BoolGetDatum(known)});
         }
@@ -225,16 +219,14 @@ std::int64_t* resolve_callers(Batch& batch) {
     const std::uint32_t count = batch.caller_count;
     auto* ids = static_cast<std::int64_t*>(palloc0(sizeof(std::int64_t) * Max(count, std::uint32_t{1})));
     auto* order = static_cast<std::uint32_t*>(palloc(sizeof(std::uint32_t) * Max(count, std::uint32_t{1})));
-    for (int i = 0; i <= core::kReasons; i++)
-        batch.reasons[i] = pg::text_datum(core::reason_word(static_cast<std::uint8_t>(i)));
+    for (int i = 0; i <= core::kReasons; i++) batch.reasons[i] = pg::text_datum(core::reason_word(static_cast<std::uint8_t>(i)));
     Arrays missing(insert_callers, 1, count);
     for (int round = 0; round < 2; round++) {
         missing.clear();
         for (std::uint32_t i = 0; i < count; i++) {
             if (ids[i] != 0) continue;
             int column = 0;
-            for (const Dimension& is : kDimensions)
-                missing.set(column++, is.of(batch, batch.caller_list[i]->key));
+            for (const Dimension& is : kDimensions) missing.set(column++, is.of(batch, batch.caller_list[i]->key));
             order[missing.rows()] = i;
             missing.next_row();
         }
@@ -274,8 +266,7 @@ void make_batch(Batch& batch) {
         how.hash = hash_text;
         how.match = compare_text;
         how.hcxt = CurrentMemoryContext;
-        texts.table = hash_create("texts of a batch", 256, &how,
-                                  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+        texts.table = hash_create("texts of a batch", 256, &how, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
         texts.all = static_cast<std::string_view*>(palloc(sizeof(std::string_view) * (kBatch + 1)));
         texts.count = 0;
     }
@@ -295,8 +286,7 @@ void gather(Batch& batch, const shmem::StoredEvent& stored) {
     Key key;
     memset(static_cast<void*>(&key), 0, sizeof(key));
     static_cast<shmem::Facts&>(key) = event;
-    for (unsigned kind = 0; kind < shmem::kTexts; kind++)
-        key.texts[kind] = number_of(batch.texts[kind], event.texts[kind]);
+    for (unsigned kind = 0; kind < shmem::kTexts; kind++) key.texts[kind] = number_of(batch.texts[kind], event.texts[kind]);
     bool found;
     auto* caller = static_cast<Caller*>(hash_search(batch.callers, &key, HASH_FIND, &found));
     if (!found && event.refused() && token.refused_callers++ >= kRefusedCallers) {
@@ -341,8 +331,8 @@ std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
         packed.clear();
         for (; packed.rows() < kPacked && at < count && uses[at].minute == first.minute; at++)
             packed.add_row({Int64GetDatum(uses[at].caller), Int64GetDatum(uses[at].token),
-                            Int32GetDatum(static_cast<std::int32_t>(uses[at].requests)),
-                            TimestampTzGetDatum(uses[at].first_at), TimestampTzGetDatum(uses[at].last_at)});
+                            Int32GetDatum(static_cast<std::int32_t>(uses[at].requests)), TimestampTzGetDatum(uses[at].first_at),
+                            TimestampTzGetDatum(uses[at].last_at)});
         pg::Args args;
         args.add(TimestampTzGetDatum(first.minute)).int8(first.token).int8(uses[at - 1].token);
         packed.add_to(args);
@@ -356,10 +346,9 @@ void tell_counters(shmem::Region& region, const Batch& batch, std::uint64_t from
     hash_seq_init(&scan, batch.tokens);
     while (auto* token = static_cast<Token*>(hash_seq_search(&scan))) {
         if (token->marked_uses == 0 && token->marked_refusals == 0) continue;
-        region.counters().post(
-            {MyDatabaseId, static_cast<std::int32_t>(token->key.generation), token->key.holder}, from, to,
-            static_cast<std::uint64_t>(token->marked_uses),
-            static_cast<std::uint64_t>(token->marked_refusals));
+        region.counters().post({MyDatabaseId, static_cast<std::int32_t>(token->key.generation), token->key.holder}, from, to,
+                               static_cast<std::uint64_t>(token->marked_uses),
+                               static_cast<std::uint64_t>(token->marked_refusals));
     }
 }
 

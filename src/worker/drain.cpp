@@ -60,8 +60,7 @@ std::uint64_t stored_position(Region& region) {
     Datum* values = datums(static_cast<std::uint32_t>(count));
     for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
     pg::Args args;
-    args.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count)))
-        .add(ObjectIdGetDatum(MyDatabaseId));
+    args.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count))).add(ObjectIdGetDatum(MyDatabaseId));
     pg::run(select_position, args);
     return static_cast<std::uint64_t>(DatumGetInt64(pg::result_value(0, 1)));
 }
@@ -139,8 +138,7 @@ Datum* datums(std::uint32_t count) {
     return static_cast<Datum*>(palloc(sizeof(Datum) * Max(count, std::uint32_t{1})));
 }
 
-bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble,
-              int most_ms) {
+bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms) {
     const bool well = pg::in_transaction(step, state, trouble, most_ms);
     if (stats != nullptr) stats->steps.fetch_add(1, std::memory_order_relaxed);
     return well;
@@ -151,8 +149,7 @@ int left_ms(TimestampTz until) {
     return static_cast<int>(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), 1L));
 }
 
-Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble,
-                     TimestampTz until) {
+Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until) {
     Region& region = shmem::region();
     const QueueRef queue = region.ring().find_queue(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(queue);
@@ -176,8 +173,7 @@ Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Troub
             const TimestampTz now = GetCurrentTimestamp();
             stats->drains.fetch_add(1, std::memory_order_relaxed);
             stats->flushed.fetch_add(step.events, std::memory_order_relaxed);
-            stats->drain_us.fetch_add(static_cast<std::uint64_t>(Max(now - began, 0)),
-                                      std::memory_order_relaxed);
+            stats->drain_us.fetch_add(static_cast<std::uint64_t>(Max(now - began, 0)), std::memory_order_relaxed);
             stats->last_drain_at.store(now, std::memory_order_relaxed);
         }
         ConditionVariableBroadcast(&shmem::control().drained);

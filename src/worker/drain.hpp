@@ -31,14 +31,12 @@ enum class Drained : std::uint8_t {
 
 // Adds to `open` how many rows by minute and caller it wrote to usage_open. `until`: a last drain, in small batches, which ends
 // then at the latest; 0: one that takes its time, and ends when the process is told to stop.
-Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble,
-                     TimestampTz until = 0);
+Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until = 0);
 // The refusals of unauthenticated callers.
 Drained drain_unauthenticated(shmem::DatabaseStats* stats, pg::Trouble& trouble, TimestampTz until = 0);
 
 // A transaction of the worker's, counted in the stats (null: none) so that whoever waits sees it move.
-bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble,
-              int most_ms = 0);
+bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms = 0);
 // What is left of the time, for run_step(): 0 for as long as it takes.
 int left_ms(TimestampTz until);
 

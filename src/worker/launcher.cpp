@@ -85,8 +85,7 @@ void list_databases(void* at) {
             state.every = static_cast<Oid*>(repalloc(state.every, sizeof(Oid) * room));
         }
         state.every[state.every_count++] = database->oid;
-        if (database->datallowconn && database->datconnlimit != -2)
-            state.databases[state.database_count++] = database->oid;
+        if (database->datallowconn && database->datconnlimit != -2) state.databases[state.database_count++] = database->oid;
     }
     table_endscan(scan);
     table_close(databases, AccessShareLock);
@@ -108,8 +107,7 @@ void forget_gone(const State& state) {
         const bool closed = region.close_queue(queue.database());
         LWLockRelease(shmem::region_lock());
         if (closed)
-            MIROX_LOG(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone",
-                                  queue.database()));
+            MIROX_LOG(LOG, errmsg("mirox_tokens gave up the recorded uses of database %u, which is gone", queue.database()));
     }
     for (std::uint32_t i = 0; i < region.unauthenticated().capacity(); i++) {
         const Oid database = region.unauthenticated().database_at(i);
@@ -163,8 +161,7 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     if (start->database != database) *start = {};
     start->database = database;
     if (is_starting(*start, now)) return Asked::waits;
-    const TimestampTz pause =
-        Min(USECS_PER_MINUTE, (start->in_vain > 8 ? 600 : (1L << start->in_vain)) * 100'000L);
+    const TimestampTz pause = Min(USECS_PER_MINUTE, (start->in_vain > 8 ? 600 : (1L << start->in_vain)) * 100'000L);
     if (start->at != 0 && start->in_vain > 0 && now - start->at < pause) return Asked::waits;
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
     const bool kept_away = shmem::is_kept_away(database);
@@ -188,8 +185,7 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
         start->handle = nullptr;
         shmem::control().starved.store(1, std::memory_order_relaxed);
         if (now - state.said_full >= kSaysAgain)
-            MIROX_LOG(WARNING,
-                      errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
+            MIROX_LOG(WARNING, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
                       errdetail("Recorded uses wait in shared memory; it is tried again."),
                       errhint("Raise max_worker_processes, which is %d.", max_worker_processes));
         state.said_full = now - state.said_full >= kSaysAgain ? now : state.said_full;
@@ -249,8 +245,7 @@ void look_around(State& state) {
     if (now >= state.next_visits) {
         state.next_visits = now + kVisits;
         if (state.to_visit != nullptr) pfree(state.to_visit);
-        state.to_visit = static_cast<Oid*>(
-            MemoryContextAlloc(TopMemoryContext, sizeof(Oid) * Max(state.database_count, 1)));
+        state.to_visit = static_cast<Oid*>(MemoryContextAlloc(TopMemoryContext, sizeof(Oid) * Max(state.database_count, 1)));
         memcpy(state.to_visit, state.databases, sizeof(Oid) * state.database_count);
         state.visit_count = state.database_count;
     }
@@ -286,14 +281,12 @@ void register_launcher() {
     bool found;
     const int count = pg::registered_workers(kLauncherMain, found);
     if (found && count < max_worker_processes) return;
-    MIROX_LOG(
-        WARNING,
-        errmsg(found ? "mirox_tokens has no background worker slot for its workers"
-                     : "mirox_tokens has no background worker slot for its launcher"),
-        errdetail("Recorded uses will not be written to the tables."),
-        errhint(
-            "Raise max_worker_processes, which is %d: one for the launcher, one for each database in use.",
-            max_worker_processes));
+    MIROX_LOG(WARNING,
+              errmsg(found ? "mirox_tokens has no background worker slot for its workers"
+                           : "mirox_tokens has no background worker slot for its launcher"),
+              errdetail("Recorded uses will not be written to the tables."),
+              errhint("Raise max_worker_processes, which is %d: one for the launcher, one for each database in use.",
+                      max_worker_processes));
 }
 
 }  // namespace mirox::worker
@@ -319,8 +312,7 @@ MIROX_WORKER(launcher_main) {
         }
         look_around(*state);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                        state->visit_count > 0 ? 1000 : Max(mirox::pg::settings().flush_interval, 100),
-                        PG_WAIT_EXTENSION);
+                        state->visit_count > 0 ? 1000 : Max(mirox::pg::settings().flush_interval, 100), PG_WAIT_EXTENSION);
         // One that is woken often (a ring that stays full) still looks around seldom.
         pg_usleep(10'000);
     }

@@ -41,13 +41,11 @@ bool changed(char (&kept)[MAXPGPATH], const char* given) {
 }
 
 // For mirox.stat; true when it is news for the log.
-bool show(std::atomic<std::uint32_t> shmem::DatabaseStats::*field, shmem::DatabaseStats* stats, Status status,
-          Status& said) {
-    constexpr shmem::Enricher kCodes[] = {shmem::Enricher::ok, shmem::Enricher::none,
-                                          shmem::Enricher::unreadable, shmem::Enricher::invalid};
+bool show(std::atomic<std::uint32_t> shmem::DatabaseStats::*field, shmem::DatabaseStats* stats, Status status, Status& said) {
+    constexpr shmem::Enricher kCodes[] = {shmem::Enricher::ok, shmem::Enricher::none, shmem::Enricher::unreadable,
+                                          shmem::Enricher::invalid};
     if (stats != nullptr)
-        (stats->*field)
-            .store(static_cast<std::uint32_t>(kCodes[static_cast<int>(status)]), std::memory_order_relaxed);
+        (stats->*field).store(static_cast<std::uint32_t>(kCodes[static_cast<int>(status)]), std::memory_order_relaxed);
     const bool news = status != said && status != Status::ok && status != Status::none;
     said = status;
     return news;
@@ -59,8 +57,7 @@ void load_table(shmem::DatabaseStats* stats) {
     if (table != nullptr || now < load_again) return;
     load_again = now + kLoadAgain;
     pg::Trouble trouble = {};
-    const auto get = reinterpret_cast<enrich::GetTable>(
-        pg::load_function(enrich::kLibrary, enrich::kTableFunction, trouble));
+    const auto get = reinterpret_cast<enrich::GetTable>(pg::load_function(enrich::kLibrary, enrich::kTableFunction, trouble));
     const enrich::Table* const found = get == nullptr ? nullptr : get();
     if (found != nullptr && found->version == enrich::kTableVersion) {
         table = found;
@@ -73,13 +70,11 @@ void load_table(shmem::DatabaseStats* stats) {
     }
     if (load_said) return;
     load_said = true;
-    MIROX_LOG(
-        WARNING,
-        errmsg("mirox_tokens cannot name browsers, systems and places: its library for that cannot be used"),
-        get == nullptr ? errdetail_internal("%s", trouble.message) : errdetail("It is of another version."),
-        errhint("Install mirox_tokens_enrich of this version beside mirox_tokens, with the libraries that it "
-                "needs, "
-                "and restart the server. What is recorded until then is named later."));
+    MIROX_LOG(WARNING, errmsg("mirox_tokens cannot name browsers, systems and places: its library for that cannot be used"),
+              get == nullptr ? errdetail_internal("%s", trouble.message) : errdetail("It is of another version."),
+              errhint("Install mirox_tokens_enrich of this version beside mirox_tokens, with the libraries that it "
+                      "needs, "
+                      "and restart the server. What is recorded until then is named later."));
 }
 
 }  // namespace
@@ -101,8 +96,7 @@ void refresh_lookups(shmem::DatabaseStats* stats) {
     }
     if (locations == nullptr) return;
     char why[enrich::kReasonBytes];
-    if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)),
-             geo_said))
+    if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)), geo_said))
         MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations \"%s\": %s", geo_path, why),
                   errdetail("Locations are not known, unless one that was read before stays in use."),
                   errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
@@ -117,11 +111,9 @@ bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::
     const Status status = table->resolve_agent(*agents, agent, out, std::span<char>(why));
     taken_of_round += GetCurrentTimestamp() - begun;
     if (show(&shmem::DatabaseStats::agents, stats, status, agents_said))
-        MIROX_LOG(
-            WARNING,
-            errmsg("mirox_tokens cannot tell browsers and systems apart by \"%s\": %s", rules_path, why),
-            errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
-                    "again."));
+        MIROX_LOG(WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart by \"%s\": %s", rules_path, why),
+                  errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
+                          "again."));
     return status == Status::ok;
 }
 

@@ -37,8 +37,7 @@ void close_queue() {
         if (closed || !there) return;
         pg_usleep(1000);
     }
-    MIROX_LOG(LOG,
-              errmsg("mirox_tokens could not discard what an earlier extension recorded in this database"));
+    MIROX_LOG(LOG, errmsg("mirox_tokens could not discard what an earlier extension recorded in this database"));
 }
 
 void on_transaction(XactEvent event, void*) {

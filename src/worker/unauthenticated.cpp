@@ -47,10 +47,9 @@ void write_step(void* state) {
         rows.add_row({Int64GetDatum(static_cast<std::int64_t>(slot.ring_id)),
                       Int64GetDatum(static_cast<std::int64_t>(slot.serial)), TimestampTzGetDatum(slot.minute),
                       stored_network(slot.network), location_datum(slot.network),
-                      Int16GetDatum(static_cast<std::int16_t>(slot.status)),
-                      pg::text_datum(core::reason_word(slot.reason)),
-                      Int64GetDatum(static_cast<std::int64_t>(slot.requests)),
-                      TimestampTzGetDatum(slot.first_at), TimestampTzGetDatum(slot.last_at)});
+                      Int16GetDatum(static_cast<std::int16_t>(slot.status)), pg::text_datum(core::reason_word(slot.reason)),
+                      Int64GetDatum(static_cast<std::int64_t>(slot.requests)), TimestampTzGetDatum(slot.first_at),
+                      TimestampTzGetDatum(slot.last_at)});
     }
     pg::Args args;
     args.int4(pg::settings().node_id);
@@ -65,8 +64,7 @@ Drained drain_unauthenticated(shmem::DatabaseStats* stats, pg::Trouble& trouble,
     shmem::Unauthenticated& slots = shmem::region().unauthenticated();
     const std::uint32_t capacity = slots.capacity();
     Step step = {};
-    step.counts =
-        static_cast<shmem::UnauthenticatedCount*>(palloc(sizeof(shmem::UnauthenticatedCount) * capacity));
+    step.counts = static_cast<shmem::UnauthenticatedCount*>(palloc(sizeof(shmem::UnauthenticatedCount) * capacity));
     step.at = static_cast<std::uint32_t*>(palloc(sizeof(std::uint32_t) * capacity));
     for (std::uint32_t i = 0; i < capacity; i++)
         if (slots.read(i, MyDatabaseId, step.counts[step.count])) step.at[step.count++] = i;

@@ -34,8 +34,7 @@ constexpr int kMostSliceMs = 1000;
 constexpr std::int32_t kLeastRows = 50, kFirstRows = 1000, kMostRows = 50000;
 
 TimestampTz days_before(TimestampTz now, const Interval& span) {
-    return DatumGetTimestampTz(
-        DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), IntervalPGetDatum(&span)));
+    return DatumGetTimestampTz(DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), IntervalPGetDatum(&span)));
 }
 
 void close_step(void* state) {
@@ -56,8 +55,7 @@ void notices_step(void*) {
     // The widest is known by its days as the server orders intervals, a month for 30 of them: what it is called must not change
     // with the length of the month that it falls into, or it would be told again.
     const Interval& notice = pg::settings().expiry_notice;
-    const std::int64_t notice_days =
-        notice.month * std::int64_t{DAYS_PER_MONTH} + notice.day + notice.time / USECS_PER_DAY;
+    const std::int64_t notice_days = notice.month * std::int64_t{DAYS_PER_MONTH} + notice.day + notice.time / USECS_PER_DAY;
     const auto widest = static_cast<std::int32_t>(Min(Max(notice_days, 0), std::int64_t{PG_INT32_MAX}));
     Datum days[3], until[3];
     days[0] = Int32GetDatum(widest);
@@ -181,8 +179,7 @@ void forget_sessions(Slice& slice) {
     for (std::uint64_t i = 0; i < count; i++) {
         pg::Args hold;
         hold.int8(accounts[i]);
-        if (pg::run(hold_account, hold) == 0 || !store::account_for_update(accounts[i], actor.account))
-            continue;
+        if (pg::run(hold_account, hold) == 0 || !store::account_for_update(accounts[i], actor.account)) continue;
         pg::Args gone;
         gone.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
         pg::run(delete_ended, gone);

@@ -50,8 +50,7 @@ void on_exit(int, Datum) {
 }
 
 void on_transaction(XactEvent event, void*) {
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-        let_workers_back();
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) let_workers_back();
 }
 
 // A command that failed under a savepoint keeps nobody away any longer, however long its transaction stays open.
@@ -136,16 +135,14 @@ Oid wanted_empty(Node* statement) {
         case T_DropdbStmt:
             return if_owned(get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true));
         case T_CreatedbStmt:
-            return may_create_databases() ? template_of(reinterpret_cast<CreatedbStmt*>(statement))
-                                          : InvalidOid;
+            return may_create_databases() ? template_of(reinterpret_cast<CreatedbStmt*>(statement)) : InvalidOid;
         case T_AlterDatabaseStmt: {
             auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
             return moves(alter) ? if_owned(get_database_oid(alter->dbname, true)) : InvalidOid;
         }
         case T_RenameStmt: {
             auto* rename = reinterpret_cast<RenameStmt*>(statement);
-            return rename->renameType == OBJECT_DATABASE ? if_owned(get_database_oid(rename->subname, true))
-                                                         : InvalidOid;
+            return rename->renameType == OBJECT_DATABASE ? if_owned(get_database_oid(rename->subname, true)) : InvalidOid;
         }
         case T_DropStmt:
             return drops_us(reinterpret_cast<DropStmt*>(statement)) && owns_us() ? MyDatabaseId : InvalidOid;
@@ -157,12 +154,11 @@ Oid wanted_empty(Node* statement) {
     }
 }
 
-void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
-             ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
-             QueryCompletion* completion) {
+void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
+             QueryEnvironment* environment, DestReceiver* destination, QueryCompletion* completion) {
     empty(wanted_empty(planned->utilityStmt));
-    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(
-        planned, text, read_only_tree, context, parameters, environment, destination, completion);
+    (next_utility != nullptr ? next_utility : standard_ProcessUtility)(planned, text, read_only_tree, context, parameters,
+                                                                       environment, destination, completion);
 }
 
 }  // namespace

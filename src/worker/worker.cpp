@@ -142,8 +142,7 @@ void report(shmem::Duty duty, bool well, const pg::Trouble& trouble, int failure
     if (ShutdownRequestPending) return;
     if (stats != nullptr) stats->failures.fetch_add(1, std::memory_order_relaxed);
     const bool lasts = failures >= kSaidAfter;
-    const bool news =
-        stats == nullptr || shmem::note_failure(*stats, duty, trouble.sqlstate, trouble.message, lasts);
+    const bool news = stats == nullptr || shmem::note_failure(*stats, duty, trouble.sqlstate, trouble.message, lasts);
     if (!lasts || !news) return;
     MIROX_LOG(LOG, errcode(trouble.sqlstate),
               errmsg("mirox_tokens %s, and tries again: %s", shmem::could_not(duty), trouble.message),
@@ -156,8 +155,8 @@ std::uint64_t requests() {
 
 // Whether somebody waits in flush() whose call no drain has followed yet.
 bool asked_anew() {
-    return stats != nullptr && requests() > Max(stats->completed.load(std::memory_order_relaxed),
-                                                stats->failed.load(std::memory_order_relaxed));
+    return stats != nullptr &&
+           requests() > Max(stats->completed.load(std::memory_order_relaxed), stats->failed.load(std::memory_order_relaxed));
 }
 
 // Tells whoever waits in flush() how the drain went that began after `asked` calls.
@@ -189,8 +188,7 @@ Drained drain(State& state, TimestampTz until) {
     }
     if (drained == Drained::failed) state.failures++;
     if (drained == Drained::all) state.failures = 0;
-    if (drained == Drained::all || drained == Drained::failed)
-        report(duty, drained == Drained::all, trouble, state.failures);
+    if (drained == Drained::all || drained == Drained::failed) report(duty, drained == Drained::all, trouble, state.failures);
     return drained;
 }
 
@@ -225,12 +223,10 @@ bool work(State& state) {
     answer(state.asked, drained);
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (asked_for || (stats != nullptr && stats->flushed.load(std::memory_order_relaxed) != flushed))
-        state.last_work = began;
+    if (asked_for || (stats != nullptr && stats->flushed.load(std::memory_order_relaxed) != flushed)) state.last_work = began;
     TimestampTz pause = static_cast<TimestampTz>(pg::settings().flush_interval) * 1000;
     if (drained == Drained::later) pause = kLater;
-    if (drained == Drained::failed)
-        pause = Min(kMostBackoffMs, kLeastBackoffMs << Min(state.failures - 1, 7)) * 1000;
+    if (drained == Drained::failed) pause = Min(kMostBackoffMs, kLeastBackoffMs << Min(state.failures - 1, 7)) * 1000;
     state.next_round = GetCurrentTimestamp() + pause;
     return drained != Drained::absent;
 }
@@ -254,8 +250,7 @@ bool may_leave(const State& state, TimestampTz now) {
     if (shmem::control().starved.load(std::memory_order_relaxed) != 0) return true;
     if (state.house.active) return false;
     if (state.visit) return true;
-    return now - state.last_work >=
-           Max(kIdle, 2 * static_cast<TimestampTz>(pg::settings().flush_interval) * 1000);
+    return now - state.last_work >= Max(kIdle, 2 * static_cast<TimestampTz>(pg::settings().flush_interval) * 1000);
 }
 
 // Whether a client is connected to the database.
@@ -303,19 +298,17 @@ void serve() {
         if (wanted_elsewhere()) return;
         // One that has just failed waits, whoever wakes it, but for a call of flush().
         const bool woken = place->woken.exchange(0, std::memory_order_acquire) != 0;
-        const bool due =
-            GetCurrentTimestamp() >= state.next_round || asked_anew() || (woken && state.failures == 0);
+        const bool due = GetCurrentTimestamp() >= state.next_round || asked_anew() || (woken && state.failures == 0);
         if (due && !work(state)) return;
         // A slice each time, so that neither keeps the other waiting.
         if (state.house.active) keep_house(state);
         if (may_leave(state, GetCurrentTimestamp())) return;
         // A wait for a lock, within all that, may have taken the latch.
-        if (state.house.active || ShutdownRequestPending || ConfigReloadPending ||
-            requests() != state.asked || place->woken.load(std::memory_order_relaxed) != 0)
+        if (state.house.active || ShutdownRequestPending || ConfigReloadPending || requests() != state.asked ||
+            place->woken.load(std::memory_order_relaxed) != 0)
             continue;
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                        TimestampDifferenceMilliseconds(GetCurrentTimestamp(), state.next_round),
-                        PG_WAIT_EXTENSION);
+                        TimestampDifferenceMilliseconds(GetCurrentTimestamp(), state.next_round), PG_WAIT_EXTENSION);
     }
 }
 

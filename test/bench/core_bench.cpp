@@ -52,15 +52,13 @@ std::vector<std::byte> encoded(const std::vector<std::string>& texts) {
 
 // A platform's features, as an owner may hold them.
 std::vector<std::string> features(std::size_t n) {
-    static constexpr const char* kNames[] = {
-        "alarms:read",       "assets.turbines:read", "dashboards", "exports:generate",
-        "parks.berlin:read", "parks.hamburg:write",  "reports",    "timeseries:read"};
+    static constexpr const char* kNames[] = {"alarms:read",       "assets.turbines:read", "dashboards", "exports:generate",
+                                             "parks.berlin:read", "parks.hamburg:write",  "reports",    "timeseries:read"};
     std::vector<std::string> out;
     for (std::size_t i = 0; i < n; ++i) {
         std::string one = kNames[i % 8];
         if (i >= 8) {
-            one.insert(one.find_first_of(".:") == std::string::npos ? one.size() : one.find_first_of(".:"),
-                       std::to_string(i));
+            one.insert(one.find_first_of(".:") == std::string::npos ? one.size() : one.find_first_of(".:"), std::to_string(i));
         }
         out.push_back(one);
     }

@@ -44,16 +44,14 @@ void match_endpoint(benchmark::State& state) {
                                       : "/items/*"));
     }
     std::vector<Endpoint> rules;
-    for (const std::string& path : paths)
-        rules.push_back({rules.size() % 2 ? "GET" : "*", path, "parks:read"});
+    for (const std::string& path : paths) rules.push_back({rules.size() % 2 ? "GET" : "*", path, "parks:read"});
     std::vector<std::byte> memory(EndpointMatcher::compiled_size(rules));
     EndpointMatcher matcher;
-    if (EndpointMatcher::compile(rules, memory, matcher) != EndpointStatus::ok)
-        state.SkipWithError("compile");
+    if (EndpointMatcher::compile(rules, memory, matcher) != EndpointStatus::ok) state.SkipWithError("compile");
     std::vector<std::string> asked;
     for (std::size_t i = 0; i < 64; ++i)
-        asked.push_back("/api/v" + std::to_string(i % 3) + "/resource_" +
-                        std::to_string(i * 5 % (count / 3 + 1)) + "/turbine_7/items/" + std::to_string(i));
+        asked.push_back("/api/v" + std::to_string(i % 3) + "/resource_" + std::to_string(i * 5 % (count / 3 + 1)) +
+                        "/turbine_7/items/" + std::to_string(i));
     std::size_t at = 0;
     for (auto _ : state) benchmark::DoNotOptimize(matcher.match("GET", asked[at++ % asked.size()]));
 }
@@ -90,8 +88,7 @@ void jwt(benchmark::State& state) {
     std::size_t size = 0;
     if (!write_jwt(keys[0], claims, token, size)) state.SkipWithError("write");
     for (auto _ : state) {
-        const bool good = state.range(0) == 0 ? verify_jwt({token.data(), size}, keys)
-                                              : write_jwt(keys[0], claims, token, size);
+        const bool good = state.range(0) == 0 ? verify_jwt({token.data(), size}, keys) : write_jwt(keys[0], claims, token, size);
         if (!good) state.SkipWithError("jwt");
     }
 }

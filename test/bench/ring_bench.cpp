@@ -72,23 +72,17 @@ void publish_loop(benchmark::State& state, Step&& step) {
 }
 
 void publish_short(benchmark::State& state) {
-    publish_loop(state, [](Shared& s, std::int64_t n) {
-        return s.region.ring().publish(s.queue, event_of(1, n, ""));
-    });
+    publish_loop(state, [](Shared& s, std::int64_t n) { return s.region.ring().publish(s.queue, event_of(1, n, "")); });
 }
 BENCHMARK(publish_short);
 
 void publish_with_agent(benchmark::State& state) {
-    publish_loop(state, [](Shared& s, std::int64_t n) {
-        return s.region.ring().publish(s.queue, event_of(1, n, kSomeAgent));
-    });
+    publish_loop(state, [](Shared& s, std::int64_t n) { return s.region.ring().publish(s.queue, event_of(1, n, kSomeAgent)); });
 }
 BENCHMARK(publish_with_agent);
 
 void record_one_token(benchmark::State& state) {
-    publish_loop(state, [](Shared& s, std::int64_t n) {
-        return s.region.record(s.queue, event_of(1, n, kSomeAgent));
-    });
+    publish_loop(state, [](Shared& s, std::int64_t n) { return s.region.record(s.queue, event_of(1, n, kSomeAgent)); });
 }
 BENCHMARK(record_one_token);
 
@@ -103,8 +97,7 @@ void count_only(benchmark::State& state) {
     Shared s;
     Micros at = 0;
     for (auto _ : state)
-        benchmark::DoNotOptimize(
-            s.region.counters().count({1, 0, 1}, event_of(1, ++at, kSomeAgent), s.region.ring()));
+        benchmark::DoNotOptimize(s.region.counters().count({1, 0, 1}, event_of(1, ++at, kSomeAgent), s.region.ring()));
 }
 BENCHMARK(count_only);
 
@@ -116,8 +109,7 @@ void limit_word(benchmark::State& state) {
     std::vector<std::byte> memory(Limits::bytes(16384) + kCacheLine);
     void* at = memory.data();
     std::size_t room = memory.size();
-    Limits limits = Limits::initialise(
-        static_cast<std::byte*>(std::align(kCacheLine, Limits::bytes(16384), at, room)), 16384);
+    Limits limits = Limits::initialise(static_cast<std::byte*>(std::align(kCacheLine, Limits::bytes(16384), at, room)), 16384);
     for (auto _ : state) limits.use(1, 5, 1, never, [](std::atomic<std::uint64_t>& w) { w.fetch_add(1); });
 }
 BENCHMARK(limit_word);
@@ -168,15 +160,14 @@ void processes(const char* what, unsigned processes, std::uint64_t each, Step&& 
     struct Gate {
         std::atomic<unsigned> ready, open;
     };
-    auto* const gate = static_cast<Gate*>(
-        mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+    auto* const gate =
+        static_cast<Gate*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
     for (unsigned p = 0; p < processes; p++) {
         const pid_t pid = fork();
         if (pid == 0) {
             // A child has no pages of the mapping yet; as in a backend that has been at work, they come
             // first.
-            for (std::size_t i = 0; i < s.size; i += 4096)
-                reinterpret_cast<std::atomic<std::uint64_t>*>(s.at + i)->fetch_or(0);
+            for (std::size_t i = 0; i < s.size; i += 4096) reinterpret_cast<std::atomic<std::uint64_t>*>(s.at + i)->fetch_or(0);
             gate->ready++;
             while (gate->open == 0) mirox::shmem::pause();
             for (std::uint64_t i = 0; i < each; i++) step(s, p, i);
@@ -189,10 +180,9 @@ void processes(const char* what, unsigned processes, std::uint64_t each, Step&& 
     while (wait(nullptr) > 0) {
     }
     const double seconds = now_s() - start;
-    printf(
-        "%-44s %u processes  %7.2f M/s  %6.1f ns a step and process at work\n", what, processes,
-        static_cast<double>(processes * each) / seconds / 1e6,
-        seconds * 1e9 * static_cast<double>(processes < 2 ? 1 : 2) / static_cast<double>(processes * each));
+    printf("%-44s %u processes  %7.2f M/s  %6.1f ns a step and process at work\n", what, processes,
+           static_cast<double>(processes * each) / seconds / 1e6,
+           seconds * 1e9 * static_cast<double>(processes < 2 ? 1 : 2) / static_cast<double>(processes * each));
 }
 
 }  // namespace
@@ -207,12 +197,10 @@ int main(int argc, char** argv) {
         });
     for (const unsigned p : {1U, 2U, 8U}) {
         processes("count, all on one token", p, 4'000'000 / p, [](Shared& s, unsigned, std::uint64_t i) {
-            s.region.counters().count({1, 0, 1}, event_of(1, static_cast<Micros>(i), kSomeAgent),
-                                      s.region.ring());
+            s.region.counters().count({1, 0, 1}, event_of(1, static_cast<Micros>(i), kSomeAgent), s.region.ring());
         });
         processes("count, a token each", p, 4'000'000 / p, [](Shared& s, unsigned me, std::uint64_t i) {
-            s.region.counters().count({1, 0, me}, event_of(1, static_cast<Micros>(i), kSomeAgent),
-                                      s.region.ring());
+            s.region.counters().count({1, 0, me}, event_of(1, static_cast<Micros>(i), kSomeAgent), s.region.ring());
         });
     }
     return 0;

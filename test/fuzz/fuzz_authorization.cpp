@@ -13,8 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const char c : parsed.credential)
         if (c <= ' ' || c == ',' || c == '"' || c == 0x7f) __builtin_trap();
     if (parsed.kind == AuthorizationKind::bearer) {
-        if (parsed.credential.data() < value.data() ||
-            parsed.credential.data() + parsed.credential.size() > value.data() + size)
+        if (parsed.credential.data() < value.data() || parsed.credential.data() + parsed.credential.size() > value.data() + size)
             __builtin_trap();
     }
 

@@ -25,8 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (client_address(header, client, trusted) != client) __builtin_trap();
 
     static std::array<char, 1 << 17> longer;
-    for (const std::string_view written :
-         {",203.0.113.9", ", for=203.0.113.9;host=\"a,b\"", ",for=\"203.0.113.9:80\""}) {
+    for (const std::string_view written : {",203.0.113.9", ", for=203.0.113.9;host=\"a,b\"", ",for=\"203.0.113.9:80\""}) {
         if (size + written.size() > longer.size()) continue;
         std::memcpy(longer.data(), header.data(), size);
         std::memcpy(longer.data() + size, written.data(), written.size());

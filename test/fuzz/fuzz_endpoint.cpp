@@ -26,8 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             continue;
         }
         if (count == kMost) continue;
-        const Endpoint rule{line.substr(0, first), line.substr(first + 1, second - first - 1),
-                            line.substr(second + 1)};
+        const Endpoint rule{line.substr(0, first), line.substr(first + 1, second - first - 1), line.substr(second + 1)};
         if (normalise_endpoint(rule, texts[count]) != EndpointStatus::ok) continue;
         rules[count] = {texts[count].method(), texts[count].path(), rule.scope};
         ++count;
@@ -51,9 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::size_t plain_size = 0;
     std::array<char, kMaxMethodChars> upper;
     std::size_t upper_size = 0;
-    if (normalise_path(path, plain, plain_size) != PathStatus::ok ||
-        !normalise_method(method, upper, upper_size))
-        return 0;
+    if (normalise_path(path, plain, plain_size) != PathStatus::ok || !normalise_method(method, upper, upper_size)) return 0;
     const EndpointMatch match = matcher.match({upper.data(), upper_size}, {plain.data(), plain_size});
     if (match.found && match.scope != rules[match.rule].scope) __builtin_trap();
     return 0;

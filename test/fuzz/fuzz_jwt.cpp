@@ -36,8 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (size < 900 && valid_utf8(claims.subject) && valid_utf8(claims.group)) __builtin_trap();
         return 0;
     }
-    if (!looks_like_jwt({token.data(), length}) || !verify_jwt({token.data(), length}, keys))
-        __builtin_trap();
+    if (!looks_like_jwt({token.data(), length}) || !verify_jwt({token.data(), length}, keys)) __builtin_trap();
     char& other = token[size % length];
     other = other == 'A' ? 'B' : 'A';
     if (verify_jwt({token.data(), length}, keys)) __builtin_trap();

@@ -17,8 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::string_view path(out.data(), length);
         if (path.empty() || path.front() != '/' || (path.size() > 1 && path.back() == '/')) __builtin_trap();
         for (const char c : path)
-            if ((static_cast<std::uint8_t>(c) < 0x20) || c == 0x7f || c == '\\' || c == '?' || c == '#' ||
-                c == ';')
+            if ((static_cast<std::uint8_t>(c) < 0x20) || c == 0x7f || c == '\\' || c == '?' || c == '#' || c == ';')
                 __builtin_trap();
         std::size_t at = 1;
         while (path.size() > 1 && at <= path.size()) {
@@ -40,8 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         if (escaped_size <= kMaxPathBytes) {
             std::size_t again_size = 0;
-            if (normalise_path({escaped.data(), escaped_size}, again, again_size) != PathStatus::ok)
-                __builtin_trap();
+            if (normalise_path({escaped.data(), escaped_size}, again, again_size) != PathStatus::ok) __builtin_trap();
             if (std::string_view(again.data(), again_size) != path) __builtin_trap();
         }
     }

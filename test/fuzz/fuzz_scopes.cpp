@@ -52,8 +52,7 @@ void judge_pair(const ScopeSet& a, const ScopeSet& b) {
     check(a.covers(ScopeSet(both)) && b.covers(ScopeSet(both)));
     check(a.covers(a) && b.covers(b));
     if (a.covers(b)) {
-        check(both.size() == b.bytes().size() &&
-              std::memcmp(both.data(), b.bytes().data(), both.size()) == 0);
+        check(both.size() == b.bytes().size() && std::memcmp(both.data(), b.bytes().data(), both.size()) == 0);
     }
     ScopeSet::Cursor walk = a.begin();
     Scope one;
@@ -88,8 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto b = stored(bar == std::string_view::npos ? text : text.substr(bar + 1));
     judge_pair(ScopeSet(a), ScopeSet(b));
     judge_pair(ScopeSet(b), ScopeSet(a));
-    check(is_segment(text) ==
-          (size <= kMaxSegmentChars && text.find_first_of(".:*") == std::string_view::npos && [&] {
+    check(is_segment(text) == (size <= kMaxSegmentChars && text.find_first_of(".:*") == std::string_view::npos && [&] {
               Scope one;
               return parse_scope(text, one) == ScopeStatus::ok;
           }()));

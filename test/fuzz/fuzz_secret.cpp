@@ -29,15 +29,14 @@ void judge(std::string_view text, const PrefixList& prefixes) {
     // What is accepted is what formatting its own random part gives, and is shown in part only.
     check(text.size() <= kMaxSecretChars && shown > kEllipsis.size() && shown < text.size());
     check(std::string_view(hint.data(), shown).ends_with(kEllipsis));
-    const std::string_view random =
-        text.substr(text.size() - kSecretRandomChars - kSecretChecksumChars, kSecretRandomChars);
+    const std::string_view random = text.substr(text.size() - kSecretRandomChars - kSecretChecksumChars, kSecretRandomChars);
     std::size_t same = 0;
     for (std::size_t i = 0; i < prefixes.count; ++i) {
         PrefixList one{};
         check(parse_prefix_list(prefixes.stem(i), one));
         std::array<char, kMaxSecretChars> again;
-        const std::size_t size = format_secret(
-            kind, one, std::span<const char, kSecretRandomChars>(random.data(), kSecretRandomChars), again);
+        const std::size_t size =
+            format_secret(kind, one, std::span<const char, kSecretRandomChars>(random.data(), kSecretRandomChars), again);
         same += std::string_view(again.data(), size) == text ? 1 : 0;
     }
     check(same == 1);

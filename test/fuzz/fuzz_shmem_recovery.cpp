@@ -42,8 +42,7 @@ struct Image {
         at = static_cast<std::byte*>(std::aligned_alloc(4096, size));
         Region region = Region::initialise(at, config, 1);
         std::string agent;
-        for (std::uint64_t n = 0; n < kEvents; n++)
-            region.record(region.open_queue(1 + n % 2), made(n, agent));
+        for (std::uint64_t n = 0; n < kEvents; n++) region.record(region.open_queue(1 + n % 2), made(n, agent));
         Event refused;
         refused.at = 5;
         refused.address = {mirox::core::AddressFamily::ipv4, 32, {10, 1, 2, 3}};
@@ -95,8 +94,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             if (id == 3) region.ring().free_to(queue, reader.position());
         }
         UnauthenticatedCount count;
-        for (std::uint32_t i = 0; i < region.unauthenticated().capacity(); i++)
-            region.unauthenticated().read(i, 1, count);
+        for (std::uint32_t i = 0; i < region.unauthenticated().capacity(); i++) region.unauthenticated().read(i, 1, count);
         for (std::uint32_t d = 1; d <= 3; d++) {
             const QueueRef queue = region.open_queue(d);
             for (std::uint64_t n = 0; n < 20 && queue; n++) region.record(queue, made(kEvents + n, agent));

@@ -28,8 +28,7 @@ TEST(Authorization, TakesTheExampleOfTheRfc) {
 }
 
 TEST(Authorization, SchemeIsReadInAnyCase) {
-    for (const char* scheme : {"bearer", "BEARER", "BeArEr", "Bearer"})
-        expect(std::string(scheme) + " abc", Kind::bearer, "abc");
+    for (const char* scheme : {"bearer", "BEARER", "BeArEr", "Bearer"}) expect(std::string(scheme) + " abc", Kind::bearer, "abc");
     expect("Bearer\xE2\x84\xAA abc", Kind::malformed);
     expect("Bearers abc", Kind::other_scheme);
     expect("Beare abc", Kind::other_scheme);
@@ -65,16 +64,14 @@ TEST(Authorization, AlphabetOfB64Token) {
 }
 
 TEST(Authorization, OneCredentialAndNothingAfterIt) {
-    for (const char* value :
-         {"Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer a, Bearer b", "Bearer a,", "Bearer a;",
-          "Bearer ,", "Bearer, Bearer a", "Bearer token=\"a\"", "Bearer a Bearer b"})
+    for (const char* value : {"Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer a, Bearer b", "Bearer a,", "Bearer a;",
+                              "Bearer ,", "Bearer, Bearer a", "Bearer token=\"a\"", "Bearer a Bearer b"})
         expect(value, Kind::malformed);
 }
 
 TEST(Authorization, OtherSchemes) {
-    for (const char* value :
-         {"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Negotiate", "Digest username=\"Bearer a\", b=c",
-          "mirox_0123456789", "DPoP abc", "Basic x, Bearer y"})
+    for (const char* value : {"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Negotiate", "Digest username=\"Bearer a\", b=c",
+                              "mirox_0123456789", "DPoP abc", "Basic x, Bearer y"})
         expect(value, Kind::other_scheme);
 }
 
@@ -86,8 +83,7 @@ TEST(Authorization, ControlBytesAndNoSchemes) {
     }
     expect(std::string("Bearer abc\0", 11), Kind::malformed);
     expect(std::string("\0", 1), Kind::malformed);
-    for (const char* value :
-         {"\x7f", ": abc", "(x) y", ",Bearer a", "\"Bearer\" a", "=", "Basic\tabc", "Basic/a b"})
+    for (const char* value : {"\x7f", ": abc", "(x) y", ",Bearer a", "\"Bearer\" a", "=", "Basic\tabc", "Basic/a b"})
         expect(value, Kind::malformed);
 }
 
@@ -107,17 +103,14 @@ TEST(Challenge, AsInSectionThree) {
     EXPECT_EQ(challenge(Challenge::invalid_token), "Bearer realm=\"mirox\", error=\"invalid_token\"");
     EXPECT_EQ(challenge(Challenge::insufficient_scope, "parks.berlin:read"),
               "Bearer realm=\"mirox\", error=\"insufficient_scope\", scope=\"parks.berlin:read\"");
-    EXPECT_EQ(challenge(Challenge::insufficient_scope, "*"),
-              "Bearer realm=\"mirox\", error=\"insufficient_scope\", scope=\"*\"");
-    EXPECT_EQ(challenge(Challenge::invalid_token, "parks"),
-              "Bearer realm=\"mirox\", error=\"invalid_token\"");
+    EXPECT_EQ(challenge(Challenge::insufficient_scope, "*"), "Bearer realm=\"mirox\", error=\"insufficient_scope\", scope=\"*\"");
+    EXPECT_EQ(challenge(Challenge::invalid_token, "parks"), "Bearer realm=\"mirox\", error=\"invalid_token\"");
 }
 
 TEST(Challenge, NothingIsInjected) {
     const std::string bare = "Bearer realm=\"mirox\", error=\"insufficient_scope\"";
-    for (const std::string& scope :
-         {std::string(), std::string("a\"b"), std::string("a\\"), std::string("a\r\nX: y"),
-          std::string("a\0b", 3), std::string("\xC3\xA4"), std::string(kMaxScopeChars + 1, 'a')})
+    for (const std::string& scope : {std::string(), std::string("a\"b"), std::string("a\\"), std::string("a\r\nX: y"),
+                                     std::string("a\0b", 3), std::string("\xC3\xA4"), std::string(kMaxScopeChars + 1, 'a')})
         EXPECT_EQ(challenge(Challenge::insufficient_scope, scope), bare);
     EXPECT_EQ(challenge(Challenge::insufficient_scope, std::string(kMaxScopeChars, 'a')).size(),
               bare.size() + kMaxScopeChars + std::string_view(", scope=\"\"").size());

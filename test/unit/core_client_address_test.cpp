@@ -20,8 +20,7 @@ Address address(std::string_view text) {
     }
     std::uint8_t bytes[16];
     const bool is_ipv6 = text.find(':') != std::string_view::npos;
-    EXPECT_EQ(inet_pton(is_ipv6 ? AF_INET6 : AF_INET, std::string(text.substr(0, slash)).c_str(), bytes), 1)
-        << text;
+    EXPECT_EQ(inet_pton(is_ipv6 ? AF_INET6 : AF_INET, std::string(text.substr(0, slash)).c_str(), bytes), 1) << text;
     const unsigned long bits = std::stoul(std::string(text.substr(slash + 1)));
     return make_address({bytes, is_ipv6 ? 16u : 4u}, static_cast<unsigned>(bits));
 }
@@ -44,12 +43,11 @@ std::string client(std::string_view forwarded, std::string_view peer = "10.0.0.1
 
 TEST(Address, Parses) {
     Address a;
-    for (const char* good : {"0.0.0.0", "255.255.255.255", "::", "::1", "2001:db8::1", "fe80::1%eth0",
-                             "fe80::1%25eth0", "FE80::A", "::ffff:1.2.3.4"})
+    for (const char* good : {"0.0.0.0", "255.255.255.255", "::", "::1", "2001:db8::1", "fe80::1%eth0", "fe80::1%25eth0",
+                             "FE80::A", "::ffff:1.2.3.4"})
         EXPECT_TRUE(parse_address(good, a)) << good;
-    for (const char* bad :
-         {"", " ", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", "0x7f.0.0.1", "2130706433",
-          "1.2.3.4%eth0", "fe80::1%", "fe80::1%a b", "[::1]", "::1/64", ":::", "1::2::3", "12345::", "g::"})
+    for (const char* bad : {"", " ", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", "0x7f.0.0.1", "2130706433",
+                            "1.2.3.4%eth0", "fe80::1%", "fe80::1%a b", "[::1]", "::1/64", ":::", "1::2::3", "12345::", "g::"})
         EXPECT_FALSE(parse_address(bad, a)) << bad;
     EXPECT_FALSE(parse_address(std::string_view("1.2.3.4\0", 8), a));
     EXPECT_FALSE(parse_address(std::string(65536, '1'), a));
@@ -131,8 +129,7 @@ TEST(ClientAddress, TheNearestHop) {
     EXPECT_EQ(hop("for=6.6.6.6, for=\"[2001:db8::7]:443\";proto=https"), "2001:db8::7");
     EXPECT_EQ(hop("0.0.0.0"), "0.0.0.0");
     EXPECT_EQ(hop("6.6.6.6, 0.0.0.0"), "0.0.0.0");
-    for (const char* junk :
-         {"", " ", ",", "6.6.6.6,", "6.6.6.6, unknown", "6.6.6.6, for=_hidden", "6.6.6.6, x"})
+    for (const char* junk : {"", " ", ",", "6.6.6.6,", "6.6.6.6, unknown", "6.6.6.6, for=_hidden", "6.6.6.6, x"})
         EXPECT_EQ(hop(junk), "none") << junk;
 }
 

@@ -49,8 +49,7 @@ TEST(Sha256, Fips180) {
     EXPECT_EQ(sha("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmno"
                   "ijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu"),
               "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
-    EXPECT_EQ(sha(std::string(1000000, 'a')),
-              "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    EXPECT_EQ(sha(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 TEST(Sha256, BlockBoundaries) {
@@ -75,20 +74,16 @@ TEST(Sha256, NothingIsLeftFromTheLastCall) {
 }
 
 TEST(HmacSha256, Rfc4231) {
-    EXPECT_EQ(mac(std::string(20, '\x0b'), "Hi There"),
-              "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-    EXPECT_EQ(mac("Jefe", "what do ya want for nothing?"),
-              "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    EXPECT_EQ(mac(std::string(20, '\x0b'), "Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    EXPECT_EQ(mac("Jefe", "what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     EXPECT_EQ(mac(std::string(20, '\xaa'), std::string(50, '\xdd')),
               "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
     std::string key;
     for (char c = 1; c <= 25; ++c) {
         key.push_back(c);
     }
-    EXPECT_EQ(mac(key, std::string(50, '\xcd')),
-              "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b");
-    EXPECT_EQ(mac(std::string(20, '\x0c'), "Test With Truncation").substr(0, 32),
-              "a3b6167473100ee06e0c796c2955552b");
+    EXPECT_EQ(mac(key, std::string(50, '\xcd')), "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b");
+    EXPECT_EQ(mac(std::string(20, '\x0c'), "Test With Truncation").substr(0, 32), "a3b6167473100ee06e0c796c2955552b");
     EXPECT_EQ(mac(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First"),
               "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     EXPECT_EQ(mac(std::string(131, '\xaa'),
@@ -99,10 +94,8 @@ TEST(HmacSha256, Rfc4231) {
 }
 
 TEST(HmacSha256, KeysAtTheBlockSize) {
-    EXPECT_EQ(mac(std::string(64, 'k'), "m"),
-              "3b7a8d453e76edb519238a515105a57508d0f169f480ebeee120a9e7803289fa");
-    EXPECT_EQ(mac(std::string(65, 'k'), "m"),
-              "c2d7d4c2256ddb097409ec0c67e1d58fa1a007fc6932cac0d892a525d08af7cc");
+    EXPECT_EQ(mac(std::string(64, 'k'), "m"), "3b7a8d453e76edb519238a515105a57508d0f169f480ebeee120a9e7803289fa");
+    EXPECT_EQ(mac(std::string(65, 'k'), "m"), "c2d7d4c2256ddb097409ec0c67e1d58fa1a007fc6932cac0d892a525d08af7cc");
 }
 
 // OpenSSL takes a null key for "as last time"; an empty key must not fall back to another's.

@@ -79,9 +79,7 @@ TEST(Endpoint, Refusals) {
 TEST(Endpoint, CompileRefuses) {
     std::vector<std::byte> memory(65536);
     EndpointMatcher matcher;
-    const auto compile = [&](std::vector<Endpoint> rules) {
-        return EndpointMatcher::compile(rules, memory, matcher);
-    };
+    const auto compile = [&](std::vector<Endpoint> rules) { return EndpointMatcher::compile(rules, memory, matcher); };
     EXPECT_EQ(compile({{"GET", "/a", "x"}, {"GET", "/a", "y"}}), Status::duplicate);
     EXPECT_EQ(compile({{"get", "/a", "x"}}), Status::bad_method);
     EXPECT_EQ(compile({{"GET", "/a/", "x"}}), Status::empty_segment);
@@ -91,8 +89,7 @@ TEST(Endpoint, CompileRefuses) {
     EXPECT_EQ(EndpointMatcher::compile(rules, std::span(memory).first(size - 1), matcher), Status::no_room);
     // At any address.
     for (std::size_t shift = 0; shift < 8; ++shift) {
-        ASSERT_EQ(EndpointMatcher::compile(rules, std::span(memory).subspan(shift, size), matcher),
-                  Status::ok);
+        ASSERT_EQ(EndpointMatcher::compile(rules, std::span(memory).subspan(shift, size), matcher), Status::ok);
         EXPECT_EQ(matcher.match("GET", "/a/b").scope, "x");
     }
 }
@@ -229,10 +226,7 @@ TEST(Endpoint, AgreesWithTheDefinition) {
             std::vector<int> best_rank;
             for (std::size_t i = 0; i < rules.size(); ++i) {
                 const std::string known(rules[i].method);
-                const int by = known == method                      ? 0
-                               : method == "HEAD" && known == "GET" ? 1
-                               : known == "*"                       ? 2
-                                                                    : -1;
+                const int by = known == method ? 0 : method == "HEAD" && known == "GET" ? 1 : known == "*" ? 2 : -1;
                 const std::vector<std::string> pattern = split(std::string(rules[i].path));
                 if (by < 0 || !matches(pattern, split(path))) continue;
                 const std::vector<int> this_rank = rank(pattern, by);

@@ -91,15 +91,12 @@ TEST(Jwt, VectorOfRfc7515A1) {
     constexpr std::string_view kSigned =
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
         "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-    constexpr std::string_view kKey =
-        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    constexpr std::string_view kKey = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     const std::string bytes = decode(kKey);
     ASSERT_EQ(bytes.size(), 64u);
     Digest mac;
-    ASSERT_TRUE(
-        hmac_sha256({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, kSigned, mac));
-    EXPECT_EQ(encode({reinterpret_cast<const char*>(mac.data()), mac.size()}),
-              "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+    ASSERT_TRUE(hmac_sha256({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, kSigned, mac));
+    EXPECT_EQ(encode({reinterpret_cast<const char*>(mac.data()), mac.size()}), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
     EXPECT_EQ(decode(kSigned.substr(kSigned.find('.') + 1)),
               "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}");
 }
@@ -123,11 +120,8 @@ TEST(Jwt, OtherAlgorithms) {
     EXPECT_FALSE(accepted(kAlgNone));
     EXPECT_FALSE(accepted(kHs384));
     EXPECT_FALSE(accepted(kHs512));
-    for (const char* alg :
-         {"none", "None", "NONE", "hs256", "HS384", "HS512", "RS256", "ES256", "", "HS256 "})
-        EXPECT_FALSE(
-            accepted(made(std::string(R"({"alg":")") + alg + R"(","typ":"JWT","kid":"k-2024.1"})", kPayload)))
-            << alg;
+    for (const char* alg : {"none", "None", "NONE", "hs256", "HS384", "HS512", "RS256", "ES256", "", "HS256 "})
+        EXPECT_FALSE(accepted(made(std::string(R"({"alg":")") + alg + R"(","typ":"JWT","kid":"k-2024.1"})", kPayload))) << alg;
 }
 
 // What is not, byte for byte, the header that we write is not ours, however well it is signed.
@@ -136,13 +130,10 @@ TEST(Jwt, Headers) {
     for (const char* bad :
          {R"({"alg":"HS256"})", R"({"kid":"k-2024.1"})", R"({"kid":"k-2024.1","alg":"HS256"})",
           R"({"alg":"HS256","kid":"k-2024.1"})", R"({"alg":"HS256","typ":"JWT","kid":""})",
-          R"({"alg":"HS256","typ":"JWT","kid":"k-2024"})",
-          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","kid":"k-2024.1"})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024"})", R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","kid":"k-2024.1"})",
           R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","crit":["exp"]})",
-          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","jwk":{}})",
-          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1"} )",
-          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1")",
-          R"({"alg":"\u0048S256","typ":"JWT","kid":"k-2024.1"})",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1","jwk":{}})", R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1"} )",
+          R"({"alg":"HS256","typ":"JWT","kid":"k-2024.1")", R"({"alg":"\u0048S256","typ":"JWT","kid":"k-2024.1"})",
           R"({"alg":"HS256","typ":"jwt","kid":"k-2024.1"})", R"({"":""})", R"({})"})
         EXPECT_FALSE(accepted(made(bad, kPayload))) << bad;
 }
@@ -182,8 +173,7 @@ TEST(Jwt, Structure) {
 TEST(Jwt, EveryAlteration) {
     const std::string good = made(kHeader, kPayload);
     for (std::size_t i = 0; i < good.size(); ++i)
-        for (const char c :
-             {'A', 'Q', 'g', 'w', 'z', '0', '9', '-', '_', '.', '+', '/', '=', ' ', '\0', '\xff'}) {
+        for (const char c : {'A', 'Q', 'g', 'w', 'z', '0', '9', '-', '_', '.', '+', '/', '=', ' ', '\0', '\xff'}) {
             std::string bad = good;
             if (bad[i] == c) continue;
             bad[i] = c;
@@ -210,9 +200,8 @@ TEST(Jwt, Keys) {
     char out[kMaxJwtChars];
     std::size_t size = 7;
     const std::string longest(kMaxJwtKeyIdChars, 'k'), longer = longest + "k";
-    for (const std::string_view id :
-         {std::string_view(), std::string_view("a b"), std::string_view("a\"b"), std::string_view("a/b"),
-          std::string_view("\xC3\xA4"), std::string_view(longer)}) {
+    for (const std::string_view id : {std::string_view(), std::string_view("a b"), std::string_view("a\"b"),
+                                      std::string_view("a/b"), std::string_view("\xC3\xA4"), std::string_view(longer)}) {
         EXPECT_FALSE(write_jwt({id, key_bytes()}, kClaims, out, size));
         EXPECT_EQ(size, 0u);
         const JwtKey bad_id[] = {{id, key_bytes()}};
@@ -243,8 +232,7 @@ TEST(Jwt, RoundTripsAnyUtf8) {
                     break;
             }
         }
-        const JwtClaims claims{
-            "i", subject, "j", static_cast<std::int64_t>(random()) - 1000, INT64_MIN + round, "g"};
+        const JwtClaims claims{"i", subject, "j", static_cast<std::int64_t>(random()) - 1000, INT64_MIN + round, "g"};
         char out[kMaxJwtChars];
         std::size_t size = 0;
         ASSERT_TRUE(write_jwt(key(), claims, out, size));
@@ -302,8 +290,7 @@ TEST(Jwt, Shape) {
 TEST(Jwt, Redacted) {
     char hint[kMaxJwtHintBytes];
     const std::string_view jwt = kByHand;
-    EXPECT_EQ(std::string(hint, redact_jwt(jwt, hint)),
-              "eyJ\xE2\x80\xA6" + std::string(jwt.substr(jwt.size() - 4)));
+    EXPECT_EQ(std::string(hint, redact_jwt(jwt, hint)), "eyJ\xE2\x80\xA6" + std::string(jwt.substr(jwt.size() - 4)));
 }
 
 // RFC 4648, section 10, without padding, and 5's two other digits.

@@ -64,8 +64,8 @@ std::vector<Spelling> corpus() {
         const std::size_t first = line.find('\t');
         const std::size_t second = line.rfind('\t');
         EXPECT_NE(first, second) << line;
-        all.push_back({line.substr(0, first), unescape(line.substr(first + 1, second - first - 1)),
-                       unescape(line.substr(second + 1))});
+        all.push_back(
+            {line.substr(0, first), unescape(line.substr(first + 1, second - first - 1)), unescape(line.substr(second + 1))});
     }
     return all;
 }
@@ -130,8 +130,7 @@ TEST(Path, EveryEscapeOfOneByte) {
         char escape[8];
         std::snprintf(escape, sizeof escape, "%%%02x", byte);
         const char c = static_cast<char>(byte);
-        const bool refused =
-            byte < 0x20 || byte >= 0x7f || std::string_view("/\\?#;").find(c) != std::string_view::npos;
+        const bool refused = byte < 0x20 || byte >= 0x7f || std::string_view("/\\?#;").find(c) != std::string_view::npos;
         EXPECT_EQ(plain(std::string("/x") + escape), refused ? "refused" : std::string("/x") + c) << escape;
     }
 }
@@ -139,9 +138,8 @@ TEST(Path, EveryEscapeOfOneByte) {
 // What is plain stays as it is when it is escaped once and read again; and it holds no empty or dot segment.
 TEST(Path, PlainIsPlain) {
     std::mt19937 random(14);
-    const std::string_view pieces[] = {"/",   "/",   "/",   ".",   "..", "a", "B", "%2e",
-                                       "%41", "%25", "%2f", "//",  ";",  "*", "ä", "%c3",
-                                       "%a4", "~",   "+",   "x=1", "?",  "#", "%", "\\"};
+    const std::string_view pieces[] = {"/", "/", "/", ".",   "..",  "a", "B", "%2e", "%41", "%25", "%2f", "//",
+                                       ";", "*", "ä", "%c3", "%a4", "~", "+", "x=1", "?",   "#",   "%",   "\\"};
     int kept = 0;
     for (int round = 0; round < 200000; ++round) {
         std::string target = "/";
@@ -154,8 +152,7 @@ TEST(Path, PlainIsPlain) {
         std::string_view left = path == "/" ? std::string_view{} : std::string_view(path);
         while (!left.empty()) {
             const std::size_t end = std::min(left.find('/', 1), left.size());
-            ASSERT_TRUE(is_plain_segment(left.substr(1, end - 1)) || path.find('%') != std::string::npos)
-                << target;
+            ASSERT_TRUE(is_plain_segment(left.substr(1, end - 1)) || path.find('%') != std::string::npos) << target;
             left.remove_prefix(end);
         }
         for (const char c : path) {
@@ -176,8 +173,7 @@ TEST(Method, TokensInUpperCase) {
     EXPECT_EQ(upper(std::string(kMaxMethodChars, 'a')), std::string(kMaxMethodChars, 'A'));
     EXPECT_EQ(upper(std::string(kMaxMethodChars + 1, 'a')), "refused");
     EXPECT_EQ(upper(std::string("GE\0T", 4)), "refused");
-    for (const char* method :
-         {"", " ", "GET ", " GET", "G\tT", "GET\n", "G(T", "G/T", "G\xC3\xA4T", "GET,POST", "\"GET\""})
+    for (const char* method : {"", " ", "GET ", " GET", "G\tT", "GET\n", "G(T", "G/T", "G\xC3\xA4T", "GET,POST", "\"GET\""})
         EXPECT_EQ(upper(method), "refused") << method;
 }
 

@@ -63,8 +63,7 @@ TEST(RateLimit, SixHundredAMinuteWithABurstOfSixty) {
     Account account;
     EXPECT_EQ(account.ask_many(1000, kStart, 600, 60), 60);
     int admitted = 60;
-    for (std::int64_t t = 0; t <= 10 * kSecond; t += 500)
-        admitted += account.ask(kStart + t, 600, 60) ? 1 : 0;
+    for (std::int64_t t = 0; t <= 10 * kSecond; t += 500) admitted += account.ask(kStart + t, 600, 60) ? 1 : 0;
     EXPECT_EQ(admitted, 160);
 }
 
@@ -91,11 +90,8 @@ TEST(RateLimit, NeverMoreThanTheBound) {
         std::vector<std::int64_t> admitted;
         Account account;
         for (int i = 0; i < 2000; ++i) {
-            now += random() % 4 == 0
-                       ? static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(interval * 3 + 1))
-                       : 0;
-            const std::int64_t seen =
-                now - static_cast<std::int64_t>(random() % 3);  // clocks of several processes
+            now += random() % 4 == 0 ? static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(interval * 3 + 1)) : 0;
+            const std::int64_t seen = now - static_cast<std::int64_t>(random() % 3);  // clocks of several processes
             if (account.ask(seen, limit, burst)) {
                 admitted.push_back(now);
             } else if ((last_retry = account.last.retry_after_us) > 0 && random() % 8 == 0) {
@@ -107,8 +103,7 @@ TEST(RateLimit, NeverMoreThanTheBound) {
         for (std::size_t i = 0; i < admitted.size(); i += 7)
             for (std::size_t j = i; j < admitted.size(); ++j)
                 ASSERT_LE(static_cast<double>(j - i + 1),
-                          static_cast<double>(burst) +
-                              static_cast<double>(admitted[j] - admitted[i] + 2) / interval + 1e-9);
+                          static_cast<double>(burst) + static_cast<double>(admitted[j] - admitted[i] + 2) / interval + 1e-9);
     }
 }
 
@@ -191,8 +186,7 @@ TEST(RateLimit, NobodyAndExtremes) {
     Account most;
     EXPECT_TRUE(most.ask(kStart, kMost, kMost));
     EXPECT_EQ(most.last.remaining, kMaxBurst - 1);
-    for (const std::uint64_t word :
-         {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{0xfff}})
+    for (const std::uint64_t word : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{0xfff}})
         for (const std::int64_t now : {kLeast, std::int64_t{-1}, std::int64_t{0}, kStart, kMost})
             for (const std::int64_t limit : {std::int64_t{1}, std::int64_t{600}, kMost})
                 for (const std::int64_t burst : {kLeast, std::int64_t{1}, kMost}) {
@@ -239,8 +233,7 @@ TEST(RateLimit, FieldsAreWholeSecondsRoundedUp) {
     EXPECT_EQ(admitted.reset, 1);
     EXPECT_EQ(admitted.retry_after, 0);
     constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-    EXPECT_EQ(rate_limit_fields({false, kMost, kMost, kMost, 0}, kMost).retry_after,
-              std::numeric_limits<std::int32_t>::max());
+    EXPECT_EQ(rate_limit_fields({false, kMost, kMost, kMost, 0}, kMost).retry_after, std::numeric_limits<std::int32_t>::max());
     EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0}, -1).limit, 0);
     EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0}, 1).retry_after, 2);
 }

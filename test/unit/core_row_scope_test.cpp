@@ -18,8 +18,7 @@ struct Set {
     std::vector<std::byte> bytes;
     explicit Set(const Texts& texts) {
         std::vector<Scope> scopes(texts.size());
-        for (std::size_t i = 0; i < texts.size(); ++i)
-            EXPECT_EQ(parse_scope(texts[i], scopes[i]), ScopeStatus::ok) << texts[i];
+        for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(parse_scope(texts[i], scopes[i]), ScopeStatus::ok) << texts[i];
         const std::size_t kept = normalise(scopes);
         bytes.resize(encoded_size({scopes.data(), kept}));
         encode({scopes.data(), kept}, bytes);
@@ -48,8 +47,7 @@ Texts texts_of(const Set& set) {
 }
 
 TEST(RowScope, GrantsBelow) {
-    EXPECT_EQ(texts_of(below({"parks.berlin", "parks.hamburg.dock_1", "reports"}, "parks")),
-              (Texts{"berlin", "hamburg.dock_1"}));
+    EXPECT_EQ(texts_of(below({"parks.berlin", "parks.hamburg.dock_1", "reports"}, "parks")), (Texts{"berlin", "hamburg.dock_1"}));
     EXPECT_EQ(texts_of(below({"parks"}, "parks")), (Texts{"*"}));
     EXPECT_EQ(texts_of(below({"*"}, "parks")), (Texts{"*"}));
     EXPECT_EQ(texts_of(below({"parks"}, "parks.berlin")), (Texts{"*"}));
@@ -60,11 +58,10 @@ TEST(RowScope, GrantsBelow) {
 }
 
 TEST(RowScope, ValuesThatAScopeCanName) {
-    for (const char* good :
-         {"berlin", "berlin.turbine_7", "0", "a-b.c_d.9", "b2f5ff47-4365-4c6e-8b3d-3a5a4c2b1e10"})
+    for (const char* good : {"berlin", "berlin.turbine_7", "0", "a-b.c_d.9", "b2f5ff47-4365-4c6e-8b3d-3a5a4c2b1e10"})
         EXPECT_TRUE(is_row_value(good)) << good;
-    for (const char* bad : {"", ".", "berlin.", ".berlin", "berlin..x", "Berlin", "ber lin", "berlin:read",
-                            "*", "berlin.*", "br\xC3\xBC", "a/b", "a\n"})
+    for (const char* bad : {"", ".", "berlin.", ".berlin", "berlin..x", "Berlin", "ber lin", "berlin:read", "*", "berlin.*",
+                            "br\xC3\xBC", "a/b", "a\n"})
         EXPECT_FALSE(is_row_value(bad)) << bad;
     EXPECT_TRUE(is_row_value(std::string(63, 'a')));
     EXPECT_FALSE(is_row_value(std::string(64, 'a')));
@@ -75,13 +72,12 @@ TEST(RowScope, ReachesRow) {
     const Set berlin = below({"parks.berlin"}, "parks");
     EXPECT_TRUE(reaches_row(berlin.view(), "berlin"));
     EXPECT_TRUE(reaches_row(berlin.view(), "berlin.turbine_7"));
-    for (const char* other : {"berlin-x", "berlin_x", "berlinx", "berli", "", "berlin.", "berlin..x",
-                              "berlin.X", "munich", "berlin:read", "*"})
+    for (const char* other :
+         {"berlin-x", "berlin_x", "berlinx", "berli", "", "berlin.", "berlin..x", "berlin.X", "munich", "berlin:read", "*"})
         EXPECT_FALSE(reaches_row(berlin.view(), other)) << other;
     EXPECT_FALSE(reaches_row(berlin.view(), "berlin." + std::string(64, 'a')));
     const Set all = below({"parks"}, "parks");
-    for (const char* any : {"berlin", "", "berlin..x", "BERLIN", "*"})
-        EXPECT_TRUE(reaches_row(all.view(), any)) << any;
+    for (const char* any : {"berlin", "", "berlin..x", "BERLIN", "*"}) EXPECT_TRUE(reaches_row(all.view(), any)) << any;
     const Set none = below({"reports"}, "parks");
     for (const char* any : {"berlin", "", "*"}) EXPECT_FALSE(reaches_row(none.view(), any)) << any;
 }

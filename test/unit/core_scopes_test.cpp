@@ -131,8 +131,7 @@ bool model_covers(const std::string& broad, const std::string& narrow) {
     if (!b.action.empty() && b.action != n.action) {
         return false;
     }
-    return b.segments.size() <= n.segments.size() &&
-           std::equal(b.segments.begin(), b.segments.end(), n.segments.begin());
+    return b.segments.size() <= n.segments.size() && std::equal(b.segments.begin(), b.segments.end(), n.segments.begin());
 }
 
 bool model_covers(const Texts& set, const std::string& narrow) {
@@ -144,9 +143,8 @@ Texts model_normal(Texts texts) {
     texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
     Texts out;
     for (const std::string& one : texts) {
-        if (std::none_of(texts.begin(), texts.end(), [&](const std::string& other) {
-                return other != one && model_covers(other, one);
-            })) {
+        if (std::none_of(texts.begin(), texts.end(),
+                         [&](const std::string& other) { return other != one && model_covers(other, one); })) {
             out.push_back(one);
         }
     }
@@ -199,9 +197,8 @@ TEST(ParseScope, Accepted) {
     };
     for (const Row& row :
          {Row{"*", "*", ""}, Row{"reports", "reports", ""}, Row{"reports:generate", "reports", "generate"},
-          Row{"parks.berlin.turbine_7:read", "parks.berlin.turbine_7", "read"}, Row{"a", "a", ""},
-          Row{"0", "0", ""}, Row{"-", "-", ""}, Row{"_", "_", ""}, Row{"a:b", "a", "b"},
-          Row{"-.-:-", "-.-", "-"}}) {
+          Row{"parks.berlin.turbine_7:read", "parks.berlin.turbine_7", "read"}, Row{"a", "a", ""}, Row{"0", "0", ""},
+          Row{"-", "-", ""}, Row{"_", "_", ""}, Row{"a:b", "a", "b"}, Row{"-.-:-", "-.-", "-"}}) {
         const Scope got = scope(row.text);
         EXPECT_EQ(got.resource, row.resource);
         EXPECT_EQ(got.action, row.action);
@@ -279,8 +276,7 @@ TEST(ParseScope, EveryByte) {
         const char c = static_cast<char>(byte);
         const bool good = std::strchr("abcdefghijklmnopqrstuvwxyz0123456789_-", c) != nullptr && c != '\0';
         Scope out;
-        EXPECT_EQ(parse_scope(std::string{'a', c, 'b'}, out) == ScopeStatus::ok, good || c == '.' || c == ':')
-            << byte;
+        EXPECT_EQ(parse_scope(std::string{'a', c, 'b'}, out) == ScopeStatus::ok, good || c == '.' || c == ':') << byte;
         EXPECT_EQ(is_segment(std::string(1, c)), good) << byte;
     }
     EXPECT_FALSE(is_segment(""));
@@ -322,8 +318,7 @@ TEST(Covers, WorkedByHand) {
              Row{"parks.berlin:read", "parks.berlin.a.b.c:read", true, false},
              Row{"berlin", "parks.berlin", false, false},
          }) {
-        EXPECT_EQ(covers(scope(row.broad), scope(row.narrow)), row.forth)
-            << row.broad << " @> " << row.narrow;
+        EXPECT_EQ(covers(scope(row.broad), scope(row.narrow)), row.forth) << row.broad << " @> " << row.narrow;
         EXPECT_EQ(covers(scope(row.narrow), scope(row.broad)), row.back) << row.narrow << " @> " << row.broad;
         const Bytes broad = stored({row.broad});
         const Bytes narrow = stored({row.narrow});
@@ -421,8 +416,7 @@ TEST(CoverageLaws, IntersectionIsTheGreatestThatBothCover) {
         if (any) {
             ASSERT_TRUE(covers(scope(a), both) && covers(scope(b), both)) << a << " * " << b;
         }
-        ASSERT_EQ(any && covers(both, scope(c)), model_covers(a, c) && model_covers(b, c))
-            << a << " * " << b << " @> " << c;
+        ASSERT_EQ(any && covers(both, scope(c)), model_covers(a, c) && model_covers(b, c)) << a << " * " << b << " @> " << c;
     }
 }
 
@@ -433,11 +427,9 @@ TEST(Normalise, WorkedByHand) {
     EXPECT_EQ(normal({"b", "a", "b"}), (Texts{"a", "b"}));
     EXPECT_EQ(normal({"reports", "parks:read"}), (Texts{"parks:read", "reports"}));
     EXPECT_EQ(normal({"parks.berlin", "parks"}), Texts{"parks"});
-    EXPECT_EQ(normal({"parks", "parks2", "parks_x", "parks-x"}),
-              (Texts{"parks", "parks-x", "parks2", "parks_x"}));
+    EXPECT_EQ(normal({"parks", "parks2", "parks_x", "parks-x"}), (Texts{"parks", "parks-x", "parks2", "parks_x"}));
     EXPECT_EQ(normal({"parks:read", "parks:write"}), (Texts{"parks:read", "parks:write"}));
-    EXPECT_EQ(normal({"parks:read", "parks.berlin:read", "parks.berlin:write"}),
-              (Texts{"parks.berlin:write", "parks:read"}));
+    EXPECT_EQ(normal({"parks:read", "parks.berlin:read", "parks.berlin:write"}), (Texts{"parks.berlin:write", "parks:read"}));
     EXPECT_EQ(normal({"a.b:r", "a:r", "a"}), Texts{"a"});
     EXPECT_EQ(normal({"a.b.c:r", "a.b:r", "a:r"}), Texts{"a:r"});
     EXPECT_EQ(normal({"*", "a", "b:r", "*"}), Texts{"*"});
@@ -526,10 +518,9 @@ TEST(ValidEncoding, RefusesWhatIsNotNormal) {
     EXPECT_TRUE(valid_encoding(raw({})));
     EXPECT_TRUE(valid_encoding(raw({"a", "b"})));
     EXPECT_FALSE(valid_encoding({}));
-    for (const Texts& texts :
-         {Texts{"b", "a"}, Texts{"a", "a"}, Texts{"a", "a.b"}, Texts{"a", "a:r"}, Texts{"*", "a"},
-          Texts{"a.b:r", "a:r"}, Texts{"a.b.c.d:r", "a:r"}, Texts{""}, Texts{"A"}, Texts{"a", ""},
-          Texts{"a:r:s"}, Texts{"*:r"}, Texts{std::string(64, 'a')}, Texts{"*", "*"}}) {
+    for (const Texts& texts : {Texts{"b", "a"}, Texts{"a", "a"}, Texts{"a", "a.b"}, Texts{"a", "a:r"}, Texts{"*", "a"},
+                               Texts{"a.b:r", "a:r"}, Texts{"a.b.c.d:r", "a:r"}, Texts{""}, Texts{"A"}, Texts{"a", ""},
+                               Texts{"a:r:s"}, Texts{"*:r"}, Texts{std::string(64, 'a')}, Texts{"*", "*"}}) {
         EXPECT_FALSE(valid_encoding(raw(texts)));
     }
 }
@@ -586,8 +577,7 @@ TEST(ValidEncoding, EveryMutationIsNormalOrRefused) {
         }
         for (const std::string& one : texts) {
             for (const std::string& more :
-                 {one,
-                  one == "*" ? std::string("a") : one + (one.find(':') == std::string::npos ? ".x" : "")}) {
+                 {one, one == "*" ? std::string("a") : one + (one.find(':') == std::string::npos ? ".x" : "")}) {
                 Texts repeated = texts;
                 repeated.push_back(more);
                 std::sort(repeated.begin(), repeated.end());
@@ -622,8 +612,7 @@ TEST(ScopeSet, CoversAsTheModel) {
         const Bytes y = stored(b);
         const std::string one = world.scope();
         ASSERT_EQ(ScopeSet(x).covers(scope(one)), model_covers(a, one)) << one;
-        const bool all =
-            std::all_of(b.begin(), b.end(), [&](const std::string& s) { return model_covers(a, s); });
+        const bool all = std::all_of(b.begin(), b.end(), [&](const std::string& s) { return model_covers(a, s); });
         ASSERT_EQ(ScopeSet(x).covers(ScopeSet(y)), all);
     }
 }
@@ -631,8 +620,7 @@ TEST(ScopeSet, CoversAsTheModel) {
 TEST(ScopeSet, IntersectionWorkedByHand) {
     EXPECT_EQ(meet({"*"}, {"parks:read", "reports"}), (Texts{"parks:read", "reports"}));
     EXPECT_EQ(meet({"parks", "reports"}, {"parks.berlin:read", "timeseries"}), Texts{"parks.berlin:read"});
-    EXPECT_EQ(meet({"reports:generate", "exports"}, {"reports", "exports:csv"}),
-              (Texts{"exports:csv", "reports:generate"}));
+    EXPECT_EQ(meet({"reports:generate", "exports"}, {"reports", "exports:csv"}), (Texts{"exports:csv", "reports:generate"}));
     EXPECT_EQ(meet({"parks"}, {}), Texts{});
     EXPECT_EQ(meet({}, {}), Texts{});
     // The pairs give p.q:r twice and p.q, p:r; the narrow one is dropped.

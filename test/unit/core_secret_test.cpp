@@ -45,8 +45,8 @@ std::string checksum(std::uint32_t value) {
 std::string format(SecretKind kind, const PrefixList& prefixes, std::string_view random) {
     std::array<char, kMaxSecretChars> out;
     out.fill('#');
-    const std::size_t size = format_secret(
-        kind, prefixes, std::span<const char, kSecretRandomChars>(random.data(), kSecretRandomChars), out);
+    const std::size_t size =
+        format_secret(kind, prefixes, std::span<const char, kSecretRandomChars>(random.data(), kSecretRandomChars), out);
     EXPECT_LE(size, out.size());
     for (std::size_t i = size; i < out.size(); ++i) {
         EXPECT_EQ(out[i], '#') << "written past the returned size";
@@ -70,8 +70,7 @@ constexpr const char* kZeros = "0000000000000000000000000000000000000000000";
 constexpr const char* kLast = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
 constexpr const char* kMixed = "Ab3dEf6hIj9lMn2pQr5tUv8xYz1BcDeFgHiJkLmNoPq";
 constexpr const char* kFox = "The0quick0brown0fox0jumps0over0the0lazy0dog";
-constexpr const char* kSmall =
-    "QXFbKYYpAdbK13Tolms0iuIjEkfCxltyLcA7CD82Igu";  // a checksum with leading zeros
+constexpr const char* kSmall = "QXFbKYYpAdbK13Tolms0iuIjEkfCxltyLcA7CD82Igu";  // a checksum with leading zeros
 
 constexpr Made kMade[] = {
     {"mirox", SecretKind::token, kZeros, "mirox_00000000000000000000000000000000000000000001YaD8F"},
@@ -87,10 +86,8 @@ constexpr Made kMade[] = {
     {"acme", SecretKind::session, kFox, "acmes_The0quick0brown0fox0jumps0over0the0lazy0dog2bp8ag"},
     {"a", SecretKind::token, kMixed, "a_Ab3dEf6hIj9lMn2pQr5tUv8xYz1BcDeFgHiJkLmNoPq29FY5K"},
     {"a", SecretKind::session, kLast, "as_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz3ccvjM"},
-    {"abcdefghijklmnop", SecretKind::token, kFox,
-     "abcdefghijklmnop_The0quick0brown0fox0jumps0over0the0lazy0dog1KuKDL"},
-    {"abcdefghijklmnop", SecretKind::session, kZeros,
-     "abcdefghijklmnops_000000000000000000000000000000000000000000008lIpp"},
+    {"abcdefghijklmnop", SecretKind::token, kFox, "abcdefghijklmnop_The0quick0brown0fox0jumps0over0the0lazy0dog1KuKDL"},
+    {"abcdefghijklmnop", SecretKind::session, kZeros, "abcdefghijklmnops_000000000000000000000000000000000000000000008lIpp"},
 };
 
 TEST(Crc32, KnownValues) {
@@ -201,10 +198,8 @@ TEST(ClassifySecret, EveryOtherLengthIsRefused) {
             if (i > 0) {
                 ASSERT_EQ(classify_secret(secret.substr(i), all), SecretKind::malformed);
             }
-            ASSERT_EQ(classify_secret(secret.substr(0, i) + secret.substr(i + 1), all),
-                      SecretKind::malformed);
-            ASSERT_EQ(classify_secret(secret.substr(0, i) + "0" + secret.substr(i), all),
-                      SecretKind::malformed);
+            ASSERT_EQ(classify_secret(secret.substr(0, i) + secret.substr(i + 1), all), SecretKind::malformed);
+            ASSERT_EQ(classify_secret(secret.substr(0, i) + "0" + secret.substr(i), all), SecretKind::malformed);
         }
         for (const char* more : {" ", "\n", "0", "=", "_"}) {
             ASSERT_EQ(classify_secret(secret + more, all), SecretKind::malformed);
@@ -227,19 +222,16 @@ TEST(ClassifySecret, OddInput) {
         }
     }
     std::string upper = kMade[2].secret;
-    std::transform(upper.begin(), upper.begin() + 5, upper.begin(),
-                   [](char c) { return static_cast<char>(c - 32); });
+    std::transform(upper.begin(), upper.begin() + 5, upper.begin(), [](char c) { return static_cast<char>(c - 32); });
     EXPECT_EQ(classify_secret(upper, mirox), SecretKind::malformed);
 }
 
 TEST(ClassifySecret, RightChecksumOverWrongAlphabet) {
     // The checksum holds, and yet the random part has a character that ours never have.
-    for (char stranger :
-         {'-', '_', '+', '/', '=', '.', ' ', '\0', '\x7F', '\x80', '\xFF', '@', '[', '`', '{', ':'}) {
+    for (char stranger : {'-', '_', '+', '/', '=', '.', ' ', '\0', '\x7F', '\x80', '\xFF', '@', '[', '`', '{', ':'}) {
         std::string body = std::string("mirox_") + kMixed;
         body[20] = stranger;
-        ASSERT_EQ(classify_secret(body + checksum(crc32_by_bits(body)), list("mirox")),
-                  SecretKind::malformed);
+        ASSERT_EQ(classify_secret(body + checksum(crc32_by_bits(body)), list("mirox")), SecretKind::malformed);
     }
 }
 
@@ -347,8 +339,7 @@ TEST(RedactSecret, ShowsPrefixAndFourCharacters) {
 }
 
 TEST(RedactSecret, NothingOfWhatIsNoSecret) {
-    for (std::string_view text :
-         {"", "_", "hunter2", "mirox_", "mirox_Ab3d", "correct_horse_battery_staple"}) {
+    for (std::string_view text : {"", "_", "hunter2", "mirox_", "mirox_Ab3d", "correct_horse_battery_staple"}) {
         EXPECT_EQ(redact(text), "") << text;
     }
     EXPECT_EQ(redact(std::string(1000, 'a')), "");

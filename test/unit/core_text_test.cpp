@@ -80,14 +80,13 @@ std::string times(std::size_t n, std::string_view text) {
     return out;
 }
 
-constexpr std::uint32_t kWhiteSpace[] = {
-    0x09,   0x0A,   0x0B,   0x0C,   0x0D,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001, 0x2002, 0x2003,
-    0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+constexpr std::uint32_t kWhiteSpace[] = {0x09,   0x0A,   0x0B,   0x0C,   0x0D,   0x20,   0x85,   0xA0,   0x1680,
+                                         0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
+                                         0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
 
 TEST(NormaliseName, PlainNamesStay) {
-    for (std::string_view text :
-         {"a", "nightly export", "CI/CD #3 (Berlin)", "\xD0\x9E\xD1\x82\xD1\x87\xD1\x91\xD1\x82",
-          "\xE5\xA0\xB1\xE5\x91\x8A", "\xF0\x9F\x93\x88", "'; DROP TABLE x; --", "%s%n"}) {
+    for (std::string_view text : {"a", "nightly export", "CI/CD #3 (Berlin)", "\xD0\x9E\xD1\x82\xD1\x87\xD1\x91\xD1\x82",
+                                  "\xE5\xA0\xB1\xE5\x91\x8A", "\xF0\x9F\x93\x88", "'; DROP TABLE x; --", "%s%n"}) {
         EXPECT_EQ(name(text), (Result{NameStatus::ok, std::string(text)}));
     }
 }
@@ -97,8 +96,7 @@ TEST(NormaliseName, TrimsEveryWhiteSpace) {
         const std::string blank = utf8(c);
         EXPECT_EQ(name(blank + "a b" + blank), (Result{NameStatus::ok, "a b"})) << std::hex << c;
         EXPECT_EQ(status(blank), NameStatus::empty) << std::hex << c;
-        EXPECT_EQ(name(times(1000, blank) + "x" + times(1000, blank)), (Result{NameStatus::ok, "x"}))
-            << std::hex << c;
+        EXPECT_EQ(name(times(1000, blank) + "x" + times(1000, blank)), (Result{NameStatus::ok, "x"})) << std::hex << c;
     }
     EXPECT_EQ(status(""), NameStatus::empty);
     EXPECT_EQ(status({}), NameStatus::empty);
@@ -188,14 +186,11 @@ TEST(NormaliseName, CountsAfterNfc) {
     EXPECT_EQ(name(times(100, "e\xCC\x81")), (Result{NameStatus::ok, times(100, "\xC3\xA9")}));
     EXPECT_EQ(status(times(101, "e\xCC\x81")), NameStatus::too_long);
     // Three jamo a syllable, and four code points for one: the most that composing takes away.
-    EXPECT_EQ(name(times(100, "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB")),
-              (Result{NameStatus::ok, times(100, "\xED\x95\x9C")}));
-    EXPECT_EQ(name(times(100, "\xCE\xB1\xCC\x93\xCC\x80\xCD\x85")),
-              (Result{NameStatus::ok, times(100, "\xE1\xBE\x82")}));
+    EXPECT_EQ(name(times(100, "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB")), (Result{NameStatus::ok, times(100, "\xED\x95\x9C")}));
+    EXPECT_EQ(name(times(100, "\xCE\xB1\xCC\x93\xCC\x80\xCD\x85")), (Result{NameStatus::ok, times(100, "\xE1\xBE\x82")}));
     EXPECT_EQ(status(times(100, "\xCE\xB1\xCC\x93\xCC\x80\xCD\x85") + "a"), NameStatus::too_long);
     // What grows: 0958 is two code points in NFC, 1D160 three.
-    EXPECT_EQ(name(times(50, "\xE0\xA5\x98")),
-              (Result{NameStatus::ok, times(50, "\xE0\xA4\x95\xE0\xA4\xBC")}));
+    EXPECT_EQ(name(times(50, "\xE0\xA5\x98")), (Result{NameStatus::ok, times(50, "\xE0\xA4\x95\xE0\xA4\xBC")}));
     EXPECT_EQ(status(times(51, "\xE0\xA5\x98")), NameStatus::too_long);
     EXPECT_EQ(status(times(34, "\xF0\x9D\x85\xA0")), NameStatus::too_long);
     EXPECT_EQ(name(times(33, "\xF0\x9D\x85\xA0")).text.size(), 33U * 12U);
@@ -214,10 +209,9 @@ TEST(NormaliseName, HugeInput) {
 TEST(NormaliseName, ControlCharacters) {
     for (std::uint32_t c = 0; c < 0x3000; ++c) {
         // Cc, the separators, and U+202A-202E, U+2066-2069.
-        const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
-                             (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-        ASSERT_EQ(status("a" + utf8(c) + "b"), control ? NameStatus::control_character : NameStatus::ok)
-            << std::hex << c;
+        const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || (c >= 0x202A && c <= 0x202E) ||
+                             (c >= 0x2066 && c <= 0x2069);
+        ASSERT_EQ(status("a" + utf8(c) + "b"), control ? NameStatus::control_character : NameStatus::ok) << std::hex << c;
     }
     EXPECT_EQ(status("\xE2\x80\xAE"
                      "evil"),
@@ -229,19 +223,17 @@ TEST(NormaliseName, ControlCharacters) {
 
 TEST(NormaliseName, NothingVisible) {
     for (std::uint32_t c : {
-             0x00ADU,  0x200BU,  0x200CU,  0x200DU,  0x200EU,  0x200FU,  0x2060U,
-             0xFEFFU,  0x061CU,  0x180EU,                                          // Cf
-             0x0301U,  0x20DDU,  0x034FU,  0xFE0FU,  0xE0100U, 0x17B4U,  0x0488U,  // Mn, Me
-             0x115FU,  0x1160U,  0x3164U,  0xFFA0U,  0x2800U,  0x1D159U,           // blank fillers
-             0xE0001U, 0xE0020U, 0xE007FU,                                         // tags
+             0x00ADU,  0x200BU,  0x200CU,  0x200DU,  0x200EU,  0x200FU,  0x2060U, 0xFEFFU, 0x061CU, 0x180EU,  // Cf
+             0x0301U,  0x20DDU,  0x034FU,  0xFE0FU,  0xE0100U, 0x17B4U,  0x0488U,                             // Mn, Me
+             0x115FU,  0x1160U,  0x3164U,  0xFFA0U,  0x2800U,  0x1D159U,                                      // blank fillers
+             0xE0001U, 0xE0020U, 0xE007FU,                                                                    // tags
              0x2065U,  0xFFF0U,  0xE0000U, 0xE0FFFU,  // unassigned, and to be ignored when they come
          }) {
         EXPECT_EQ(status(utf8(c)), NameStatus::nothing_visible) << std::hex << c;
         EXPECT_EQ(status(utf8(c) + " " + utf8(c)), NameStatus::nothing_visible) << std::hex << c;
         EXPECT_EQ(name(utf8(c) + "a").status, NameStatus::ok) << std::hex << c;
     }
-    for (std::uint32_t c :
-         {0x21U, 0x5FU, 0xA1U, 0x0903U /* a spacing mark */, 0x2581U, 0x1F600U, 0xE000U, 0x10FFFDU}) {
+    for (std::uint32_t c : {0x21U, 0x5FU, 0xA1U, 0x0903U /* a spacing mark */, 0x2581U, 0x1F600U, 0xE000U, 0x10FFFDU}) {
         EXPECT_EQ(status(utf8(c)), NameStatus::ok) << std::hex << c;
     }
 }
@@ -274,8 +266,7 @@ TEST(NormaliseName, InvalidUtf8) {
     for (std::string_view bad : kNotUtf8) {
         for (std::string_view before : {"", " ", "name "}) {
             for (std::string_view after : {"", " ", "x"}) {
-                EXPECT_EQ(status(std::string(before) + std::string(bad) + std::string(after)),
-                          NameStatus::invalid_utf8);
+                EXPECT_EQ(status(std::string(before) + std::string(bad) + std::string(after)), NameStatus::invalid_utf8);
             }
         }
     }
@@ -359,9 +350,8 @@ TEST(ValidUtf8, EveryThreeBytes) {
             ASSERT_EQ(valid_utf8({two, 2}), in(a, 0xC2, 0xDF) && in(b, 0x80, 0xBF)) << a << " " << b;
             for (int c = 0x7F; c < 0xC1; ++c) {
                 const char three[] = {static_cast<char>(a), static_cast<char>(b), static_cast<char>(c)};
-                const bool wide = in(a, 0xE0, 0xEF) &&
-                                  in(b, a == 0xE0 ? 0xA0 : 0x80, a == 0xED ? 0x9F : 0xBF) &&
-                                  in(c, 0x80, 0xBF);
+                const bool wide =
+                    in(a, 0xE0, 0xEF) && in(b, a == 0xE0 ? 0xA0 : 0x80, a == 0xED ? 0x9F : 0xBF) && in(c, 0x80, 0xBF);
                 const bool narrow = in(a, 0xC2, 0xDF) && in(b, 0x80, 0xBF) && c == 0x7F;
                 ASSERT_EQ(valid_utf8({three, 3}), wide || narrow) << a << " " << b << " " << c;
             }
@@ -378,17 +368,14 @@ TEST(CheckLine, OneLineForPeople) {
     EXPECT_EQ(check_line(longest + "x"), NameStatus::too_long);
     EXPECT_EQ(check_line(std::string(200000000, 'x')), NameStatus::too_long);
     EXPECT_EQ(check_line(std::string_view("a\0b", 3)), NameStatus::control_character);
-    for (const char* bad :
-         {"\n", "a\x1B[2J", "\x7F", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE", "\xE2\x81\xA6"})
+    for (const char* bad : {"\n", "a\x1B[2J", "\x7F", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE", "\xE2\x81\xA6"})
         EXPECT_EQ(check_line(bad), NameStatus::control_character) << bad;
-    for (const char* bad : {"\xFF", "a\xC3", "\xED\xA0\x80"})
-        EXPECT_EQ(check_line(bad), NameStatus::invalid_utf8) << bad;
+    for (const char* bad : {"\xFF", "a\xC3", "\xED\xA0\x80"}) EXPECT_EQ(check_line(bad), NameStatus::invalid_utf8) << bad;
 }
 
 TEST(CleanUserAgent, KeepsWhatIsFit) {
-    for (std::string_view text :
-         {"", "curl/7.88.1", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
-          "\xE5\xA0\xB1\xE5\x91\x8A/1.0", "  spaces  "}) {
+    for (std::string_view text : {"", "curl/7.88.1", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
+                                  "\xE5\xA0\xB1\xE5\x91\x8A/1.0", "  spaces  "}) {
         EXPECT_EQ(agent(text), text);
     }
     EXPECT_EQ(agent({}), "");

@@ -86,10 +86,9 @@ std::vector<Case> cases_of(const std::string& file) {
 TEST(WorkerEnrichAgent, AgreesWithTheCasesOfUapCore) {
     Parser parser;
     std::size_t browsers = 0, systems = 0;
-    for (const char* file :
-         {"tests/test_ua.yaml", "test_resources/firefox_user_agent_strings.yaml",
-          "test_resources/opera_mini_user_agent_strings.yaml",
-          "test_resources/podcasting_user_agent_strings.yaml", "test_resources/pgts_browser_list.yaml"})
+    for (const char* file : {"tests/test_ua.yaml", "test_resources/firefox_user_agent_strings.yaml",
+                             "test_resources/opera_mini_user_agent_strings.yaml",
+                             "test_resources/podcasting_user_agent_strings.yaml", "test_resources/pgts_browser_list.yaml"})
         for (const Case& c : cases_of(file)) {
             EXPECT_EQ(parser.resolve(c.agent).browser.view(), c.shown) << c.agent;
             ++browsers;
@@ -121,8 +120,8 @@ TEST(WorkerEnrichAgent, GivesTextForPeople) {
         {"Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
          "Version/17.4 Mobile/15E148 Safari/604.1",
          "Mobile Safari 17.4", "iOS 17.4"},
-        {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:127.0) Gecko/20100101 Firefox/127.0",
-         "Firefox 127.0", "Mac OS X 10.15"},
+        {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:127.0) Gecko/20100101 Firefox/127.0", "Firefox 127.0",
+         "Mac OS X 10.15"},
         {"python-requests/2.31.0", "Python Requests 2.31", ""},
         {"Ace Explorer", "", ""},
         {"", "", ""},
@@ -223,18 +222,14 @@ TEST(WorkerEnrichAgent, BoundsWhatItGives) {
     TemporaryFile file;
     file.write(kRules);
     Parser parser(file.path);
-    const auto browser = [&](const std::string& agent) {
-        return std::string(parser.resolve(agent).browser.view());
-    };
+    const auto browser = [&](const std::string& agent) { return std::string(parser.resolve(agent).browser.view()); };
     EXPECT_EQ(browser("long " + repeated("é", 100) + " v1"), repeated("é", 64));
-    EXPECT_EQ(browser("long " + repeated("€", 100) + " v1"),
-              repeated("€", 42) + " 1");  // 126 bytes; the next would not be whole
+    EXPECT_EQ(browser("long " + repeated("€", 100) + " v1"), repeated("€", 42) + " 1");  // 126 bytes; the next would not be whole
     // A version that does not fit beside the family is left out whole.
     EXPECT_EQ(browser("long " + repeated("x", 126) + " v12"), repeated("x", 126));
     EXPECT_EQ(browser("long " + repeated("x", 125) + " v12"), repeated("x", 125) + " 12");
     // Bytes that are no UTF-8, and control characters.
-    EXPECT_EQ(browser("long a\xff\xc3(\x07\xc2\x85\xed\xa0\x80z v1"),
-              "a\uFFFD\uFFFD(??\uFFFD\uFFFD\uFFFDz 1");
+    EXPECT_EQ(browser("long a\xff\xc3(\x07\xc2\x85\xed\xa0\x80z v1"), "a\uFFFD\uFFFD(??\uFFFD\uFFFD\uFFFDz 1");
     // 512 bytes are looked at.
     EXPECT_EQ(browser(repeated(" ", 506) + "Fox/1.2"), "Never reached with a version");
     EXPECT_EQ(browser(repeated(" ", 505) + "Fox/1.2"), "Fox 1.2");
@@ -245,8 +240,7 @@ TEST(WorkerEnrichAgent, BoundsWhatItGives) {
 TEST(WorkerEnrichAgent, StandsHostileRules) {
     TemporaryFile file;
     std::string rules = "os_parsers:\n  - regex: 'x'\nuser_agent_parsers:\n";
-    for (int i = 0; i < 2000; ++i)
-        rules += "  - regex: '(?:a?){" + std::to_string(1 + i % 300) + "}(?:[ab]{1,9}c){9}$'\n";
+    for (int i = 0; i < 2000; ++i) rules += "  - regex: '(?:a?){" + std::to_string(1 + i % 300) + "}(?:[ab]{1,9}c){9}$'\n";
     file.write(rules);
     Parser parser(file.path);
     parser.resolve("");  // reads them
@@ -269,8 +263,7 @@ TEST(WorkerEnrichAgent, StandsHostileAgents) {
     };
     for (int round = 0; round < 1500; ++round) {
         std::string agent;
-        while (agent.size() <
-               600) {  // pieces of real agents, so that many rules are tried; some bytes spoilt
+        while (agent.size() < 600) {  // pieces of real agents, so that many rules are tried; some bytes spoilt
             const std::string& real = agents_seen[random(agents_seen.size())];
             agent += real.substr(random(real.size() + 1), 3 + random(30));
             if (random(4) == 0) agent += static_cast<char>(random(256));

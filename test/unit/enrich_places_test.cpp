@@ -59,9 +59,7 @@ struct Places {
         locate(*locations, bytes_of(address), out);
         return std::string(out.view());
     }
-    bool says(std::string_view words) const {
-        return std::string_view(why).find(words) != std::string_view::npos;
-    }
+    bool says(std::string_view words) const { return std::string_view(why).find(words) != std::string_view::npos; }
 
     Locations* locations;
     char why[kReasonBytes] = "";
@@ -97,8 +95,7 @@ std::string output_of(const std::string& command) {
 
 // What mmdblookup finds at a path of keys: the text between the quotes, or nothing.
 std::string mmdblookup(const std::string& file, const std::string& address, const std::string& keys) {
-    const std::string out =
-        output_of("mmdblookup -f " + file + " -i " + address + " " + keys + " 2>/dev/null");
+    const std::string out = output_of("mmdblookup -f " + file + " -i " + address + " " + keys + " 2>/dev/null");
     const std::size_t from = out.find('"');
     const std::size_t to = out.rfind("\" <utf8_string>");
     if (from == std::string::npos || to == std::string::npos) return {};
@@ -122,21 +119,17 @@ std::string map(int pairs) {
 const std::string kArrayOfOne("\x01\x04", 2);
 const std::string kMarker = "\xab\xcd\xefMaxMind.com";
 
-std::string metadata(const std::string& languages = std::string("\x00\x04", 2), int record_size = 24,
-                     int ip_version = 4) {
-    return map(9) + text("binary_format_major_version") + "\xa1\x02" + text("binary_format_minor_version") +
-           "\xa0" + text("build_epoch") + std::string("\x01\x02\x01", 3) + text("database_type") +
-           text("Hand") + text("description") + map(0) + text("ip_version") + "\xa1" +
-           static_cast<char>(ip_version) + text("languages") + languages + text("node_count") + "\xc1\x01" +
-           text("record_size") + "\xa1" + static_cast<char>(record_size);
+std::string metadata(const std::string& languages = std::string("\x00\x04", 2), int record_size = 24, int ip_version = 4) {
+    return map(9) + text("binary_format_major_version") + "\xa1\x02" + text("binary_format_minor_version") + "\xa0" +
+           text("build_epoch") + std::string("\x01\x02\x01", 3) + text("database_type") + text("Hand") + text("description") +
+           map(0) + text("ip_version") + "\xa1" + static_cast<char>(ip_version) + text("languages") + languages +
+           text("node_count") + "\xc1\x01" + text("record_size") + "\xa1" + static_cast<char>(record_size);
 }
 
 // One node, whose two records lead to the value at `offset` of `data`: every IPv4 address has this value.
-std::string hand_made(const std::string& data, std::uint32_t offset = 0,
-                      const std::string& meta = metadata()) {
+std::string hand_made(const std::string& data, std::uint32_t offset = 0, const std::string& meta = metadata()) {
     const std::uint32_t record = 1 + 16 + offset;
-    const std::string half{static_cast<char>(record >> 16), static_cast<char>(record >> 8),
-                           static_cast<char>(record)};
+    const std::string half{static_cast<char>(record >> 16), static_cast<char>(record >> 8), static_cast<char>(record)};
     return half + half + std::string(16, '\0') + data + kMarker + meta;
 }
 
@@ -155,14 +148,13 @@ TEST(WorkerEnrichGeo, FindsWhatMmdblookupFinds) {
     Places locations(kCity);
     ASSERT_EQ(locations.refresh(), Status::ok) << locations.why;
     int named = 0;
-    for (const char* address : {"81.2.0.0", "81.2.69.0", "81.2.69.191", "81.2.69.192", "81.2.69.255",
-                                "81.2.70.0", "81.3.0.0", "85.10.1.1", "85.10.128.0", "1.1.1.1", "8.8.8.8",
-                                "2a02:8100::", "2a02:8100:ffff::1", "2a02:8101::1"}) {
+    for (const char* address :
+         {"81.2.0.0", "81.2.69.0", "81.2.69.191", "81.2.69.192", "81.2.69.255", "81.2.70.0", "81.3.0.0", "85.10.1.1",
+          "85.10.128.0", "1.1.1.1", "8.8.8.8", "2a02:8100::", "2a02:8100:ffff::1", "2a02:8101::1"}) {
         const std::string city = mmdblookup(kCity, address, "city names en");
         const std::string region = mmdblookup(kCity, address, "subdivisions 0 names en");
         std::string expected;
-        for (const std::string& part :
-             {city, region == city ? "" : region, mmdblookup(kCity, address, "country names en")})
+        for (const std::string& part : {city, region == city ? "" : region, mmdblookup(kCity, address, "country names en")})
             if (!part.empty()) expected += (expected.empty() ? "" : ", ") + part;
         EXPECT_EQ(locations.find(address), expected) << address;
         named += !city.empty();
@@ -227,9 +219,7 @@ TEST(WorkerEnrichGeo, GivesTextForPeople) {
 TEST(WorkerEnrichGeo, ReadsEveryRecordSize) {
     TemporaryFile file;
     for (const std::string size : {"24", "28", "32"}) {
-        ASSERT_EQ(std::system((kWriter + "--record-size " + size + " " + kData + "enrich_places_city.json " +
-                               file.path)
-                                  .c_str()),
+        ASSERT_EQ(std::system((kWriter + "--record-size " + size + " " + kData + "enrich_places_city.json " + file.path).c_str()),
                   0);
         Places locations(file.path);
         ASSERT_EQ(locations.refresh(), Status::ok) << locations.why;
@@ -245,12 +235,11 @@ TEST(WorkerEnrichGeo, FollowsFarPointers) {
     constexpr int kNetworks = 5000;
     {
         std::ofstream json(file.directory + "/far.json");
-        json
-            << R"({"metadata": {"database_type": "Far", "ip_version": 4, "record_size": 24, "build_epoch": 1},
+        json << R"({"metadata": {"database_type": "Far", "ip_version": 4, "record_size": 24, "build_epoch": 1},
                     "networks": {)";
         for (int i = 0; i < kNetworks; ++i) {
-            json << (i ? "," : "") << "\"20." << i / 256 << '.' << i % 256 << R"(.0/24": {"pad": ")"
-                 << std::string(110, 'x') << i << R"(", "city": {"names": {"en": "Far away town )" << i
+            json << (i ? "," : "") << "\"20." << i / 256 << '.' << i % 256 << R"(.0/24": {"pad": ")" << std::string(110, 'x') << i
+                 << R"(", "city": {"names": {"en": "Far away town )" << i
                  << R"("}}, "country": {"iso_code": "DE", "names": {"en": "Germany"}}})";
         }
         json << "}}";
@@ -272,28 +261,24 @@ TEST(WorkerEnrichGeo, KnowsPublicAddresses) {
     file.overwrite(hand_made(map(1) + text("city") + text("Ulm")));
     Places v4(file.path);
     ASSERT_EQ(v4.refresh(), Status::ok) << v4.why;
-    file.overwrite(
-        hand_made(map(1) + text("city") + text("Ulm"), 0, metadata(std::string("\x00\x04", 2), 24, 6)));
+    file.overwrite(hand_made(map(1) + text("city") + text("Ulm"), 0, metadata(std::string("\x00\x04", 2), 24, 6)));
     Places v6(file.path);
     ASSERT_EQ(v6.refresh(), Status::ok) << v6.why;
     for (const std::string address :
-         {"0.1.2.3",     "10.0.0.1",    "100.64.0.1",       "100.127.255.255", "127.0.0.1",
-          "169.254.1.1", "172.16.0.1",  "172.31.255.255",   "192.0.0.9",       "192.0.2.1",
-          "192.168.0.1", "198.18.0.1",  "198.19.0.1",       "198.51.100.1",    "203.0.113.1",
-          "224.0.0.1",   "239.1.1.1",   "240.0.0.1",        "255.255.255.255", "::",
-          "::1",         "::8.8.8.8",   "64:ff9b::808:808", "100::1",          "2001::1",
-          "2001:1ff::1", "2001:db8::1", "3fff::1",          "3fff:fff::1",     "4000::1",
-          "5f00::1",     "fc00::1",     "fdff::1",          "fe80::1",         "fec0::1",
+         {"0.1.2.3",        "10.0.0.1",         "100.64.0.1", "100.127.255.255", "127.0.0.1",       "169.254.1.1", "172.16.0.1",
+          "172.31.255.255", "192.0.0.9",        "192.0.2.1",  "192.168.0.1",     "198.18.0.1",      "198.19.0.1",  "198.51.100.1",
+          "203.0.113.1",    "224.0.0.1",        "239.1.1.1",  "240.0.0.1",       "255.255.255.255", "::",          "::1",
+          "::8.8.8.8",      "64:ff9b::808:808", "100::1",     "2001::1",         "2001:1ff::1",     "2001:db8::1", "3fff::1",
+          "3fff:fff::1",    "4000::1",          "5f00::1",    "fc00::1",         "fdff::1",         "fe80::1",     "fec0::1",
           "ff02::1"}) {
         EXPECT_EQ((address.find(':') == std::string::npos ? v4 : v6).find(address), "") << address;
     }
     for (const std::string address :
-         {"1.1.1.1",         "9.255.255.255",   "11.0.0.0",        "100.63.255.255", "100.128.0.0",
-          "126.255.255.255", "128.0.0.0",       "169.253.0.0",     "169.255.0.0",    "172.15.255.255",
-          "172.32.0.0",      "191.255.255.255", "192.0.1.0",       "192.0.3.0",      "192.167.0.0",
-          "192.169.0.0",     "198.17.0.0",      "198.20.0.0",      "198.51.99.0",    "198.51.101.0",
-          "203.0.112.0",     "203.0.114.0",     "223.255.255.255", "2001:200::1",    "2001:db7::1",
-          "2001:db9::1",     "2002:808:808::1", "2606:4700::1",    "3ffe::1",        "3fff:1000::1"}) {
+         {"1.1.1.1",     "9.255.255.255", "11.0.0.0",        "100.63.255.255", "100.128.0.0",     "126.255.255.255",
+          "128.0.0.0",   "169.253.0.0",   "169.255.0.0",     "172.15.255.255", "172.32.0.0",      "191.255.255.255",
+          "192.0.1.0",   "192.0.3.0",     "192.167.0.0",     "192.169.0.0",    "198.17.0.0",      "198.20.0.0",
+          "198.51.99.0", "198.51.101.0",  "203.0.112.0",     "203.0.114.0",    "223.255.255.255", "2001:200::1",
+          "2001:db7::1", "2001:db9::1",   "2002:808:808::1", "2606:4700::1",   "3ffe::1",         "3fff:1000::1"}) {
         EXPECT_EQ((address.find(':') == std::string::npos ? v4 : v6).find(address), "Ulm") << address;
     }
 }
@@ -420,8 +405,7 @@ TEST(WorkerEnrichGeo, RefusesHostileRecords) {
         std::uint32_t offset;
     } const cases[] = {
         {"arrays without end", deep, 0},
-        {"arrays without end before the country",
-         map(2) + text("a") + deep + text("country_code") + text("DE"), 0},
+        {"arrays without end before the country", map(2) + text("a") + deep + text("country_code") + text("DE"), 0},
         {"a map that holds itself", map(1) + text("country") + std::string("\x20\x00", 2), 0},
         {"a pointer to itself", std::string("\x20\x00", 2), 0},
         {"a pointer to a pointer", map(1) + text("city") + std::string("\x20\x08\x20\x00", 4), 0},
@@ -447,9 +431,8 @@ TEST(WorkerEnrichGeo, RefusesHostileRecords) {
     }
     // The same in the metadata, which are read when the file is opened.
     for (const std::string& meta :
-         {metadata(repeated(kArrayOfOne, 60'000) + text("x")),
-          metadata(std::string("\x1f\x04\xff\xff\xff", 5)), metadata(std::string("\x20\x00", 2)),
-          map(1) + text("node_count"), text("x"), std::string()}) {
+         {metadata(repeated(kArrayOfOne, 60'000) + text("x")), metadata(std::string("\x1f\x04\xff\xff\xff", 5)),
+          metadata(std::string("\x20\x00", 2)), map(1) + text("node_count"), text("x"), std::string()}) {
         file.replace(hand_made(map(0), 0, meta));
         Places locations(file.path);
         EXPECT_EQ(locations.refresh(), Status::invalid);
@@ -466,9 +449,8 @@ TEST(WorkerEnrichGeo, RefusesHostileRecords) {
 TEST(WorkerEnrichGeo, StandsDamagedFiles) {
     TemporaryFile file;
     const std::string whole = content_of(kCity);
-    const char* const addresses[] = {"81.2.1.1", "81.2.69.1", "81.2.69.200",  "85.10.0.1",
-                                     "1.1.1.1",  "9.193.1.1", "9.209.1.1",    "9.249.1.1",
-                                     "8.8.8.8",  "9.225.1.1", "2a02:8100::1", "2002:5102:45c8::1"};
+    const char* const addresses[] = {"81.2.1.1",  "81.2.69.1", "81.2.69.200", "85.10.0.1", "1.1.1.1",      "9.193.1.1",
+                                     "9.209.1.1", "9.249.1.1", "8.8.8.8",     "9.225.1.1", "2a02:8100::1", "2002:5102:45c8::1"};
     std::vector<std::vector<std::uint8_t>> asked;
     for (const char* address : addresses) asked.push_back(bytes_of(address));
     int opened = 0;
@@ -485,8 +467,7 @@ TEST(WorkerEnrichGeo, StandsDamagedFiles) {
     std::uint32_t state = 7;
     for (std::size_t at = 0; at < whole.size(); ++at) {
         state = state * 1664525 + 1013904223;
-        const char values[] = {'\0', '\xff', static_cast<char>(whole[at] ^ 0x20),
-                               static_cast<char>(state >> 24)};
+        const char values[] = {'\0', '\xff', static_cast<char>(whole[at] ^ 0x20), static_cast<char>(state >> 24)};
         std::string spoilt = whole;
         spoilt[at] = values[(at + at / 4) % 4];
         try_out(spoilt);

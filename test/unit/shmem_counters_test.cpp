@@ -212,8 +212,7 @@ TEST(ShmemCounters, AFullWindowHasRoomAfterTwoDrains) {
     EXPECT_EQ(p.uses, 1U);
     // Every place of both can be had now.
     std::uint64_t found = 1;
-    for (std::int64_t token = f.newcomer + 1; token <= f.newcomer + 500; token++)
-        found += f.count(token) ? 1 : 0;
+    for (std::int64_t token = f.newcomer + 1; token <= f.newcomer + 500; token++) found += f.count(token) ? 1 : 0;
     EXPECT_EQ(found, 64U);
     EXPECT_EQ(f.counters().evictions(), 64U);
 }
@@ -381,9 +380,7 @@ TEST(ShmemUnauthenticated, DrainedExactlyOnceWithRestarts) {
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 200; i++) {
             const std::uint8_t host[4] = {10, 0, static_cast<std::uint8_t>(random() % 20), 1};
-            if (refuse(t.region, 1, round * kMinute / 4 + i, host, random() % 3) !=
-                Unauthenticated::Place::uncounted)
-                made++;
+            if (refuse(t.region, 1, round * kMinute / 4 + i, host, random() % 3) != Unauthenticated::Place::uncounted) made++;
         }
         UnauthenticatedCount c;
         for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++) {
@@ -392,8 +389,7 @@ TEST(ShmemUnauthenticated, DrainedExactlyOnceWithRestarts) {
             row = std::max(row, c.requests);
             if (random() % 3 != 0) continue;  // died before the release
             const std::uint8_t host[4] = {10, 0, 3, 1};
-            if (random() % 2 == 0 &&
-                refuse(t.region, 1, round * kMinute / 4, host, 1) != Unauthenticated::Place::uncounted)
+            if (random() % 2 == 0 && refuse(t.region, 1, round * kMinute / 4, host, 1) != Unauthenticated::Place::uncounted)
                 made++;
             t.region.unauthenticated().release(i, c);
         }
@@ -431,8 +427,7 @@ TEST(ShmemUnauthenticated, AFloodHarmsNoKnownToken) {
     EXPECT_EQ(accounts_of(t.region.ring(), queue).size(), recorded);
     EXPECT_EQ(t.region.ring().dropped(queue), 0U);
     EXPECT_LE(t.region.unauthenticated().used(), t.region.config().unauthenticated_slots);
-    EXPECT_EQ(unauthenticated_in(t.region.unauthenticated(), 1) + t.region.unauthenticated().uncounted(),
-              flood);
+    EXPECT_EQ(unauthenticated_in(t.region.unauthenticated(), 1) + t.region.unauthenticated().uncounted(), flood);
     EXPECT_EQ(t.region.unauthenticated().uncounted(), 0U);  // two minutes and four reasons fit the overflow
     EXPECT_EQ(t.region.unauthenticated().forget(1), flood);
 }
@@ -465,8 +460,7 @@ TEST(ShmemUnauthenticated, ThreadsCountAndAWorkerReleases) {
     UnauthenticatedCount c;
     for (const auto& [name, n] : rows) sum += n;
     for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++)  // stored and still there: once
-        if (t.region.unauthenticated().read(i, 1, c) && rows.contains({c.ring_id, c.serial}))
-            sum -= rows[{c.ring_id, c.serial}];
+        if (t.region.unauthenticated().read(i, 1, c) && rows.contains({c.ring_id, c.serial})) sum -= rows[{c.ring_id, c.serial}];
     EXPECT_EQ(sum, 60'000U);
 }
 
@@ -531,8 +525,7 @@ TEST(ShmemLimits, ThreadsShareOneWordAndFightForRoom) {
                             break;
                         }
                 };
-                while (limits.use(1, account, now, waits_no_more, draw) == Limits::Word::none)
-                    std::this_thread::yield();
+                while (limits.use(1, account, now, waits_no_more, draw) == Limits::Word::none) std::this_thread::yield();
             }
         });
     for (auto& th : threads) th.join();

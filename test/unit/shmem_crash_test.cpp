@@ -100,8 +100,7 @@ Made made(std::uint64_t id) {
             std::uint64_t uses[kTokens] = {};
             const auto post = [&](std::uint64_t from, std::uint64_t to) {
                 for (unsigned t = 0; t < kTokens; t++)
-                    if (uses[t] != 0 && !region.counters().post({d + 1, 1, 1 + t}, from, to, uses[t], 0))
-                        w.wrong++;
+                    if (uses[t] != 0 && !region.counters().post({d + 1, 1, 1 + t}, from, to, uses[t], 0)) w.wrong++;
             };
             StoredEvent e;
             const Database::Commit was = db.committed();
@@ -112,8 +111,7 @@ Made made(std::uint64_t id) {
                     RingReader reader(region.ring(), queue);
                     while (reader.position() < was.position) {
                         const ReadStatus s = reader.next(e);
-                        if (s == ReadStatus::event && e.counted)
-                            uses[token_of(e.event.account & 0xFFFF'FFFF)]++;
+                        if (s == ReadStatus::event && e.counted) uses[token_of(e.event.account & 0xFFFF'FFFF)]++;
                         if (s == ReadStatus::empty || s == ReadStatus::in_progress) break;
                     }
                     if (reader.position() < was.position) w.wrong++;
@@ -165,8 +163,7 @@ void look(const Region& region, Witness& w, unsigned d, unsigned token, std::uin
     if (region.unsettled(queue) || region.ring().freed(queue) > snapshot.position) return;
     const std::uint64_t most = w.begun[d][token].load();
     std::uint64_t shown = any ? pending.uses : 0;
-    for (std::uint64_t i = 0; i < snapshot.rows; i++)
-        shown += token_of(w.database[d].row[i] & 0xFFFF'FFFF) == token ? 1 : 0;
+    for (std::uint64_t i = 0; i < snapshot.rows; i++) shown += token_of(w.database[d].row[i] & 0xFFFF'FFFF) == token ? 1 : 0;
     EXPECT_GE(shown, least);
     EXPECT_LE(shown, most);
     looked++;
@@ -257,18 +254,16 @@ TEST(ShmemCrash, EveryAnsweredEventIsAppliedOnceThroughKillsOfAll) {
         }
     }
     std::uint64_t counted_drops = 0;
-    for (unsigned d = 1; d <= kDatabases; d++)
-        counted_drops += t.region.ring().dropped(t.region.ring().find_queue(d));
+    for (unsigned d = 1; d <= kDatabases; d++) counted_drops += t.region.ring().dropped(t.region.ring().find_queue(d));
     EXPECT_GE(counted_drops, drops);
     EXPECT_LE(counted_drops, drops + kRounds * kProducers);
     EXPECT_GT(answered, 10'000U);
     EXPECT_GT(recovered, 0U);
     EXPECT_GT(looked, 100U);
     RecordProperty("answered", std::to_string(answered));
-    printf("answered %llu, dropped %llu, recovered %llu, torn %llu, looked %llu\n",
-           static_cast<unsigned long long>(answered), static_cast<unsigned long long>(drops),
-           static_cast<unsigned long long>(recovered), static_cast<unsigned long long>(torn),
-           static_cast<unsigned long long>(looked));
+    printf("answered %llu, dropped %llu, recovered %llu, torn %llu, looked %llu\n", static_cast<unsigned long long>(answered),
+           static_cast<unsigned long long>(drops), static_cast<unsigned long long>(recovered),
+           static_cast<unsigned long long>(torn), static_cast<unsigned long long>(looked));
 }
 
 // Producers of long records and nothing else, so that many a kill falls between claim and commit.
@@ -323,8 +318,7 @@ TEST(ShmemCrash, KillsInTheMiddleOfARecord) {
             ASSERT_TRUE(e.event.texts[kScope] == scope && e.event.texts[kAgent] == agent);
         }
         ASSERT_EQ(n, found.events);
-        if (round % 4 == 0 || t.region.ring().free_segments() < 32)
-            t.region.ring().free_to(queue, reader.position());
+        if (round % 4 == 0 || t.region.ring().free_segments() < 32) t.region.ring().free_to(queue, reader.position());
         torn += found.torn;
     }
     printf("torn %llu\n", static_cast<unsigned long long>(torn));

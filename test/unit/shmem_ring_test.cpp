@@ -355,8 +355,7 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     for (std::size_t victim = 0; victim < n; victim += 7) {
         // The texts follow the fixed part, one cell; its bytes, then some text.
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.texts[kScope].data())) -
-            kCellBytes;
+            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.texts[kScope].data())) - kCellBytes;
         for (std::size_t byte = 0; byte < kCellBytes + where[victim].event.texts[kScope].size(); byte += 3) {
             std::memcpy(t.mapping.at(), image.data(), image.size());
             record[byte] ^= std::byte{0x10};
@@ -387,8 +386,7 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 4 && at != 6 && at != 7) continue;
         // The queue's first segment begins at position 0: 128 bytes, the state words, the cells.
-        auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         auto& state = reinterpret_cast<Segment*>(segment)->states[e.begin];
         ASSERT_EQ(state.load() >> 3, e.end - e.begin);
@@ -420,8 +418,7 @@ TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
     unsigned at = 0;
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 0 && at != 6 && at != 7 && at != 9) continue;
-        auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         reinterpret_cast<Segment*>(segment)->states[e.begin].store(0);
     }
@@ -483,9 +480,7 @@ TEST(ShmemRing, ThreadsPublishWhileOneDrains) {
                 seen[who]++;
                 batch++;
                 PendingCounts c;
-                if (batch % 64 == 0)
-                    t.region.counters().pending({d, e.event.generation, e.event.token()}, reader.position(),
-                                                c);
+                if (batch % 64 == 0) t.region.counters().pending({d, e.event.generation, e.event.token()}, reader.position(), c);
             }
             ring.free_to(queue, reader.position());
         }

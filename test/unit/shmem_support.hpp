@@ -21,8 +21,7 @@ using namespace mirox::shmem;
 class Mapping {
   public:
     explicit Mapping(std::size_t size) : size_(size) {
-        at_ = static_cast<std::byte*>(
-            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        at_ = static_cast<std::byte*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
         if (at_ == MAP_FAILED) abort();
     }
     ~Mapping() { munmap(at_, size_); }
@@ -62,8 +61,8 @@ inline core::Address address_of(std::span<const std::uint8_t> host) {
 }
 
 // A refusal of an unauthenticated caller.
-inline Unauthenticated::Place refuse(Region& region, std::uint32_t database, Micros at,
-                                     std::span<const std::uint8_t> host, std::uint8_t reason) {
+inline Unauthenticated::Place refuse(Region& region, std::uint32_t database, Micros at, std::span<const std::uint8_t> host,
+                                     std::uint8_t reason) {
     Event event;
     event.at = at;
     event.address = address_of(host);
