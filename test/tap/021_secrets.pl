@@ -418,16 +418,16 @@ for my $column (qw(bind literal nested))
 	};
 	my @server = grep { $_ ne 'refused' } keys %inside;
 	my %row;
-	$row{'an error while one of our functions runs that is given or returns a secret, ours or the server\'s: what the client is told, and `PG_EXCEPTION_CONTEXT`'} =
+	$row{'an error during a secret call, raised by the extension or the server: the message to the client, and `PG_EXCEPTION_CONTEXT`'} =
 	  $whether->('client', keys %inside);
-	$row{'such an error of ours: the log'} = $whether->('log', 'refused');
-	$row{'such an error of the server\'s (a timeout, a cancel, a failing trigger): the log'} = $whether->('log', @server);
+	$row{'an error that the extension raises during a secret call: the log'} = $whether->('log', 'refused');
+	$row{'an error that the server raises during a secret call (a timeout, a cancel, a failing trigger): the log'} = $whether->('log', @server);
 	my ($beside, $within) = ('SELECT count(*) / 0 FROM mirox.verify_token(%s)', q{SELECT mirox.issue_token(%s, 'refused', 'reporting')});
 	$row{'the same, with `log_parameter_max_length_on_error = -1`'} =
 	  seen_in($column, $within, ['SET log_parameter_max_length_on_error = -1'], $in_log, 's');
 	$row{'the same, with `log_min_error_statement = panic`'} =
 	  seen_in($column, $within, [ @$of_parameters, 'SET log_min_error_statement = panic' ], $in_log, 's');
-	$row{'another error in the same statement (permission denied, a division by zero): what the client is told'} =
+	$row{'another error in the same statement (permission denied, a division by zero): the message to the client'} =
 	  $whether->('client', 'beside', 'denied');
 	$row{'such an error: the log'} = $whether->('log', 'beside', 'denied');
 	$row{'such an error: the log, with `log_parameter_max_length_on_error = -1`'} =

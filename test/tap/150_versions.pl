@@ -39,12 +39,12 @@ COMMENT ON COLUMN mirox_internal.agent.invented IS 'Of the next version';
 ==
     expires_at timestamptz, retry_after_ms integer, invented text
 );
-@@ src/schema/90_views.sql instead
+@@ src/schema/92_stat.sql instead
 CREATE VIEW mirox.stat AS SELECT * FROM
 ==
 CREATE VIEW mirox.stat AS SELECT *, NULL::pg_catalog.text AS invented FROM
 EDITS
-my ($view) = slurp_file("$tree/src/schema/90_views.sql") =~ /^(CREATE VIEW mirox\.stat .*?;)$/ms;
+my ($view) = slurp_file("$tree/src/schema/92_stat.sql") =~ /^(CREATE VIEW mirox\.stat .*?;)$/ms;
 $view =~ s/CREATE/CREATE OR REPLACE/;
 my $update = update_script('ALTER TABLE mirox_internal.agent ADD COLUMN invented text COLLATE "C";', "COMMENT ON COLUMN mirox_internal.agent.invented IS 'Of the next version';",
 	'ALTER TYPE mirox.verdict ADD ATTRIBUTE invented text;', $view);
