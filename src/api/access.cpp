@@ -1,4 +1,4 @@
-// SQL-callable functions on access: arguments in, store/manage.hpp.
+// SQL-callable functions that grant and revoke access levels. The work is in store/manage.hpp.
 #include "pg/values.hpp"
 #include "store/acts.hpp"
 #include "store/manage.hpp"

@@ -1,4 +1,4 @@
-// SQL-callable functions on accounts and sessions: arguments in, store/manage.hpp, results out.
+// SQL-callable functions on accounts and sessions. The work is in store/manage.hpp.
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/values.hpp"
@@ -10,7 +10,7 @@ using store::Actor;
 
 namespace {
 
-// A text argument that must be given.
+// A text argument that must not be NULL.
 std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name) {
     const pg::OptionalText value = pg::text_arg(fcinfo, n);
     if (!value.given) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name), errhint("Give a value."));

@@ -1,4 +1,4 @@
-// SQL-callable checks of a secret: none raises an error for what a client sent; each answers with a verdict.
+// SQL-callable checks of a secret. Whatever a client sent, a check raises no error: it answers with a verdict.
 #include "api/verdict.hpp"
 #include "core/crypto.hpp"
 #include "pg/entry.hpp"
@@ -7,14 +7,14 @@
 
 namespace mirox::api {
 
+using store::Accept;
 using store::Check;
 using store::Checked;
-using store::Holders;
 using store::Reason;
 
 namespace {
 
-// A reason as a text Datum, made once.
+// A reason as a text Datum, built at its first use.
 struct ReasonText {
     alignas(int) char bytes[VARHDRSZ + core::kMaxReasonChars];
 };
@@ -34,14 +34,14 @@ Datum reason_text(Reason reason) {
 
 void fill_verdict(const Checked& checked, bool everything, pg::Row& row) {
     row.set("status", Int32GetDatum(store::outcome_of(checked.reason).status)).set("reason", reason_text(checked.reason));
-    // Who is refused learns nothing of the token.
-    if (!checked.authenticated && !(everything && checked.holder != store::Holder::none)) return;
-    row.set_if(checked.holder == store::Holder::token, "token_id", Int64GetDatum(checked.token_id))
+    // A refused caller learns nothing about the token.
+    if (!checked.authenticated && !(everything && checked.credential != store::Credential::none)) return;
+    row.set_if(checked.credential == store::Credential::token, "token_id", Int64GetDatum(checked.token_id))
         .set("user_id", checked.user_id);
     if (checked.group != nullptr) row.set("permission_group", checked.group->name_text);
     row.set("permissions", store::effective_permissions(checked)).set("expires_at", TimestampTzGetDatum(checked.expires_at));
     if (checked.reason != Reason::rate_limited) return;
-    // Rounded up: who waits this long is let in.
+    // Rounded up, so that a caller who waits this long is admitted.
     const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
     row.set("retry_after_ms", Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX}))));
 }
@@ -61,7 +61,7 @@ HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {
     return row.tuple();
 }
 
-// What is answered to everyone who is refused for a reason: a status and the reason, made once for a form of the row type.
+// The verdict of a refused check, which holds a status and a reason only. It is built once for each version of the row type.
 struct Refusal {
     std::uint64_t form;
     HeapTupleHeader row;
@@ -96,8 +96,8 @@ Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
 MIROX_SECRET_FUNCTION(verify_token) {
     const Check check = read_check(fcinfo);
     Checked checked;
-    // A session's secret is no token: it is not looked up.
-    store::begin_secret(pg::secret_arg(fcinfo, 0).text, Holders::token, check.client, checked);
+    // A session's secret is not a token's, so it is not looked up.
+    store::begin_secret(pg::secret_arg(fcinfo, 0).text, Accept::token, check.client, checked);
     store::conclude(checked, check);
     return verdict(fcinfo, checked);
 }

@@ -1,5 +1,5 @@
-// The type mirox.digest: 32 bytes, fixed length, passed by reference; text form 64 hex digits.
-// Equality takes constant time; the ordering of a btree does not and need not: what is compared is a digest.
+// The type mirox.digest: 32 bytes of fixed length, passed by reference. Its text form is 64 hex digits.
+// Equality takes constant time. The btree comparison does not: it compares digests, from which nobody can compute a secret.
 #include "core/chars.hpp"
 #include "core/crypto.hpp"
 #include "pg/entry.hpp"
@@ -31,7 +31,7 @@ bool equal(FunctionCallInfo fcinfo) {
 
 MIROX_SECRET_FUNCTION(digest_in) {
     auto* out = static_cast<std::uint8_t*>(palloc(kDigestBytes));
-    // The input is not repeated: it might be a secret, put in the wrong place.
+    // The error does not repeat the input, which may be a secret passed by mistake.
     if (!mirox::core::decode_hex(PG_GETARG_CSTRING(0), {out, kDigestBytes}))
         MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("invalid input for type digest"),
                     errhint("A digest is written as 64 hex digits."));

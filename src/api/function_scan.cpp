@@ -1,10 +1,11 @@
-// A scan node for our functions that return one row, in FROM: `SELECT status, user_id FROM mirox.verify_token($1)`. The server's
-// own runs any function in FROM through a tuplestore, as if it could return a million rows; starting that takes longer than a
-// check. This one calls the function when its row is asked for, keeps that row for a rescan and takes the columns out that the
-// query names. The function is called as anywhere else, by an expression: EXECUTE is checked, and so is all that hangs on it.
+// A scan node for our functions in FROM that return one row: `SELECT status, user_id FROM mirox.verify_token($1)`. The server
+// runs every function in FROM through a tuplestore, as if it could return a million rows. Starting the tuplestore takes longer
+// than a check. This node calls the function when the query reads the row. It keeps the row for a rescan and extracts the columns
+// that the query names. It calls the function through an expression, as the server does, so EXECUTE is checked and function
+// statistics are kept.
 //
-// Everything else is left to the server's scan: a set, ORDINALITY, ROWS FROM, a whole row, a query that locks or changes rows
-// (which may have to show the row again to EvalPlanQual).
+// The server's own scan handles everything else: sets, ORDINALITY, ROWS FROM, whole-row references, and queries that lock or
+// change rows (EvalPlanQual may need the row again).
 //
 // Takes no locks.
 #include "api/function_scan.hpp"
@@ -70,26 +71,26 @@ constinit CustomPathMethods path_methods = {kName, plan, nullptr};
 
 set_rel_pathlist_hook_type next_pathlist = nullptr;
 
-void add_our_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
+void add_custom_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
     if (next_pathlist != nullptr) next_pathlist(root, rel, index, entry);
     if (!pg::settings().enable_function_scan) return;
     const CmdType command = root->parse->commandType;
     if (rel->reloptkind != RELOPT_BASEREL || (command != CMD_SELECT && command != CMD_INSERT) || root->rowMarks != NIL) return;
     FuncExpr* call = our_call(entry);
     if (call == nullptr || wants_whole_row(rel)) return;
-    Path* servers = nullptr;
+    Path* server_path = nullptr;
     ListCell* cell;
     foreach (cell, rel->pathlist)
-        if (static_cast<Path*>(lfirst(cell))->pathtype == T_FunctionScan) servers = static_cast<Path*>(lfirst(cell));
-    if (servers == nullptr) return;
-    auto* ours = reinterpret_cast<CustomPath*>(newNode(sizeof(CustomPath), T_CustomPath));
-    ours->path = *servers;  // its costs, rows and parameters
-    ours->path.type = T_CustomPath;
-    ours->path.pathtype = T_CustomScan;
-    ours->flags = CUSTOMPATH_SUPPORT_PROJECTION | CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
-    ours->custom_private = list_make1(call);
-    ours->methods = &path_methods;
-    rel->pathlist = lappend(list_delete_ptr(rel->pathlist, servers), ours);
+        if (static_cast<Path*>(lfirst(cell))->pathtype == T_FunctionScan) server_path = static_cast<Path*>(lfirst(cell));
+    if (server_path == nullptr) return;
+    auto* custom_path = reinterpret_cast<CustomPath*>(newNode(sizeof(CustomPath), T_CustomPath));
+    custom_path->path = *server_path;  // the same costs, rows and parameters
+    custom_path->path.type = T_CustomPath;
+    custom_path->path.pathtype = T_CustomScan;
+    custom_path->flags = CUSTOMPATH_SUPPORT_PROJECTION | CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
+    custom_path->custom_private = list_make1(call);
+    custom_path->methods = &path_methods;
+    rel->pathlist = lappend(list_delete_ptr(rel->pathlist, server_path), custom_path);
 }
 
 // ---- running ---------------------------------------------------------------------------------------------------------
@@ -97,12 +98,12 @@ void add_our_path(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry
 struct FunctionScan {
     CustomScanState base;
     ExprState* call;
-    HeapTupleHeader row;  // the function's answer, in the query's memory; null: it was NULL
-    std::uint64_t form;   // of the row type when `row` was made
-    bool known;           // what `row` is
-    bool asks_subplans;   // in what the function is given
-    Bitmapset* given;     // parameters in what the function is given
-    int position;         // 0: before the row, 1: on it, 2: behind it
+    HeapTupleHeader row;  // the function's answer, in the query's memory; null if it was NULL
+    std::uint64_t form;   // version of the row type when `row` was built
+    bool called;          // `row` holds the answer
+    bool uses_subplans;   // the arguments contain subplans
+    Bitmapset* given;     // parameters that the arguments use
+    int position;         // 0: before the row, 1: on it, 2: after it
 };
 
 Node* create(CustomScan*);
@@ -125,8 +126,8 @@ constinit const CustomExecMethods run_methods = [] {
     return all;
 }();
 
-// The row of the scan has the columns that the query names, in the order in which it wants them: where it wants nothing else, that
-// row is the result as it stands.
+// The scan's row has the columns that the query names, in the order in which the query lists them. A query that lists nothing
+// else needs no projection: the row is the result.
 Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List* clauses, List*) {
     auto* scan = reinterpret_cast<CustomScan*>(newNode(sizeof(CustomScan), T_CustomScan));
     scan->scan.plan.targetlist = targets;
@@ -135,7 +136,7 @@ Plan* plan(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* targets, List*
     scan->flags = path->flags;
     scan->custom_exprs = path->custom_private;
     scan->methods = &scan_methods;
-    // A projection above puts targets of its own in place of ours: what they can be made of is the relation's.
+    // A projection above this node may replace our target list. It can use any column that the relation's target list names.
     List* variables = NIL;
     for (List* const exprs : {targets, rel->reltarget->exprs, scan->scan.plan.qual})
         variables =
@@ -170,11 +171,11 @@ void begin(CustomScanState* base, EState*, int) {
     auto* const call = static_cast<Expr*>(linitial(scan->custom_exprs));
     node->call = ExecInitExpr(call, &base->ss.ps);
     node->given = pull_paramids(call);
-    node->asks_subplans = contain_subplans(reinterpret_cast<Node*>(call));
+    node->uses_subplans = contain_subplans(reinterpret_cast<Node*>(call));
 }
 
-// Calls the function and keeps what it answers.
-void ask(FunctionScan* node, ExprContext* context) {
+// Calls the function and keeps its answer.
+void call_function(FunctionScan* node, ExprContext* context) {
     bool is_null;
     const Datum answer = ExecEvalExprSwitchContext(node->call, context, &is_null);
     if (node->row != nullptr) pg::wiped_free(node->row);
@@ -183,18 +184,18 @@ void ask(FunctionScan* node, ExprContext* context) {
         const HeapTupleHeader row = DatumGetHeapTupleHeader(answer);
         const Size size = HeapTupleHeaderGetDatumLength(row);
         const MemoryContext query = node->base.ss.ps.state->es_query_cxt;
-        // A new secret is wiped when the query ends.
+        // The row may hold a new secret. Its memory is wiped when the query ends.
         node->row = static_cast<HeapTupleHeader>(HeapTupleHeaderGetTypeId(row) == pg::catalog_known().issued_type
                                                      ? pg::wiped_alloc(query, size)
                                                      : MemoryContextAlloc(query, size));
         memcpy(node->row, row, size);
         node->form = lookup_type_cache(HeapTupleHeaderGetTypeId(row), TYPECACHE_TUPDESC)->tupDesc_identifier;
     }
-    node->known = true;
+    node->called = true;
 }
 
-// The columns that the query names, out of the row, into the scan's slot.
-void show(FunctionScan* node, TupleTableSlot* slot) {
+// Copies the columns that the query names from the row into the scan's slot.
+void store_columns(FunctionScan* node, TupleTableSlot* slot) {
     ExecClearTuple(slot);
     if (node->row == nullptr) {
         (void)ExecStoreAllNullTuple(slot);
@@ -205,7 +206,7 @@ void show(FunctionScan* node, TupleTableSlot* slot) {
     ItemPointerSetInvalid(&row.t_self);
     row.t_tableOid = InvalidOid;
     row.t_data = node->row;
-    // Not pinned: nothing is called before it was used that could hear of a change.
+    // The type needs no pin: until its last use below, nothing is called that processes invalidations.
     const TypeCacheEntry* type = lookup_type_cache(HeapTupleHeaderGetTypeId(node->row), TYPECACHE_TUPDESC);
     const TupleDesc have = type->tupDesc;
     const List* wanted = castNode(CustomScan, node->base.ss.ps.plan)->custom_scan_tlist;
@@ -216,7 +217,7 @@ void show(FunctionScan* node, TupleTableSlot* slot) {
         const int number = variable->varattno;
         if (have == nullptr || type->tupDesc_identifier != node->form || number > have->natts ||
             (TupleDescAttr(have, number - 1)->atttypid != variable->vartype && !TupleDescAttr(have, number - 1)->attisdropped)) {
-            // The query may have given the function a secret: it is not told where it stands.
+            // The call in the query may hold a secret, so the error carries no context.
             error_context_stack = nullptr;
             MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("the row of a function is not what the query was planned for"),
                         errdetail("Column %d is of another type, or is missing.", number),
@@ -238,8 +239,8 @@ TupleTableSlot* next(CustomScanState* base) {
     node->position = Min(Max(position, 0), 2);
     TupleTableSlot* const slot = base->ss.ss_ScanTupleSlot;
     if (node->position == 1) {
-        if (!node->known) ask(node, context);
-        show(node, slot);
+        if (!node->called) call_function(node, context);
+        store_columns(node, slot);
         context->ecxt_scantuple = slot;
         if (state.qual == nullptr || ExecQual(state.qual, context))
             return state.ps_ProjInfo != nullptr ? ExecProject(state.ps_ProjInfo) : slot;
@@ -249,17 +250,17 @@ TupleTableSlot* next(CustomScanState* base) {
     return ExecClearTuple(state.ps_ProjInfo != nullptr ? state.ps_ProjInfo->pi_state.resultslot : slot);
 }
 
-// The function is called again where what it is given may have changed, and only there: other parameters that have are of the
-// conditions and results.
+// The function is called again only if one of its own parameters may have changed. Other changed parameters belong to conditions
+// and results.
 void rescan(CustomScanState* base) {
     auto* node = reinterpret_cast<FunctionScan*>(base);
-    if (base->ss.ps.chgParam != nullptr && (node->asks_subplans || bms_overlap(base->ss.ps.chgParam, node->given)))
-        node->known = false;
+    if (base->ss.ps.chgParam != nullptr && (node->uses_subplans || bms_overlap(base->ss.ps.chgParam, node->given)))
+        node->called = false;
     node->position = 0;
 }
 
-// Puts $n in the place of whatever the function is given, in a copy: a constant, which a bind parameter is too in a plan of its
-// own, or what another node has found. NULL tells nothing, and stays. `last`: the last number in use.
+// Returns a copy of the expression in which $n replaces each value passed to the function: constants (in a custom plan a bind
+// parameter is one too) and results of other nodes. A NULL reveals nothing and stays. `last`: the highest number in use.
 Node* without_values(Node* node, void* last) {
     if (node == nullptr) return nullptr;
     const bool constant = IsA(node, Const) && !castNode(Const, node)->constisnull;
@@ -288,9 +289,9 @@ void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
     const auto* scan = castNode(CustomScan, base->ss.ps.plan);
     auto* call = static_cast<Node*>(linitial(scan->custom_exprs));
     if (!out->verbose) {
-        // By name alone, as the server does.
+        // Only the name, as the server shows it.
         const char* function = get_func_name(castNode(FuncExpr, call)->funcid);
-        if (function != nullptr)  // or it was dropped since
+        if (function != nullptr)  // null if it was dropped since
             ExplainPropertyText("Function", quote_qualified_identifier("mirox", function), out);
         return;
     }
@@ -306,7 +307,7 @@ void explain(CustomScanState* base, List* ancestors, ExplainState* out) {
 void watch_planner() {
     RegisterCustomScanMethods(&scan_methods);
     next_pathlist = set_rel_pathlist_hook;
-    set_rel_pathlist_hook = add_our_path;
+    set_rel_pathlist_hook = add_custom_path;
 }
 
 }  // namespace mirox::api

@@ -1,4 +1,4 @@
-// A scan node of our own for our functions in FROM (function_scan.cpp).
+// A scan node for our functions in FROM (function_scan.cpp).
 #pragma once
 
 #include "pg/prelude.hpp"

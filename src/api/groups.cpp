@@ -1,4 +1,4 @@
-// SQL-callable functions on permission groups: arguments in, store/groups.hpp, results out.
+// SQL-callable functions on permission groups. The work is in store/groups.hpp.
 #include "store/groups.hpp"
 
 #include "store/actor.hpp"

@@ -1,4 +1,4 @@
-// SQL-callable functions of the transaction's identity: authenticate it, for PostgREST too, and read it.
+// SQL-callable functions that set the transaction's identity (for PostgREST too) and read it.
 #include "store/identity.hpp"
 #include "core/authorization.hpp"
 #include "core/row_scope.hpp"
@@ -22,7 +22,7 @@ using store::Counting;
 
 namespace {
 
-// How a request to authenticate ended: what a caller may be told, and no more.
+// The outcome of authentication: all that a caller may learn.
 struct Answer {
     int status;  // 200, 401, 403, 429, 503
     core::Challenge challenge;
@@ -30,13 +30,13 @@ struct Answer {
     core::RateLimitFields fields;
 };
 
-// The identity is set when the status is 200. `authorization` is the value of the field, empty for none.
+// Sets the identity if the status is 200. `authorization` is the header field's value, empty if there is none.
 Answer authenticate(std::string_view authorization, const Check& check) {
     store::require_no_identity();
     const core::Authorization parsed = core::parse_authorization(authorization);
     Checked checked;
     if (parsed.kind == core::AuthorizationKind::bearer)
-        store::begin_secret(parsed.credential, store::Holders::both, check.client, checked);
+        store::begin_secret(parsed.credential, store::Accept::both, check.client, checked);
     else
         store::begin_refused(store::Reason::malformed, checked);
     store::conclude(checked, check);
@@ -45,13 +45,13 @@ Answer authenticate(std::string_view authorization, const Check& check) {
     answer.challenge = core::challenge_for(answer.status, parsed.kind);
     answer.limited = checked.limited;
     if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit);
-    if (answer.status == 200) store::become(checked, check);
+    if (answer.status == 200) store::set_identity(checked, check);
     store::end_check(checked);
     return answer;
 }
 
-// What a status is called, and what to do about it. One text for every 401: unknown, revoked, expired and the rest look the
-// same to a client.
+// The name of a status, and what to do about it. All 401s share one text, so that a client cannot tell an unknown secret from a
+// revoked or expired one.
 struct Refusal {
     int status, sqlstate;
     int postgrest;  // PTnnn: PostgREST answers with the status nnn
@@ -88,7 +88,7 @@ void add_header(StringInfo json, const char* name, const char* value) {
     appendStringInfoString(json, "}");
 }
 
-// As PostgREST takes them: a list of objects of one header each.
+// The form that PostgREST takes: a list of objects, each with one header.
 const char* headers_of(const Answer& answer) {
     StringInfoData json;
     initStringInfo(&json);
@@ -106,11 +106,11 @@ const char* headers_of(const Answer& answer) {
     return json.data;
 }
 
-// Adds them to what other functions of the request have asked for, until the end of the transaction.
+// Adds our headers to those that other functions of the request have set. They last until the end of the transaction.
 void set_response_headers(const char* headers) {
     const char* before = GetConfigOption(kResponseHeaders, true, false);
     const char* value = headers;
-    // A list, and one that is whole: ours go to its end. What is none is replaced.
+    // If the setting holds a valid list, our headers are appended. Anything else is replaced.
     if (before != nullptr && pg::json_list_size(before) > 0)
         value = psprintf("%.*s, %s", static_cast<int>(strrchr(before, ']') - before), before, headers + 1);
     (void)set_config_option(kResponseHeaders, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
@@ -135,19 +135,19 @@ MIROX_SECRET_FUNCTION(authenticate) {
 }
 
 MIROX_SECRET_FUNCTION(postgrest_pre_request) {
-    // PostgREST judges `Authorization: Bearer` itself, as a JWT by its own key, before it asks us. What is none must reach us
-    // in another field, which the proxy before PostgREST moves it to.
+    // PostgREST itself checks `Authorization: Bearer` as a JWT with its own key before it calls us. A credential that is not such
+    // a JWT must come in another field, to which the proxy in front of PostgREST moves it.
     enum { kMoved, kAuthorization, kForwarded, kAgent };
     pg::JsonField headers[] = {
         {"x-mirox-authorization", {}, 0}, {"authorization", {}, 0}, {"x-forwarded-for", {}, 0}, {"user-agent", {}, 0}};
     const char* request = GetConfigOption(kRequestHeaders, true, false);
     const bool readable = request != nullptr && pg::read_json_fields(request, headers);
-    // Two fields are as one that holds both: no credential.
+    // Two fields count as one field that holds both, which is not a credential.
     const bool one = readable && headers[kMoved].found + headers[kAuthorization].found <= 1;
     const std::string_view credential = pg::wiped_copy(headers[headers[kMoved].found > 0 ? kMoved : kAuthorization].value);
     pg::wipe_json_value(headers[kMoved]);
     pg::wipe_json_value(headers[kAuthorization]);
-    // PostgREST does not say who came to itself: the word of the proxy before it is all there is.
+    // PostgREST does not tell us the client's address. Only the proxy in front of PostgREST knows it.
     const Check check = {readable ? core::nearest_hop(headers[kForwarded].value) : core::Address{},
                          readable ? headers[kAgent].value : std::string_view{},
                          {},
@@ -159,13 +159,13 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
         set_response_headers(response);
         PG_RETURN_VOID();
     }
-    // It drops response.headers with the transaction, so the fields go along as the details.
+    // PostgREST drops response.headers with the transaction, so DETAIL carries the header fields.
     const Refusal& refusal = refusal_of(answer.status);
     MIROX_RAISE(refusal.postgrest, errmsg_internal("%s", refusal.message), errdetail_internal("%s", response),
                 errhint("%s", refusal.hint));
 }
 
-// ---- readers: backend memory only, never an error ------------------------------------------------------------------------
+// ---- readers: they use backend memory only and never raise an error ------------------------------------------------------
 
 MIROX_FUNCTION(current_user_id) {
     const store::Identity* identity = store::current_identity();

@@ -1,4 +1,4 @@
-// rate_limit_status: how an account's rate limit stands, without a request.
+// rate_limit_status: the state of an account's rate limit, read without drawing on it.
 #include "shmem/limits.hpp"
 #include "core/rate_limit.hpp"
 #include "pg/entry.hpp"

@@ -1,4 +1,4 @@
-// The library's entry: what is set up when the server loads it.
+// The library's entry point: sets up hooks, settings and shared memory when the server loads the library.
 #include "api/function_scan.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
@@ -27,7 +27,7 @@ bool preloaded = false;
 }  // namespace
 
 extern "C" void _PG_init(void) {
-    // pg_upgrade only moves catalogs about; nothing of ours is to run there.
+    // pg_upgrade only moves catalogs, so nothing of the extension runs there.
     if (IsBinaryUpgrade) return;
     preloaded = process_shared_preload_libraries_in_progress;
     pg::define_settings();

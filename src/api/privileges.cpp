@@ -1,6 +1,6 @@
-// What the extension's scripts end with: revoke_default_privileges.
+// revoke_default_privileges, with which each of the extension's scripts ends.
 //
-// Locks: what REVOKE takes on each object.
+// Locks: those that REVOKE takes on each object.
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
 #include "pg/members.hpp"
@@ -17,7 +17,7 @@ using namespace mirox;
 
 namespace {
 
-// What became a member before this transaction has rights that somebody gave knowingly.
+// An object that became a member before this transaction has privileges that somebody granted on purpose.
 void add_revokes(void* state, const pg::Member& member) {
     if (!member.fresh) return;
     struct varlena* acl;

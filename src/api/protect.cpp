@@ -1,5 +1,5 @@
-// SQL-callable functions on the platform's own tables: arguments in, store/platform_table.hpp; and what the policies of protect_table
-// call on rows.
+// SQL-callable functions on the platform's tables (the work is in store/platform_table.hpp), and the functions that the policies
+// of protect_table call for each row.
 #include "store/platform_table.hpp"
 
 #include "core/row_scope.hpp"
@@ -51,7 +51,7 @@ MIROX_ACT(bind_accounts) {
     PG_RETURN_VOID();
 }
 
-// ---- what policies call on rows -------------------------------------------------------------------------------------------
+// ---- functions that policies call for each row ---------------------------------------------------------------------------
 
 MIROX_FUNCTION(scopes_below) {
     const core::ScopeSet set = pg::scope_set(PG_GETARG_DATUM(0));

@@ -1,8 +1,8 @@
-// What the planner is told of mirox.scopes_reach_row(), the condition of a resource column: how many rows pass, and a range
-// of an index that holds them all. Plans may be kept for other identities: what is said of the identity that stands while
-// one is made is an estimate; the range is computed anew each time that a plan runs.
+// Planner support for mirox.scopes_reach_row(), the condition of a resource column: an estimate of how many rows pass, and an
+// index range that holds all of them. A plan may be kept and run under another identity. So the identity at planning time gives
+// an estimate only, and each execution computes the range again.
 //
-// Takes no locks; reads statistics as the planner does.
+// Takes no locks. Reads statistics as the planner does.
 #include "core/row_scope.hpp"
 #include "pg/catalog.hpp"
 #include "pg/entry.hpp"
@@ -31,15 +31,15 @@ using namespace mirox;
 
 namespace {
 
-// Beyond this part of an index, reading the table from end to end is as good.
+// If the range covers more than this fraction of the index, a sequential scan is as fast.
 constexpr double kWorthAnIndex = 0.1;
 
-// After every text that an index can hold: more of the last character than an entry's 2704 bytes can be, were they packed
-// 255 to one.
+// A text that sorts after every text in an index: it repeats the last character more often than an index entry of 2704 bytes can,
+// even if the entry is compressed 255 to one.
 constexpr int kLastCharacters = 256 * 1024;
 constexpr char kLastCharacter[] = "\xF4\x8F\xBF\xBF";  // U+10FFFF
 
-// The set as it would be if the plan ran now: a Const, or null when that cannot be told.
+// The set as a Const, as the plan would see it if it ran now; null if that is unknown.
 Const* present_set(PlannerInfo* root, Node* set) {
     if (set != nullptr && IsA(set, Param) && castNode(Param, set)->paramkind == PARAM_EXEC) {
         const int wanted = castNode(Param, set)->paramid;
@@ -73,7 +73,7 @@ bool estimate(SupportRequestSelectivity* request) {
     Const* set = present_set(request->root, static_cast<Node*>(linitial(request->args)));
     if (set == nullptr) return false;
     const core::ScopeSet below = pg::scope_set(set->constvalue);
-    // Nobody is there yet: whoever comes is not known, and may reach all.
+    // The transaction has no identity yet. A later one may have access to everything.
     if (below.count() == 0) return false;
     if (below.covers_everything()) {
         request->selectivity = 1.0;
@@ -99,7 +99,7 @@ bool column_is_not_null(SupportRequestIndexCondition* request) {
     return not_null;
 }
 
-// Whether the index holds texts in the order of their bytes, as scopes are compared.
+// True if the index orders texts by their bytes, as scopes are compared.
 bool orders_bytes(const SupportRequestIndexCondition* request) {
     if (request->opfamily == TEXT_PATTERN_BTREE_FAM_OID) return true;
     return request->opfamily == TEXT_BTREE_FAM_OID && pg::collation_orders_bytes(request->indexcollation);
@@ -127,7 +127,7 @@ Datum least_row(core::ScopeSet below) {
     return pg::text_datum(first.resource);
 }
 
-// '/' comes after '.', so that what begins with a resource and a dot comes before the resource and a '/'.
+// '/' sorts directly after '.', so all texts that begin with a resource and '.' sort before the resource and '/'.
 Datum row_bound(core::ScopeSet below) {
     struct varlena* last = nullptr;
     core::ScopeSet::Cursor cursor = below.begin();
@@ -143,10 +143,10 @@ Datum row_bound(core::ScopeSet below) {
     return PointerGetDatum(last);
 }
 
-// A range for whoever runs the plan; offered when it is a small one for whoever has it made.
+// The range is computed at each execution. It is offered if it is small for the identity at planning time.
 List* offer_range(SupportRequestIndexCondition* request) {
     List* arguments = arguments_of(request->node);
-    // NULLs are in no range, and a grant of the whole resource reaches them.
+    // No range contains NULLs, but a grant of the whole resource reaches them.
     if (request->indexarg != 1 || list_length(arguments) != 2 || GetDatabaseEncoding() != PG_UTF8 || !orders_bytes(request) ||
         !column_is_not_null(request))
         return NIL;
@@ -171,7 +171,7 @@ List* offer_range(SupportRequestIndexCondition* request) {
     List* conditions = range(request, value, apply(least), apply(bound));
     ListCell* cell;
     foreach (cell, conditions) set_opfuncid(castNode(OpExpr, lfirst(cell)));
-    // Rows between two grants are in the range too.
+    // The range also contains rows between two grants.
     request->lossy = true;
     return conditions;
 }

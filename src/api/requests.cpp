@@ -1,5 +1,5 @@
-// SQL-callable functions on whole requests: the check of one, the endpoint rules that say what it needs, and the client's
-// address behind proxies. Takes no locks of its own.
+// SQL-callable functions on whole requests: the check of a request, the endpoint rules that name the scope it needs, and the
+// client's address behind proxies. Takes no locks of its own.
 #include "api/verdict.hpp"
 #include "core/authorization.hpp"
 #include "core/jwt.hpp"
@@ -27,7 +27,7 @@ using store::Reason;
 
 namespace {
 
-// The address of an inet; NULL, and anything but a host, as it is: the host part counts.
+// The host part of an inet, whatever its netmask; no address for NULL.
 core::Address host_arg(FunctionCallInfo fcinfo, int n) {
     return core::host_of(pg::address_arg(fcinfo, n));
 }
@@ -53,11 +53,11 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
     return result;
 }
 
-// Who sends the request: what the field holds is taken as a secret, or refused for its form.
+// Finds who sends the request: the header field holds a secret, or is refused for its form.
 void begin_authorization(const core::Authorization& given, const core::Address& client, Checked& out) {
     switch (given.kind) {
         case AuthorizationKind::bearer:
-            store::begin_secret(given.credential, store::Holders::both, client, out);
+            store::begin_secret(given.credential, store::Accept::both, client, out);
             return;
         case AuthorizationKind::malformed:
             store::begin_refused(Reason::invalid_request, out);
@@ -67,7 +67,7 @@ void begin_authorization(const core::Authorization& given, const core::Address& 
     }
 }
 
-// What method and path need, into the check.
+// Puts the scope that method and path need into the check.
 void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
     check.need = needed.valid ? Need::scope : Need::invalid;
@@ -83,19 +83,19 @@ MIROX_SECRET_FUNCTION(check_request) {
     Checked checked;
     if (given.kind == AuthorizationKind::bearer) store::ready_endpoints();
     begin_authorization(given, check.client, checked);
-    // Of whom we do not know nothing more is asked, but that the log says what was tried.
+    // An unauthenticated caller is not asked for a scope, but the log shows what the request tried to reach.
     if (given.kind == AuthorizationKind::bearer) ask_for_endpoint(check, method, path);
     store::conclude(checked, check);
     return http_verdict(fcinfo, checked, check, given.kind, false);
 }
 
-MIROX_SECRET_ACT(explain_check) {
+MIROX_READ_ONLY_ACT(explain_check) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     const pg::OptionalText scope = pg::text_arg(fcinfo, 5);
     Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text, scope.given ? Need::scope : Need::nothing,
-                   Counting::look};
+                   Counting::dry_run};
     const std::string_view credential = pg::secret_arg(fcinfo, 0).text;
-    // A secret alone does for the header that would carry it.
+    // A secret alone stands for the header field that would carry it.
     core::Authorization given = {AuthorizationKind::bearer, credential};
     if (store::kind_of(credential) == core::SecretKind::malformed && !core::looks_like_jwt(credential))
         given = core::parse_authorization(credential);

@@ -51,7 +51,7 @@ bool covers_text(core::ScopeSet set, Datum text) {
 
 }  // namespace
 
-// A text array's form. No element of a set needs quotes; those that it may have are taken off.
+// Takes the text form of an array. No scope needs quotes, and quotes are removed.
 MIROX_FUNCTION(scopes_in) {
     std::string_view text = core::trim(PG_GETARG_CSTRING(0), core::is_space);
     if (text.size() < 2 || text.front() != '{' || text.back() != '}') malformed("It does not stand in braces.");
@@ -91,7 +91,7 @@ MIROX_FUNCTION(scopes_out) {
     return CStringGetDatum(out.data);
 }
 
-// On the wire: int32 count, then for each scope int32 length and its text. Only a set in normal form is accepted.
+// Wire format: int32 count, then for each scope an int32 length and the text. Only a set in normal form is accepted.
 MIROX_FUNCTION(scopes_recv) {
     auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     const int count = pq_getmsgint(message, 4);

@@ -1,5 +1,5 @@
-// The type mirox.secret: a well-formed secret, or what has the form of one of our JWTs, for arguments and variables. Its input never repeats what it was given; its
-// output is the redacted form; reveal() gives the plaintext.
+// The type mirox.secret, for arguments and variables: a well-formed secret, or a text that looks like one of our JWTs. The input
+// function never repeats its argument in an error. The output function shows the redacted form, and reveal() the plaintext.
 #include "core/secret.hpp"
 #include "core/crypto.hpp"
 #include "core/jwt.hpp"
@@ -32,6 +32,6 @@ MIROX_SECRET_FUNCTION(secret_out) {
     return CStringGetDatum(pnstrdup(shown.data(), shown.size()));
 }
 
-MIROX_OWN_ACT(reveal) {
+MIROX_OWN_READ_ONLY_ACT(reveal) {
     return pg::secret_text_datum(pg::secret_view(PG_GETARG_DATUM(0)));
 }

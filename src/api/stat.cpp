@@ -1,6 +1,6 @@
-// SQL-callable functions on the worker's health and what it counts: the view stat.
+// SQL-callable functions behind the view stat: the worker's health and its counters.
 //
-// Locks: region_lock() shared while the ring is read, exclusive to make a database's stats.
+// Locks: region_lock() shared while the ring is read, exclusive to create a database's stats.
 #include "pg/entry.hpp"
 #include "pg/row.hpp"
 #include "pg/values.hpp"
@@ -31,7 +31,7 @@ std::uint64_t checks_of(const shmem::DatabaseStats& stats, int reason) {
     return sum;
 }
 
-// What has become of the worker: more than whether there is one.
+// The worker's state, which says more than whether it runs.
 const char* worker_state(bool runs, const shmem::DatabaseStats& stats) {
     if (!runs && !RecoveryInProgress() &&
         (stats.missing_since.load(std::memory_order_relaxed) != 0 ||
@@ -49,7 +49,7 @@ Datum count_datum(const std::atomic<std::uint64_t>& count) {
     return count_datum(count.load(std::memory_order_relaxed));
 }
 
-// The checks by how they ended.
+// Counts of checks by outcome.
 void set_checks(pg::Row& row, const shmem::DatabaseStats& stats) {
     std::uint64_t all = 0;
     for (const core::Outcome& outcome : core::kOutcomes) {
@@ -60,7 +60,7 @@ void set_checks(pg::Row& row, const shmem::DatabaseStats& stats) {
     row.set("checks", count_datum(all));
 }
 
-// What waits for the worker, and how it fares.
+// What waits to be drained, and how the drains went.
 void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
     const shmem::Ring& ring = shmem::region().ring();
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
@@ -85,12 +85,12 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
         .set("worker_state", pg::text_datum(worker_state(pid != 0, stats)))
         .set_time("last_error_at", failed_at)
         .set_time("failing_since", failing_since);
-    // No message of the server's, which quotes values: whoever reads this may know of no person.
+    // The server's own message is left out: it quotes values, and readers of this view may not be allowed to see personal data.
     if (failed_at != 0)
         row.set("last_error", pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(duty))));
 }
 
-// What all databases share.
+// Values that all databases share.
 void set_shared(pg::Row& row) {
     const shmem::Region& region = shmem::region();
     const double segments = region.ring().segments();
@@ -124,7 +124,7 @@ MIROX_FUNCTION(stat_now) {
         .datum();
 }
 
-MIROX_ACT(stat_reset) {
+MIROX_READ_ONLY_ACT(stat_reset) {
     shmem::Region& region = shmem::required_region();
     shmem::DatabaseStats* stats = shmem::my_stats();
     if (stats == nullptr) PG_RETURN_VOID();

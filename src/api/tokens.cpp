@@ -1,5 +1,5 @@
-// SQL-callable functions on tokens: arguments in, store/tokens.hpp, results out. The plaintext of a new secret is where
-// store/secrets.hpp has it, and in the result, whose memory is wiped.
+// SQL-callable functions on tokens. The work is in store/tokens.hpp. The plaintext of a new secret is in the buffer of
+// store/secrets.hpp and in the result, and both are wiped.
 #include "store/tokens.hpp"
 #include "api/tokens.sql.hpp"
 #include "pg/entry.hpp"
@@ -20,23 +20,13 @@ using store::Actor;
 
 namespace {
 
-// An act of the account whose session the first argument is: the account is locked.
-template <class What>
-auto in_session(FunctionCallInfo fcinfo, What what) {
-    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
-    return store::as_act([&](Actor& actor) {
-        store::require_session(actor, secret.given, secret.text, true);
-        return what(actor);
-    });
-}
-
 std::int64_t token_arg(FunctionCallInfo fcinfo, int n) {
     if (PG_ARGISNULL(n)) store::no_such_token();
     return PG_GETARG_INT64(n);
 }
 
 std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
-    // NULL is refused as an empty name is, with the same words.
+    // NULL is refused like an empty name, with the same error.
     return pg::text_arg(fcinfo, n).text;
 }
 
@@ -76,7 +66,7 @@ MIROX_OWN_ACT(issue_token) {
                     errhint("Leave it out for an opaque token."));
     request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
-    in_session(fcinfo, [&](Actor& actor) { store::issue(actor, request, issued); });
+    store::in_session(fcinfo, true, [&](Actor& actor) { store::issue(actor, request, issued); });
     return show(fcinfo, issued);
 }
 
@@ -84,28 +74,29 @@ MIROX_OWN_ACT(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
-    in_session(fcinfo, [&](Actor& actor) { store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued); });
+    store::in_session(fcinfo, true, [&](Actor& actor) { store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued); });
     return show(fcinfo, issued);
 }
 
 MIROX_OWN_ACT(revoke_token) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
-    return TimestampTzGetDatum(
-        in_session(fcinfo, [&](Actor& actor) { return store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given); }));
+    return TimestampTzGetDatum(store::in_session(
+        fcinfo, true, [&](Actor& actor) { return store::revoke(actor, token_arg(fcinfo, 1), reason.text, reason.given); }));
 }
 
 MIROX_OWN_ACT(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    return Int32GetDatum(
-        in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
+    return Int32GetDatum(store::in_session(
+        fcinfo, true, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
 }
 
 MIROX_OWN_ACT(revoke_expired_tokens) {
-    return Int32GetDatum(in_session(fcinfo, [&](Actor& actor) { return store::revoke_all(actor, "expired", true, true); }));
+    return Int32GetDatum(
+        store::in_session(fcinfo, true, [&](Actor& actor) { return store::revoke_all(actor, "expired", true, true); }));
 }
 
-// Only a secret in force, or one that has merely expired, may end its token: an old one that was rotated away must not
-// let its finder end the new one.
+// A secret may revoke its token if it is in force or has only expired. A secret that was rotated away may not: whoever finds an
+// old secret must not be able to end the new one.
 MIROX_SECRET_FUNCTION(revoke_self) {
     const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
@@ -119,6 +110,7 @@ MIROX_SECRET_FUNCTION(revoke_self) {
     const std::int64_t account_id = found.account_id;
     store::end_check(found);
     if (token_id != 0) store::require_own_token(token_id);
+    if (account_id != 0) store::require_writable("revoke_self");
     if (account_id == 0 || !store::account_for_update(account_id, actor.account)) store::no_such_token();
     store::begin_digest(digest, {}, found);
     const store::Reason now = found.reason;
@@ -142,25 +134,22 @@ MIROX_ACT(revoke_any_token) {
 MIROX_OWN_ACT(rename_token) {
     const std::string_view given = name_arg(fcinfo, 2);
     store::Name name;
-    in_session(fcinfo, [&](Actor& actor) { store::rename(actor, token_arg(fcinfo, 1), given, name); });
+    store::in_session(fcinfo, true, [&](Actor& actor) { store::rename(actor, token_arg(fcinfo, 1), given, name); });
     return pg::text_datum(name.view());
 }
 
-MIROX_OWN_ACT(list_tokens) {
+MIROX_OWN_READ_ONLY_ACT(list_tokens) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
-    Actor actor;
-    store::enter(actor);
-    store::require_session(actor, secret.given, secret.text, false);
-    pg::Args args;
-    args.int8(actor.account.account_id);
-    pg::run(api::select_list, args);
-    pg::return_rows(fcinfo);
-    store::leave(actor);
+    store::in_session(fcinfo, false, [&](Actor& actor) {
+        pg::Args args;
+        args.int8(actor.account.account_id);
+        pg::run(api::select_list, args);
+        pg::return_rows(fcinfo);
+    });
     return (Datum)0;
 }
 
-// ---- what the list and the views say of a token's time --------------------------------------------------------------------
+// ---- what the list and the views show of a token's lifetime --------------------------------------------------------------
 
 MIROX_FUNCTION(token_status) {
     if (!PG_ARGISNULL(0)) return pg::text_datum("revoked");

@@ -1,6 +1,6 @@
 -- The statement of tokens.cpp.
 
--- The list, as in the view token_report, but asking open minutes and shared memory for the owner's few tokens alone.
+-- The list, as the view token_report shows it. It reads open minutes and shared memory for the account's few tokens only.
 -- name: select_list(account_id int8)
 SELECT t.place::int4, t.token_id, t.name, t.hint, g.name,
        mirox_internal.compile_permissions(g.permissions, mirox_internal.compile_permissions(a.permissions, t.permissions)),

@@ -1,6 +1,6 @@
-// SQL-callable functions on recorded use: waiting for a drain, what still stands in shared memory, a token's history.
+// SQL-callable functions on recorded use: wait for a drain, read what is still in shared memory, and show a token's history.
 //
-// Locks: region_lock() shared while the ring is read, exclusive to make a database's stats.
+// Locks: region_lock() shared while the ring is read, exclusive to create a database's stats.
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/query.hpp"
@@ -28,10 +28,11 @@ using store::Actor;
 
 namespace {
 
-// Until the worker has told the counters what an earlier start of the server wrote, they would count it twice.
-constexpr int kSettleTries = 200;
-void wait_until_settled(shmem::Region& region, shmem::QueueRef queue, std::uint64_t stored) {
-    for (int i = 0; i < kSettleTries && region.unsettled(queue) && stored > region.ring().freed(queue); i++) {
+// After a restart, the counters would count again what was written to the tables before it. The worker corrects them when it
+// starts, so wait for it, 2 s at most.
+constexpr int kCounterTries = 200;
+void wait_for_counters(shmem::Region& region, shmem::QueueRef queue, std::uint64_t stored) {
+    for (int i = 0; i < kCounterTries && region.unsettled(queue) && stored > region.ring().freed(queue); i++) {
         if (RecoveryInProgress()) return;
         if (i == 0) shmem::wake_worker(MyDatabaseId);
         CHECK_FOR_INTERRUPTS();
@@ -77,7 +78,7 @@ MIROX_FUNCTION(pending_uses) {
     shmem::Region& region = shmem::required_region();
     auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
     const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
-    wait_until_settled(region, region.ring().find_queue(MyDatabaseId), stored);
+    wait_for_counters(region, region.ring().find_queue(MyDatabaseId), stored);
     if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2)) {
         put_pending(info, region, {MyDatabaseId, PG_GETARG_INT32(2), PG_GETARG_INT64(1)}, stored);
         return (Datum)0;
@@ -98,7 +99,7 @@ MIROX_FUNCTION(waiting_uses) {
     const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
     const std::int64_t token = PG_GETARG_INT64(1);
     const std::int32_t generation = PG_GETARG_INT32(2);
-    // Copies, so that no lock is held while rows are made.
+    // The events are copied first, so that no lock is held while rows are built.
     auto* found = static_cast<shmem::Event*>(palloc(sizeof(shmem::Event) * kMostWaiting));
     int count = 0;
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
@@ -131,7 +132,7 @@ MIROX_FUNCTION(waiting_uses) {
 
 namespace {
 
-// How long flush() waits for a worker that does not come, and for one that does nothing: a transaction may take minutes, when a
+// How long flush() waits for a worker to start, and for a worker that ends no transaction. One transaction may take minutes if a
 // million callers are new.
 constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUTE;
 
@@ -161,7 +162,7 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
 
 }  // namespace
 
-MIROX_ACT(flush) {
+MIROX_READ_ONLY_ACT(flush) {
     shmem::Region& region = shmem::required_region();
     if (RecoveryInProgress())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("recorded uses cannot be written during recovery"),
@@ -204,7 +205,7 @@ namespace {
 pg::Query select_generation = {"SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
                                {pg::Type::int8, pg::Type::int8}};
 
-// Rows of the tables and what still waits, gathered alike.
+// Combines rows of the tables with events that wait to be drained.
 // clang-format off
 pg::Query select_history = {
     "SELECT min(x.first_at), max(x.last_at), x.status::int4, x.reason, sum(x.requests)::int8, x.ip, max(x.location), "
@@ -226,22 +227,19 @@ pg::Query select_history = {
 
 }  // namespace
 
-MIROX_OWN_ACT(token_history) {
+MIROX_OWN_READ_ONLY_ACT(token_history) {
     InitMaterializedSRF(fcinfo, 0);
-    const pg::OptionalText secret = pg::secret_arg(fcinfo, 0);
-    Actor actor;
-    store::enter(actor);
-    store::require_session(actor, secret.given, secret.text, false);
-    if (PG_ARGISNULL(1)) store::no_such_token();
-    pg::Args token;
-    token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
-    if (pg::run(select_generation, token) == 0) store::no_such_token();
-    pg::Args args;
-    args.int8(PG_GETARG_INT64(1))
-        .add(pg::result_value(0, 1))
-        .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
-    pg::run(select_history, args);
-    pg::return_rows(fcinfo);
-    store::leave(actor);
+    store::in_session(fcinfo, false, [&](Actor& actor) {
+        if (PG_ARGISNULL(1)) store::no_such_token();
+        pg::Args token;
+        token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
+        if (pg::run(select_generation, token) == 0) store::no_such_token();
+        pg::Args args;
+        args.int8(PG_GETARG_INT64(1))
+            .add(pg::result_value(0, 1))
+            .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
+        pg::run(select_history, args);
+        pg::return_rows(fcinfo);
+    });
     return (Datum)0;
 }

@@ -1,4 +1,4 @@
-// The columns of mirox.verdict, which mirox.http_verdict begins with too.
+// The columns of mirox.verdict, with which mirox.http_verdict begins too.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -8,8 +8,8 @@
 
 namespace mirox::api {
 
-// Fills what the check lets the caller see: on a 400 or 401 nothing but status and reason. `everything`: whatever was found,
-// for an administrator.
+// Fills what the caller may see of the check: for a 400 or 401 only status and reason. With `everything`, which is for
+// administrators, fills all that was found.
 void fill_verdict(const store::Checked& checked, bool everything, pg::Row& row);
 
 }  // namespace mirox::api

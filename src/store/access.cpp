@@ -1,4 +1,4 @@
-// Which role may use what, by the levels of mirox_internal.access_rule (see manage.hpp).
+// Grants and revokes the privileges of the levels in mirox_internal.access_rule (see manage.hpp).
 //
 // Locks: that of pg::lock_grants.
 #include "store/manage.hpp"
@@ -14,7 +14,6 @@ extern "C" {
 }
 
 namespace mirox::store {
-namespace {}  // namespace
 
 void change_access(const char* role, std::string_view level, bool grant) {
     pg::Args args, which;

@@ -4,10 +4,10 @@
 SELECT bool_or(level = $1), string_agg(level, ', ' ORDER BY level)
 FROM (SELECT DISTINCT level FROM mirox_internal.access_rule) l;
 
--- The functions and the relations that a level names. The rules' texts only say what to look for: what is granted are members of the
--- extension, by names that the server makes of their OIDs, so a text that somebody else could have written there is never SQL.
--- Those are left out that another level names too which the role (NULL: none) holds in full. Rights that come by membership in
--- another role are that role's own, so access lists are read, not has_*_privilege().
+-- The functions and relations of a level. The texts in the rules are only looked up: what is granted are members of the
+-- extension, under names that the server makes from their OIDs. So a text that somebody else managed to write there never becomes
+-- SQL. On revocation (role not NULL), an object stays if it belongs to another level that the role holds in full. The query reads
+-- access lists instead of calling has_*_privilege(), because privileges inherited from another role belong to that role.
 -- name: select_objects(level text, extension oid, role oid)
 WITH rule AS (
     SELECT r.level, r.kind, o.object, EXISTS (SELECT FROM aclexplode(o.acl) a WHERE a.grantee = $3) AS granted

@@ -73,7 +73,7 @@ bool account_for_update(std::int64_t account_id, Account& out) {
 
 bool account_for_update(std::string_view user_id, Account& out) {
     lock_tables();
-    // The newest version may have been given another name while we waited: then there is no account of this one.
+    // While this waited for the row lock, the account may have been renamed. Then no account has this user id.
     return read_by(kAccountByUser, pg::text_datum(user_id), true, out) && pg::view_of(out.user_id) == user_id;
 }
 

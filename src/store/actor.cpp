@@ -1,4 +1,4 @@
-// Who acts (see actor.hpp). Takes no locks.
+// The act that runs (see actor.hpp). Takes no locks.
 #include "store/actor.hpp"
 
 #include "pg/members.hpp"
@@ -12,7 +12,8 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// In the (sub)transaction's memory, since the Actor itself may be gone when the callbacks run: it goes with the act that failed.
+// Allocated in the (sub)transaction's memory, because the Actor itself may be gone when the callbacks run. Freed with the act
+// that failed.
 struct Link {
     Link* previous;
     Actor* actor;
@@ -32,8 +33,9 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
     while (innermost != nullptr && innermost->nest_level >= level) innermost = innermost->previous;
 }
 
-// An act begins with a look at whose our objects are. One may have come to belong to somebody else since, while a statement waited
-// for its lock; then its plan is no longer good, and it is planned anew, with all that it names locked.
+// enter() checks who owns the extension's objects. The owner of one may change while a statement waits for its lock. That change
+// invalidates the statement's plan, so the server plans it again with all its tables locked, and the owners are checked again
+// here.
 planner_hook_type next_planner = nullptr;
 
 PlannedStmt* plan(::Query* query, const char* text, int options, ParamListInfo parameters) {
@@ -46,7 +48,7 @@ PlannedStmt* plan(::Query* query, const char* text, int options, ParamListInfo p
 void enter(Actor& actor, bool direct) {
     actor = {};
     actor.direct = direct;
-    actor.owner = pg::enter_owner();
+    actor.role = pg::enter_owner();
     pg::spi_open();
     auto* link = static_cast<Link*>(MemoryContextAlloc(CurTransactionContext, sizeof(Link)));
     *link = {innermost, &actor, GetCurrentTransactionNestLevel()};
@@ -59,7 +61,7 @@ void leave(Actor& actor) {
     innermost = link->previous;
     pfree(link);
     pg::spi_close();
-    pg::leave_owner(actor.owner);
+    pg::leave_owner(actor.role);
 }
 
 Actor* current_actor() {

@@ -1,8 +1,8 @@
-// Who acts: for the length of one call of ours, the caller's role and web session, and the account that is locked. Triggers
-// read it to write the audit log, and to tell our own statements from DML that bypasses the functions.
+// The act that runs: the caller's role and web session, and the locked account, for the length of one function call. Triggers
+// read it to write the audit log, and to tell the extension's own statements from direct DML.
 //
-// An Actor lives on the C stack of the call. After an ERROR nothing of ours runs; callbacks of the (sub)transaction's abort
-// take the dead ones off the list, without looking into them: their frames are overwritten by then.
+// An Actor lives on the C stack of the call. After an ERROR the function does not return. Then callbacks of the
+// (sub)transaction's abort take its Actor off the list. They do not read it, since its stack frame is overwritten by then.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -20,21 +20,21 @@ struct AuditKey {
 };
 
 struct Actor {
-    pg::OwnerScope owner;
-    bool direct;              // a trigger on behalf of DML that bypasses the functions
-    bool maintenance;         // the worker: may change recorded use, and delete what is past its time
+    pg::OwnerScope role;      // the caller's role, to which leave() returns
+    bool direct;              // a trigger that runs for direct DML
+    bool maintenance;         // the worker: may change recorded use, and delete expired rows
     std::int64_t session_id;  // 0: none
     Datum session_ip;         // inet, 0: none
     struct varlena* session_agent;
     Account account;  // the locked account; account_id 0 when none
-    AuditKey last;    // of the last audit row
+    AuditKey last;    // key of the last audit row
 };
 
-// enter: acts from here on as the extension's owner, with SPI open. leave: the caller again. They pair in one function.
+// enter() switches to the extension's owner and opens SPI. leave() switches back. Call both in the same function.
 void enter(Actor& actor, bool direct = false);
 void leave(Actor& actor);
 
-// Calls what(actor) between the two.
+// Calls what(actor) between enter() and leave().
 template <class What>
 std::invoke_result_t<What&, Actor&> as_act(What what) {
     using Result = std::invoke_result_t<What&, Actor&>;
@@ -50,7 +50,7 @@ std::invoke_result_t<What&, Actor&> as_act(What what) {
     }
 }
 
-// The innermost one, or null: then whoever runs SQL does so directly.
+// The innermost act; null while SQL runs outside of any act.
 Actor* current_actor();
 
 // Called once from _PG_init.

@@ -1,4 +1,4 @@
-// The audit log (see audit.hpp). Appends only; takes the ordinary lock of an INSERT.
+// The audit log (see audit.hpp). Only appends rows. Takes the ordinary lock of an INSERT.
 #include "store/audit.hpp"
 
 #include "pg/catalog.hpp"
@@ -22,7 +22,7 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// Columns that say nothing to a reader of the log, or must not be in it.
+// Columns that are of no use to a reader of the log, or must not appear in it.
 bool left_out(const char* name, Oid type) {
     return type == pg::catalog().digest_type || strcmp(name, "audit_node") == 0 || strcmp(name, "audit_id") == 0;
 }
@@ -59,7 +59,7 @@ void push_value(JsonbParseState** out, Datum datum, Oid type) {
             return;
         }
         case INTERVALOID: {
-            // ISO 8601 too, whatever the session's IntervalStyle.
+            // ISO 8601 as well, whatever the session's IntervalStyle.
             auto* const iso = static_cast<char*>(palloc(MAXDATELEN + 1));
             struct pg_itm parts;
             interval2itm(*DatumGetIntervalP(datum), &parts);
@@ -86,7 +86,7 @@ void push_value(JsonbParseState** out, Datum datum, Oid type) {
     pushJsonbValue(out, WJB_VALUE, &value);
 }
 
-// All columns of a row at once: one by one, each would be counted off from the first.
+// All columns of a row at once. Fetching them one by one would walk the row from its start each time.
 struct Values {
     Datum* datums;
     bool* nulls;
@@ -153,7 +153,7 @@ void Detail::add_changes(HeapTuple before, HeapTuple after, TupleDesc columns) {
         if (null_before && null_after) continue;
         if (!null_before && !null_after && datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen)) continue;
         if (left_out(name, attribute->atttypid)) {
-            // That a digest was changed is worth knowing; which one it was is nobody's business.
+            // The log shows that a digest was changed, but not the digest.
             if (attribute->atttypid == pg::catalog().digest_type) {
                 add_text(name, "changed");
             }
@@ -179,7 +179,7 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
     const Identity* acting = current_identity();
     const std::int64_t acting_token = acting == nullptr ? 0 : acting->token_id;
     const std::int64_t acting_session = acting == nullptr ? 0 : acting->session_id;
-    const char* role = GetUserNameFromId(actor->owner.caller, true);
+    const char* role = GetUserNameFromId(actor->role.caller, true);
     const char* login_role = GetUserNameFromId(GetSessionUserId(), true);
     const AuditKey key = {pg::settings().node_id, next_value(pg::catalog().audit_id_seq)};
     using namespace audit_column;
@@ -200,8 +200,8 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
         .add_or_null(kActingSession, Int64GetDatum(acting_session), acting_session != 0)
         .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role), login_role != nullptr);
     insert_row(pg::catalog().audit_log, row);
-    // Whoever was told that a token is revoked can rely on it: no crash takes back an act that was committed, whatever
-    // synchronous_commit says.
+    // A caller who was told that a token is revoked must be able to rely on it. So the commit waits for the disk whatever
+    // synchronous_commit says, and a crash cannot undo the act.
     ForceSyncCommit();
     actor->last = key;
     return key;

@@ -13,15 +13,16 @@ extern "C" {
 
 namespace mirox::store {
 
-// A JSON object under construction, in the current memory context; names and values must stand until jsonb(). No value of a
-// digest column ever enters one.
+// Builds a JSON object in the current memory context. Names and values must stay valid until jsonb(). Values of digest columns
+// never enter one.
 class Detail {
   public:
     Detail();
     void add_text(const char* key, std::string_view value);
     void add_bool(const char* key, bool value);
     void add_value(const char* key, Datum value, Oid type);
-    // What a row holds, NULLs and bookkeeping left out; what an update changed, as {"column": {"from": …, "to": …}}.
+    // add_row() adds a row's values except NULLs and bookkeeping columns. add_changes() adds what an update changed, as
+    // {"column": {"from": …, "to": …}}.
     void add_row(HeapTuple row, TupleDesc columns);
     void add_changes(HeapTuple before, HeapTuple after, TupleDesc columns);
     Datum jsonb();
@@ -38,7 +39,7 @@ struct Subject {
     std::int64_t session_id;  // 0: the actor's
 };
 
-// Writes the row for the current actor (which must stand) and returns its key. The transaction's commit will wait for the disk,
+// Writes the audit row of the current act, which must exist, and returns its key. The transaction's commit waits for the disk
 // even with synchronous_commit off.
 AuditKey audit(const char* event, const Subject& subject, Detail& detail);
 

@@ -1,4 +1,4 @@
-// bind_accounts: the triggers on the platform's own users table by which accounts follow their users (store/bound.hpp).
+// bind_accounts creates the triggers on the platform's users table that keep accounts in step with users (store/bound.hpp).
 //
 // Locks: those of platform_table.hpp, then that of pg::lock_grants.
 #include "store/platform_table.hpp"
@@ -28,7 +28,7 @@ void require_bindable(const PlatformTable& table) {
     require_ownership(table);
 }
 
-// Each row must be seen by the triggers of the table itself, and be among the rows that the table has by itself.
+// The table's own triggers must see every one of its users, and users must not come from another table.
 void require_alone(const PlatformTable& table) {
     if (table.partition)
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("table \"%s\" is a partition of another table", table.name),
@@ -46,7 +46,7 @@ struct Earlier {
 };
 
 void add_drop(void* state, const BoundTrigger& trigger) {
-    if (OidIsValid(trigger.parent)) return;  // goes with the one that it was made from
+    if (OidIsValid(trigger.parent)) return;  // dropped with its parent
     auto* earlier = static_cast<Earlier*>(state);
     earlier->statements = lappend(earlier->statements,
                                   psprintf("DROP TRIGGER %s ON %s", quote_identifier(NameStr(trigger.name)), earlier->full_name));
@@ -62,7 +62,8 @@ void bind_accounts(Oid users, const char* id_column) {
 
     Actor actor;
     enter(actor);
-    // The owner makes partitions, and each takes the triggers over. It also says whose tables the function acts on.
+    // The table's owner creates partitions, which inherit the triggers, and so needs EXECUTE. The grant also names the owners for
+    // whose tables the trigger function acts.
     pg::lock_grants();
     pg::execute(psprintf("GRANT EXECUTE ON FUNCTION mirox.account_bound() TO %s",
                          quote_identifier(GetUserNameFromId(table.owner, false))));
@@ -82,7 +83,7 @@ void bind_accounts(Oid users, const char* id_column) {
     constexpr const char* kJudged =
         "CREATE CONSTRAINT TRIGGER %s AFTER %s ON %s DEFERRABLE INITIALLY DEFERRED FOR EACH ROW %s "
         "EXECUTE FUNCTION mirox.account_bound(%s)";
-    // As the caller, but with names of our choosing: IS DISTINCT FROM finds its operator by search_path.
+    // These run as the caller but with our search_path, by which IS DISTINCT FROM finds its operator.
     const int guc_level = pg::pin_search_path();
     pg::spi_open();
     foreach (cell, earlier.statements) pg::execute(static_cast<const char*>(lfirst(cell)));

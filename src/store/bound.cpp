@@ -32,15 +32,15 @@ namespace {
                 errhint("Use mirox.bind_accounts."));
 }
 
-// ---- the table that is bound -----------------------------------------------------------------------------------------------
+// ---- the bound table -------------------------------------------------------------------------------------------------------
 
-// What a trigger is for; looked up once for all events of a table that are judged in a row.
+// What a trigger is for. Looked up once for all events of a table that are judged in a row.
 struct Binding {
-    Oid table;    // that is bound: where ids are looked up
+    Oid table;    // the bound table, in which ids are looked up
     Oid owner;    // its owner
-    bool parted;  // it has partitions
-    int column;   // of the id, in the table that the trigger fires on
-    Oid type;     // of ids, a domain's base
+    bool parted;  // the table is partitioned
+    int column;   // the id's number in the table that the trigger fires on
+    Oid type;     // the id's type; for a domain its base type
     NameData name;
 };
 
@@ -55,7 +55,7 @@ const Binding& binding_of(FunctionCallInfo fcinfo, const TriggerData* data) {
     found.owner = table->rd_rel->relowner;
     found.parted = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     table_close(table, NoLock);
-    // Whoever could put it on a table of his own could otherwise end anybody's account.
+    // Without this check, a role that put the trigger on its own table could delete anybody's account.
     if (!pg::may_execute(function->fn_oid, found.owner))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
                     errmsg("accounts are not bound to table \"%s\" of its present owner", get_rel_name(found.table)),
@@ -73,7 +73,7 @@ const Binding& binding_of(FunctionCallInfo fcinfo, const TriggerData* data) {
     return *static_cast<Binding*>(function->fn_extra) = found;
 }
 
-// The look-up of an id in a bound table, prepared once a backend and again when the table has changed.
+// The query that looks up an id in a bound table. Prepared once in a backend, and again when the table has changed.
 struct LookUp {
     Oid table;  // the key
     Oid type;
@@ -93,7 +93,7 @@ SPIPlanPtr plan_of(const Binding& binding) {
     auto* look_up = static_cast<LookUp*>(hash_search(look_ups, &binding.table, HASH_ENTER, &known));
     if (!known) look_up->plan = nullptr;
     if (look_up->plan != nullptr) {
-        // A plan that is made again would read the old names.
+        // A replanned query would still use the old names.
         if (SPI_plan_is_valid(look_up->plan) && look_up->type == binding.type &&
             strcmp(NameStr(look_up->name), NameStr(binding.name)) == 0)
             return look_up->plan;
@@ -113,7 +113,7 @@ SPIPlanPtr plan_of(const Binding& binding) {
     return look_up->plan = plan;
 }
 
-// As of now, whatever the transaction's isolation level.
+// Reads the newest committed state, whatever the transaction's isolation level.
 bool is_there(const Binding& binding, Datum id) {
     const pg::OwnerScope scope = pg::enter_table_owner(binding.owner);
     pg::spi_open();
@@ -128,7 +128,7 @@ bool is_there(const Binding& binding, Datum id) {
     return found;
 }
 
-// ---- whose account is whose ------------------------------------------------------------------------------------------------
+// ---- which account belongs to which row ------------------------------------------------------------------------------------
 
 bool is_made_by_us(HeapTupleHeader row) {
     return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row));
@@ -143,11 +143,12 @@ bool is_same_id(const char* a, const char* b) {
     return a == nullptr || b == nullptr ? a == b : strcmp(a, b) == 0;
 }
 
-// Follows a row from one of its versions to the last that has the same id. True when that is the row as it stands now; else
-// it went on from there, with another id, in another partition or not at all, and an event tells of it.
+// Follows a row from one of its versions to the last version with the same id. Returns true if that is the current version of the
+// row. Returns false if the row continued with another id or in another partition, or was deleted: then another event tells of
+// it.
 bool last_version(Relation table, int column, Version& row, const char* id) {
     TupleTableSlot* slot = table_slot_create(table, nullptr);
-    ItemPointerData at = row.place;
+    ItemPointerData at = row.tid;
     bool stands = true;
     while (table_tuple_fetch_row_version(table, &at, SnapshotAny, slot)) {
         bool copied;
@@ -156,7 +157,7 @@ bool last_version(Relation table, int column, Version& row, const char* id) {
             stands = false;
             break;
         }
-        row.place = at;
+        row.tid = at;
         if (!is_changed_by_us(tuple->t_data)) break;
         if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) || ItemPointerEquals(&tuple->t_data->t_ctid, &at)) {
             stands = false;
@@ -179,7 +180,7 @@ struct Event {
     Datum old_value;
 };
 
-// Whether the row of a claim became the event's old version without another event in between.
+// True if the claim's row became the event's old version with no event in between.
 bool leads_to(const Claim& claim, const Event& event) {
     if (claim.row.table != event.before.table) return false;
     Version row = claim.row;
@@ -187,8 +188,8 @@ bool leads_to(const Claim& claim, const Event& event) {
     return is_same(row, event.before);
 }
 
-// The account of the row that the event tells of, 0 when it has none. Its id is not always the row's: it may wait for that, or the
-// row had it in between only. Asked once for each event.
+// The account of the event's row, 0 if it has none. The account's user id is not always the row's id: the account may wait for
+// that id, or the row had it only for a moment. Call it once for each event.
 std::int64_t account_of_row(const Event& event) {
     std::int64_t passed;
     if (take_passage(event.before, passed)) return passed;
@@ -204,26 +205,27 @@ std::int64_t account_of_row(const Event& event) {
     return named;
 }
 
-// The row is gone, or has no id any more.
+// The row was deleted, or no longer has an id.
 void judge_end(const Event& event, std::int64_t account_id) {
     if (account_id == 0) return;
     if (event.old_id == nullptr || !is_there(*event.binding, event.old_value)) {
         end_account(account_id);
         return;
     }
-    // There is a row of that id. It may be another user's, who was renamed to it, and it is where the account never had that id.
+    // A row with that id exists. It may belong to another user, renamed to this id; and it does if the account never had the id.
     const Claim* claim = find_claim(account_id);
     if (account_named(event.old_id) != account_id || (claim != nullptr && claim->waiter != 0)) {
         end_account(account_id);
         return;
     }
-    // It was put there again, and the account goes on with it; unless an event to come tells that a user was renamed to it.
+    // The row was inserted again, and the account stays with it, unless a later event shows that another user was renamed to the
+    // id.
     Claim* kept = make_claim(account_id);
     kept->row = {};
     kept->left = true;
 }
 
-// The row stands, or went on from `after`.
+// The row exists, or continued from `after`.
 void judge_version(Event& event, std::int64_t account_id, Relation table, int column) {
     if (!last_version(table, column, event.after, event.new_id))
         pass(account_id, event.after);
@@ -233,7 +235,8 @@ void judge_version(Event& event, std::int64_t account_id, Relation table, int co
         judge_end(event, account_id);
 }
 
-// The row goes on in another partition, with the same id (note_move). One that had not changed before is known by that id.
+// The row continues in another partition with the same id (note_move). A row that this transaction had not changed before is
+// found by its id.
 void judge_move(Event& event, std::int64_t account_id) {
     Crossing* crossing = crossing_from(event.before);
     if (!OidIsValid(crossing->to.table)) {
@@ -252,8 +255,8 @@ char* id_of(HeapTuple row, Relation table, const Binding& binding) {
     return SPI_getvalue(row, RelationGetDescr(table), binding.column);
 }
 
-// A row that moves to another partition is deleted in the one, then put into the other, with nothing in between. Where the id
-// changes too, nothing would tell later whose account it was.
+// A row that moves to another partition is deleted from one and then inserted into the other, with nothing in between. If its id
+// changes at the same time, nothing later could tell whose account it was.
 struct Move {
     bool open;
     const char* id;

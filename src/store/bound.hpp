@@ -1,43 +1,43 @@
-// Accounts that follow the rows of a users table of the platform's, by the trigger function account_bound.
+// Accounts that follow the rows of the platform's users table, by the trigger function account_bound.
 //
-// What becomes of a user is judged by deferred triggers, so at the end of the transaction or where it says SET CONSTRAINTS …
-// IMMEDIATE, one event at a time in the order in which they happened:
-// - a row that is gone, or has no id any more, ends its account, unless a row with its id is there again;
-// - a row with another id takes its account along. A row that changed more than once is followed to its last version first.
-// Until all events are judged, the id that an account shall have may still be another's, who shall have another one himself. So
-// an account waits for the one that has its id, is renamed as soon as that has left it, and where they wait for one another in
-// a circle, one steps aside under an id of its own. What waits when the transaction ends is refused.
+// Deferred triggers judge each change of a user at the end of the transaction, or at SET CONSTRAINTS … IMMEDIATE, one event at a
+// time in the order of the changes:
+// - A row that was deleted, or has no id any more, ends its account, unless there is a row with the same id again.
+// - A row with a new id takes its account along. A row that changed more than once is first followed to its last version.
+// Until all events are judged, the id that an account is to get may still belong to another account that is to be renamed too. So
+// the account waits for that account, and is renamed when the id becomes free. If accounts wait for each other in a circle, one
+// of them takes a temporary id. An account that still waits when the transaction ends is refused.
 //
-// Locks: AccessShareLock on the users table for the look-up; the accounts' rows (manage.hpp), of more than one account in a
-// transaction that changes more than one user.
+// Locks: AccessShareLock on the users table for the look-up; the accounts' rows (manage.hpp), more than one in a transaction that
+// changes more than one user.
 #pragma once
 
 #include "pg/prelude.hpp"
 
 namespace mirox::store {
 
-// Why a table that is bound neither inherits nor is inherited from, and what to do.
+// Why a bound table can neither inherit nor have children, and what to do instead.
 inline constexpr char kChildUnseen[] = "Rows of a child are not seen by its parent's triggers.";
 inline constexpr char kOneTable[] = "Keep the users in one table, or in a partitioned one.";
 
 // A trigger on a table that calls our account_bound.
 struct BoundTrigger {
     Oid oid, table;
-    Oid parent;  // the trigger of the partitioned table that it was made from
+    Oid parent;  // the partitioned table's trigger that this is a copy of
     NameData name;
-    bool ends;      // judges the end of rows
-    bool in_force;  // neither disabled nor idle under session_replication_role
+    bool ends;      // fires when rows are deleted
+    bool in_force;  // not disabled, neither by itself nor by session_replication_role
 };
 
-// Calls each(state, trigger) for those of the table.
+// Calls each(state, trigger) for each such trigger of the table.
 void for_each_bound_trigger(Oid table, void (*each)(void* state, const BoundTrigger& trigger), void* state);
-// False when the trigger is none of ours, or gone.
+// False if the trigger does not call account_bound, or no longer exists.
 bool find_bound_trigger(Oid trigger, BoundTrigger& out);
-// The one that it was made from, and that from, …, at last: the one on the table that is bound. False when that is gone.
+// Follows the parents of a trigger to the one on the bound table. False if that no longer exists.
 bool find_topmost(Oid trigger, BoundTrigger& out);
 
-// Called once from _PG_init: the transaction's end; and the hooks that refuse what takes users away without a trigger
-// (bound_guard.cpp).
+// Called once from _PG_init: watch_bound_accounts() registers callbacks of the transaction's end, watch_bound_tables() the hooks
+// that refuse commands which remove users without firing a trigger (bound_guard.cpp).
 void watch_bound_accounts();
 void watch_bound_tables();
 

@@ -12,16 +12,16 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// Nobody's account waits: a user without one has come to have the id.
+// In `waiter`: the id belongs to a user without an account, so no account waits for it.
 constexpr std::int64_t kNobody = -1;
 
-// A row's last version of those that have the same id, when it went on from there: what comes next has it for its old version.
+// The last version of a row with one id, if the row continued from there. The next event has this version as its old one.
 struct Passage {
     Version row;  // the key
     std::int64_t account_id;
 };
 
-// All that has been judged in this transaction, or this subtransaction.
+// Everything judged in this transaction or subtransaction.
 struct Ledger {
     Ledger* below;
     MemoryContext memory;
@@ -70,7 +70,7 @@ void rename_to(std::int64_t account_id, std::string_view id) {
     (void)as_act([&](Actor& actor) { return rename_account(actor, account_id, id); });
 }
 
-// The account has left its id: whoever waits for it is renamed, and so on.
+// The account has given up its id. The account that waits for the id is renamed, which frees the next id, and so on.
 void release(Claim* claim) {
     while (claim->waiter != 0) {
         const std::int64_t next = claim->waiter;
@@ -92,7 +92,7 @@ void stop_waiting(Claim* claim) {
     claim->target = nullptr;
 }
 
-// Whether `first` waits for somebody who waits for … `account_id`.
+// True if `first` waits, directly or through other accounts, for `account_id`.
 bool waits_for(const Claim* first, std::int64_t account_id) {
     while (first != nullptr && first->waits_for != 0) {
         if (first->waits_for == account_id) return true;
@@ -101,8 +101,8 @@ bool waits_for(const Claim* first, std::int64_t account_id) {
     return false;
 }
 
-// A name that nobody can have meant, for who steps aside so that a circle opens.
-const char* name_aside() {
+// An id that no user can have by chance. An account takes it to break a circle.
+const char* temporary_id() {
     const Datum id = DirectFunctionCall1(gen_random_uuid, 0);
     return psprintf("mirox_tokens renames %s", DatumGetCString(DirectFunctionCall1(uuid_out, id)));
 }
@@ -130,7 +130,7 @@ void on_transaction(XactEvent event, void*) {
     }
 }
 
-// What is no longer used goes with the transaction: an act that is under way may still hold on to it.
+// Memory is freed only with the transaction, because an act that runs may still point to it.
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
     const int level = GetCurrentTransactionNestLevel();
     if (event == SUBXACT_EVENT_ABORT_SUB) {
@@ -199,7 +199,7 @@ void arrive(std::int64_t account_id, const char* id, const Version& row) {
                 claim->target = MemoryContextStrdup(TopTransactionContext, id);
                 return;
             }
-            rename_to(account_id, name_aside());
+            rename_to(account_id, temporary_id());
             release(claim);
         } else {
             end_account(other_id);

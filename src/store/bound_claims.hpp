@@ -1,5 +1,5 @@
-// Which account is to have which id, while the events of a transaction on users tables are judged (see bound.hpp). A subtransaction
-// has a copy of what is known, which takes the place of the original when it commits.
+// Decides which account gets which id while the events of a transaction on users tables are judged (see bound.hpp). A
+// subtransaction works on a copy, which replaces the original when it commits.
 //
 // Locks: the accounts' rows (manage.hpp).
 #pragma once
@@ -13,62 +13,62 @@ extern "C" {
 
 namespace mirox::store {
 
-// A version of a row. Hashed as it is, so without a gap.
+// A version of a row. Its bytes are the hash key, so the struct has no padding.
 struct Version {
     Oid table;  // InvalidOid: none
-    ItemPointerData place;
+    ItemPointerData tid;
     std::uint16_t none;
 };
 static_assert(sizeof(Version) == 12);
 
-inline Version version_of(Relation table, const ItemPointerData& place) {
-    return {RelationGetRelid(table), place, 0};
+inline Version version_of(Relation table, const ItemPointerData& tid) {
+    return {RelationGetRelid(table), tid, 0};
 }
 
 inline bool is_same(const Version& a, const Version& b) {
     return memcmp(&a, &b, sizeof(Version)) == 0;
 }
 
-// What is known of an account whose user's row has changed in this transaction, or that another waits for.
+// What is known of an account whose user's row changed in this transaction, or for which another account waits.
 struct Claim {
     std::int64_t account_id;  // the key
-    Version row;              // its user's, as it was last judged; none: not yet
-    const char* target;       // the id that it is to have, and waits for; null: it has its own
-    std::int64_t waits_for;   // who has that id; 0: it does not wait
-    std::int64_t waiter;      // who is to have its id; 0: nobody
-    bool left;                // its user's row is gone, though there is a row of its id
+    Version row;              // its user's row as last judged; none: not judged yet
+    const char* target;       // the id that it waits for; null: it does not wait
+    std::int64_t waits_for;   // the account that has that id; 0: it does not wait
+    std::int64_t waiter;      // the account that is to get its id; 0: none
+    bool left;                // its user's row was deleted, but a row with its id exists
 };
 
-// A row that was changed in this transaction and then moved to another partition, where its versions do not lead.
+// A row that was changed in this transaction and then moved to another partition. Its chain of versions ends at the move.
 struct Crossing {
     Version from;             // the key
     Version to;               // none: not known yet
-    bool left;                // judged before that was known (SET CONSTRAINTS … IMMEDIATE)
-    std::int64_t account_id;  // the row's, then
+    bool left;                // judged before `to` was known (SET CONSTRAINTS … IMMEDIATE)
+    std::int64_t account_id;  // in that case: the row's account
 };
 
-// Made where there is none.
+// Created if it does not exist.
 Crossing* crossing_from(const Version& from);
 Claim* make_claim(std::int64_t account_id);
-// Null where there is none.
+// Null if there is none.
 Claim* find_claim(std::int64_t account_id);
 
-// The account with this id, 0 when there is none.
+// The account with this id, 0 if there is none.
 std::int64_t account_named(std::string_view user_id);
 
-// The row stands, and its id is `id`. account_id 0: its user has no account.
+// The row exists and has the id `id`. account_id 0: its user has no account.
 void arrive(std::int64_t account_id, const char* id, const Version& row);
 
-// The row went on from `row`, of which an event is still to be judged. That its user has no account is kept too: the ids that the
-// row has in between may be those of others.
+// The row continued from `row`, and an event about that is still to be judged. This is recorded for a user without an account
+// too, because the ids that the row has in between may belong to other users.
 void pass(std::int64_t account_id, const Version& row);
-// True, once, where it did; whose row it was.
+// True once if pass() recorded this version. `account_id` is the row's account.
 bool take_passage(const Version& row, std::int64_t& account_id);
 
-// Its user is gone.
+// The user no longer exists.
 void end_account(std::int64_t account_id);
 
-// Called once from _PG_init: at the transaction's end whoever still waits is refused.
+// Called once from _PG_init. At the transaction's end an account that still waits is refused.
 void watch_claims();
 
 }  // namespace mirox::store

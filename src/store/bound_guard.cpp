@@ -1,12 +1,13 @@
-// What takes users away without a trigger of the row: TRUNCATE of a bound table or of a part of it, DROP and DETACH of a part. All
-// are refused while there are users in it. So is a table that inherits from a bound one, whose rows would have no trigger. An empty part may go, and so may a part of a table that is no longer bound, or the
-// whole table.
+// Refuses commands that remove users without firing a row trigger: TRUNCATE of a bound table or one of its partitions, and DROP
+// and DETACH of a partition, while it holds users. Also refuses tables that inherit from a bound one, whose rows would have no
+// trigger. An empty partition may be dropped or detached, and so may a partition of a table that is no longer bound, or the whole
+// table.
 //
-// A part that is dropped or detached loses its copy of the trigger. Whether the trigger that it was copied from stays is known
-// when the command is done: then it was the part alone that went.
+// A partition that is dropped or detached loses its copy of the trigger. Only when the command is done is it known whether the
+// parent trigger stays. If it stays, the command removed the partition alone.
 //
-// Locks: AccessExclusiveLock on a part whose emptiness decides, which the command itself takes; AccessShareLock before DETACH
-// CONCURRENTLY, let go again. Whether a table is empty is seen without a plan, so that nobody's code runs.
+// Locks: AccessExclusiveLock on a partition that must be empty, which the command itself takes too; AccessShareLock before DETACH
+// CONCURRENTLY, released again. The check for emptiness runs without a plan, so it executes nobody's code.
 #include "pg/catalog.hpp"
 #include "store/bound.hpp"
 #include "store/rows.hpp"
@@ -36,9 +37,9 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// ---- our triggers, by the catalog ------------------------------------------------------------------------------------------
+// ---- the extension's triggers, found in the catalog ------------------------------------------------------------------------
 
-// A member of the extension; no ERROR where it is absent or broken.
+// True if the function is the extension's account_bound. Raises no ERROR if it is missing or broken.
 bool is_account_bound(Oid function) {
     HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(row)) return false;
@@ -57,7 +58,8 @@ bool fires(char enabled) {
     return enabled == TRIGGER_FIRES_ON_ORIGIN || enabled == TRIGGER_FIRES_ALWAYS;
 }
 
-// The triggers whose `column`, the first of `index`, is `value`: calls each of ours, until it says false.
+// Scans the triggers in whose `column`, the first column of `index`, stands `value`. Calls each() for those of the extension
+// until it returns false.
 template <class Each>
 void scan_triggers(Oid index, AttrNumber column, Oid value, Each each) {
     Relation triggers = table_open(TriggerRelationId, AccessShareLock);
@@ -108,9 +110,9 @@ bool find_topmost(Oid trigger, BoundTrigger& out) {
 
 namespace {
 
-// ---- what goes -------------------------------------------------------------------------------------------------------------
+// ---- removed users ---------------------------------------------------------------------------------------------------------
 
-// A part that holds users and has lost its trigger in the command that runs.
+// A partition that holds users and has lost its trigger in the command that runs.
 struct Gone {
     Gone* next;
     Oid topmost;
@@ -130,7 +132,7 @@ bool holds_rows(Oid table, LOCKMODE lock, LOCKMODE release) {
     return found;
 }
 
-// The trigger that judges the end of the table's rows, if one is in force.
+// Finds a trigger in force that fires when rows of the table are deleted.
 bool is_watched(Oid table, BoundTrigger& out) {
     bool found = false;
     scan_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table, [&](const BoundTrigger& trigger) {
@@ -161,7 +163,7 @@ bool has_triggers(Oid table) {
 void before_truncate(Oid table) {
     BoundTrigger trigger;
     if (!has_triggers(table) || !is_watched(table, trigger)) return;
-    // The server asks for the right after us, and whoever has none is to learn nothing here, nor to lock the table.
+    // The server checks the privilege after this hook. A role without it must neither learn anything here nor lock the table.
     if (!pg::may_truncate(table, GetUserId())) return;
     if (holds_rows(table, AccessExclusiveLock, NoLock)) refuse(get_rel_name(table));
 }
@@ -187,8 +189,9 @@ void judge_gone() {
     }
 }
 
-// DETACH CONCURRENTLY takes the triggers away in a second transaction, when the first has made the part half detached. So it is
-// looked at before; what is added to the part meanwhile is found by the second, which FINALIZE repeats.
+// DETACH CONCURRENTLY removes the triggers in its second transaction, after the first has marked the partition as detached. So
+// the partition is checked before the command. Rows inserted meanwhile are found in the second transaction, which FINALIZE can
+// repeat.
 void before_detach(const AlterTableStmt* statement) {
     ListCell* cell;
     foreach (cell, statement->cmds) {
@@ -212,7 +215,7 @@ void before_detach(const AlterTableStmt* statement) {
     }
 }
 
-// A child's rows are not seen by its parent's triggers. Looked at after the command, whose lock on the parent keeps a binding away.
+// The parent's triggers do not see rows of a child. This runs after the command, whose lock on the parent prevents a new binding.
 void after_inherit(const List* parents) {
     ListCell* cell;
     foreach (cell, parents) {
@@ -256,7 +259,7 @@ void utility(PlannedStmt* planned, const char* text, bool read_only_tree, Proces
     after_inherit(planned->utilityStmt);
 }
 
-// What was dropped by no command of SQL is judged at the latest here.
+// What was dropped outside of an SQL command is judged here.
 void on_transaction(XactEvent event, void*) {
     if (gone == nullptr) return;
     if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) judge_gone();

@@ -21,7 +21,7 @@ namespace {
 
 void clear(Checked& out) {
     out.reason = Reason::malformed;
-    out.holder = Holder::none;
+    out.credential = Credential::none;
     out.authenticated = out.open = out.limited = false;
     out.token_id = out.session_id = out.account_id = 0;
     out.generation = 0;
@@ -43,7 +43,7 @@ Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::A
     }
     if (row.expires_at <= now) return Reason::expired;
     if (row.locked) return Reason::locked;
-    // An address that we are not told is not one that is allowed.
+    // An unknown address is not an allowed one.
     if (rest.has_allowed_ips && !pg::array_contains(rest.allowed_ips, client)) return Reason::ip_not_allowed;
     return Reason::ok;
 }
@@ -61,7 +61,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
         return;
     }
     const AccountState account = account_state(out.scan);
-    out.holder = Holder::session;
+    out.credential = Credential::session;
     out.session_id = session.session_id;
     out.account_id = session.account_id;
     out.expires_at = session.expires_at;
@@ -81,16 +81,16 @@ void begin_session(const core::Digest& digest, Checked& out) {
 
 bool reaches(const Checked& checked, std::string_view needed) {
     core::Scope scope;
-    // A scope that is none is what nobody reaches.
+    // No credential reaches a malformed scope.
     if (core::parse_scope(needed, scope) != core::ScopeStatus::ok) return false;
-    if (checked.holder == Holder::token) {
+    if (checked.credential == Credential::token) {
         if (checked.group == nullptr) return false;
         if (!checked.group->everything && !checked.group->permissions.covers(scope)) return false;
     }
     return pg::scope_set(checked.permissions).covers(scope);
 }
 
-// 429 comes before 403, so that whoever tries doors pays for each.
+// 429 comes before 403, so that a client that probes for permissions pays for each attempt.
 Reason judge_request(Checked& checked, const Check& check) {
     if (check.counting != Counting::none) {
         const pg::Settings& settings = pg::settings();
@@ -125,17 +125,17 @@ void begin_refused(Reason reason, Checked& out) {
 namespace {
 void begin_at(const core::Digest& digest, const core::Address& client, Checked& out) {
     clear(out);
-    // What was committed before we began is known to us: groups first of all.
+    // Everything committed before the check began is visible to it, also in the caches.
     AcceptInvalidationMessages();
     ready_groups();
-    out.digest = digest;  // the scan's key points to it until end_check()
+    out.digest = digest;  // the scan's key points here until end_check()
     out.open = true;
     if (!open_scan(out.scan, kSecretByDigest, PointerGetDatum(out.digest.data()))) {
         out.reason = Reason::unknown;
         return;
     }
     const SecretFixed& row = secret_fixed(out.scan.slot);
-    out.holder = Holder::token;
+    out.credential = Credential::token;
     out.token_id = row.token_id;
     out.account_id = row.account_id;
     out.generation = row.generation;
@@ -157,20 +157,20 @@ void begin_digest(const core::Digest& digest, const core::Address& client, Check
     begin_at(digest, client, out);
 }
 
-void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out) {
+void begin_secret(std::string_view secret, Accept accept, const core::Address& client, Checked& out) {
     switch (kind_of(secret)) {
         case core::SecretKind::token:
-            if (holders == Holders::session) break;
+            if (accept == Accept::session) break;
             begin_at(digest_of(secret), client, out);
             return;
         case core::SecretKind::session:
-            if (holders == Holders::token) break;
+            if (accept == Accept::token) break;
             clear(out);
             begin_session(digest_of(secret), out);
             return;
         case core::SecretKind::malformed:
-            // The signature first: no table is read for what nobody but us can have made.
-            if (holders == Holders::session) break;
+            // The signature is verified first, so that no table is read for a JWT that we did not sign.
+            if (accept == Accept::session) break;
             switch (signature_of(secret)) {
                 case JwtSignature::foreign:
                     break;
@@ -190,7 +190,7 @@ void conclude(Checked& checked, const Check& check) {
     if (checked.authenticated) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
     shmem::Event use;
-    use.holder = checked.holder == Holder::token ? checked.token_id : -checked.session_id;
+    use.holder = checked.credential == Credential::token ? checked.token_id : -checked.session_id;
     use.account = checked.account_id;
     use.generation = checked.generation;
     use.reason = static_cast<std::uint8_t>(checked.reason);
@@ -208,7 +208,7 @@ void end_check(Checked& checked) {
 }
 
 Datum effective_permissions(const Checked& checked) {
-    if (checked.holder == Holder::session) return checked.permissions;
+    if (checked.credential == Credential::session) return checked.permissions;
     if (checked.group == nullptr) return pg::scopes_datum({});
     if (checked.group->everything) return checked.permissions;
     return pg::scopes_intersection(pg::scope_set(checked.permissions), checked.group->permissions, true, nullptr);

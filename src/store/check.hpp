@@ -1,15 +1,15 @@
-// The check of a secret, in three steps that every check shares: begin_*() finds the newest committed row by its digest and
-// judges what is a 401; conclude() draws on the owner's rate limit (429), then asks for the scope (403), and records the
-// outcome; end_check() lets go. Never an ERROR for what a client sent.
+// The check of a secret. Every check has the same three steps: begin_*() finds the newest committed row by the digest and decides
+// about a 401; conclude() draws on the account's rate limit (429), then compares the scope (403), and records the outcome;
+// end_check() releases the row. Nothing that a client sends raises an ERROR.
 //
 //     Checked checked;
-//     begin_secret(text, Holders::both, client, checked);   // or begin_digest()
+//     begin_secret(text, Accept::both, client, checked);   // or begin_digest()
 //     conclude(checked, check);                             // once
 //     … the answer …
 //     end_check(checked);
 //
-// Locks: AccessShareLock on the table and its index. Reads with a fresh snapshot, so that a revocation committed before the
-// check started is seen whatever the transaction's isolation level; judges expiry by the clock.
+// Locks: AccessShareLock on the table and its index. Reads with a fresh snapshot, so that a check sees each revocation committed
+// before it, whatever the transaction's isolation level. Compares expirations with the clock.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -27,64 +27,64 @@ namespace mirox::store {
 using core::outcome_of;
 using core::Reason;
 
-// What a request needs, once it is known who sends it.
+// What an authenticated request needs.
 enum class Need : std::uint8_t {
     nothing,
     scope,
-    invalid,  // it names nothing that could be asked for: a 400
+    invalid,  // the request is malformed: a 400
 };
 
 enum class Counting : std::uint8_t {
-    full,  // draws on the limit and is recorded
-    look,  // judged as if it drew, leaving no trace
-    none,  // counted already: the limit has no say, nothing is recorded
+    full,     // draws on the limit and is recorded
+    dry_run,  // judged like `full`, but changes and records nothing
+    none,     // counted already: ignores the limit and records nothing
 };
 
 struct Check {
-    core::Address client;    // family none: not known
-    std::string_view agent;  // empty: not known
-    std::string_view scope;  // of Need::scope
+    core::Address client;    // family none: unknown
+    std::string_view agent;  // empty: unknown
+    std::string_view scope;  // for Need::scope
     Need need;
     Counting counting;
 };
 
-enum class Holder : std::uint8_t { none, token, session };
+enum class Credential : std::uint8_t { none, token, session };
 
-// What a check found. Until end_check() the row is pinned, and the views point into it.
+// The result of a check. Until end_check() the row is pinned, and the views point into it.
 struct Checked {
     Reason reason;
-    Holder holder;       // whose secret it is, once a row was found
-    bool authenticated;  // in force: the fields below may be shown
+    Credential credential;  // the kind of secret; none until its row is found
+    bool authenticated;     // the secret is in force: the fields below may be shown
     bool open;
-    bool limited;  // `limit` and `decision` say how the limit stood
+    bool limited;  // `limit` and `decision` are set
     std::int64_t token_id, session_id, account_id;
     std::int32_t generation;
-    TimestampTz at;                  // when it was judged; 0: there was nothing to judge
+    TimestampTz at;                  // the time of the check; 0: there was no row
     std::int32_t rate_limit, burst;  // -1: the configured default
     TimestampTz expires_at;
-    std::int32_t limit;  // what was drawn on, a minute
+    std::int32_t limit;  // the rate limit per minute
     core::Decision decision;
-    const Group* group;  // of a token
+    const Group* group;  // a token's
     Datum user_id;       // text
-    Datum permissions;   // mirox.scopes: a token's owner's and own, a session's owner's
+    Datum permissions;   // mirox.scopes: the owner's, for a token intersected with its own
     core::Digest digest;
     RowScan scan;
 };
 
-// Which secrets a caller takes. What is of the other kind is malformed to it, and is not looked up.
-enum class Holders : std::uint8_t { token, session, both };
+// Which kinds of secret a function accepts. It treats the other kind as malformed and does not look it up.
+enum class Accept : std::uint8_t { token, session, both };
 
-// Judges a secret, whatever its form; `client` matters where a token is limited to addresses.
-void begin_secret(std::string_view secret, Holders holders, const core::Address& client, Checked& out);
-// Judges a token by the digest of its secret.
+// Checks a secret, whatever its form. `client` is compared with a token's allowed networks.
+void begin_secret(std::string_view secret, Accept accept, const core::Address& client, Checked& out);
+// Checks a token by the digest of its secret.
 void begin_digest(const core::Digest& digest, const core::Address& client, Checked& out);
-// There is nothing to look up.
+// Refuses without a look-up.
 void begin_refused(Reason reason, Checked& out);
 
 void conclude(Checked& checked, const Check& check);
 void end_check(Checked& checked);
 
-// What the holder may reach now, as a mirox.scopes Datum: owner's, group's and token's own.
+// The permissions in force, as a mirox.scopes Datum: the intersection of the owner's, the group's and the token's own.
 Datum effective_permissions(const Checked& checked);
 
 }  // namespace mirox::store

@@ -1,4 +1,4 @@
-// The backend's compiled endpoint rules, and the acts on them (see endpoints.hpp, also for the locks).
+// The backend's compiled endpoint rules, and the acts that change them (see endpoints.hpp, also for the locks).
 #include "store/endpoints.hpp"
 
 #include "core/path.hpp"
@@ -19,19 +19,19 @@ namespace {
 
 MemoryContext memory = nullptr;
 constinit core::EndpointMatcher matcher;
-bool closed = false;  // the rules could not be compiled: every request needs `*`
+bool closed = false;  // the rules could not be compiled, so every request needs `*`
 constinit pg::CacheValidity validity(&pg::Catalog::endpoint);
 
 std::string_view utf8_column(TupleTableSlot* slot, int number) {
     const std::string_view text = pg::text_view(column(slot, number));
-    // A copy: what the slot holds goes with the next row.
+    // A copy, because the slot's values are gone at the next row.
     return pg::to_utf8({pnstrdup(text.data(), text.size()), text.size()});
 }
 
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr) memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
-    // Until the new rules stand, nothing is open.
+    // While the new rules are not compiled yet, every request needs `*`.
     closed = true;
     matcher = {};
     MemoryContextReset(memory);

@@ -1,5 +1,5 @@
-// Endpoint rules, method and path to scope, compiled in each backend: there are few. Filled and forgotten as groups are
-// (groups.hpp), so that standbys and subscribers obey too.
+// Endpoint rules map method and path to a scope. Each backend compiles all of them, since there are few. The compiled rules are
+// filled and invalidated like groups (groups.hpp), so standbys and subscribers follow changes too.
 //
 // Locks: AccessShareLock on the table while it is read; for an act, lock_name() on method and path.
 #pragma once
@@ -11,25 +11,25 @@
 namespace mirox::store {
 
 struct RequestScope {
-    bool valid;              // false: method or path is none, or could be read as two different ones
-    std::string_view scope;  // what the request needs, `*` when no rule names it; valid until the next look-up
+    bool valid;              // false: method or path is malformed or ambiguous
+    std::string_view scope;  // what the request needs, `*` if no rule matches; valid until the next look-up
 };
 
-// Compiles the rules where they are not. As ready_groups(): before anything is locked.
+// Compiles the rules if they are not compiled. Call it before anything is locked, like ready_groups().
 void ready_endpoints();
 
 // Call AcceptInvalidationMessages() first.
 RequestScope scope_of_request(std::string_view method, std::string_view path);
 
-// A rule in its normal form; 22023 when it is none.
+// The rule in normal form. Raises 22023 if it is malformed.
 void normalise_rule(std::string_view method, std::string_view path, std::string_view scope, core::EndpointText& out);
 
-// True for a rule that is in its normal form.
+// True if the rule is in normal form.
 bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope);
 
-// Inside an entered Actor.
+// Call these within an act.
 void put_endpoint(std::string_view method, std::string_view path, std::string_view scope);
-// False when there was none.
+// False if there was no such rule.
 bool drop_endpoint(std::string_view method, std::string_view path);
 
 }  // namespace mirox::store

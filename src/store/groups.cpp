@@ -1,4 +1,4 @@
-// The backend's cache of permission groups, and the acts on them (see groups.hpp, also for the locks).
+// The backend's cache of permission groups, and the acts that change them (see groups.hpp, also for the locks).
 #include "store/groups.hpp"
 
 #include "pg/cache_validity.hpp"
@@ -17,7 +17,7 @@ namespace mirox::store {
 namespace {
 
 void check_name(std::string_view name) {
-    // One segment of a scope that begins with a letter (the table's CHECK says the same).
+    // One segment of a scope, beginning with a letter (the table's CHECK demands the same).
     if (!core::is_segment(name) || name.front() < 'a' || name.front() > 'z')
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
                     errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
@@ -82,7 +82,7 @@ const Group* group_by_name(std::string_view name) {
 }
 
 const Group& require_group(std::string_view name) {
-    // A group that was just committed elsewhere counts.
+    // Accept a group that another backend has just committed.
     AcceptInvalidationMessages();
     const Group* group = group_by_name(name);
     if (group != nullptr) return *group;

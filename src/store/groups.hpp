@@ -1,8 +1,8 @@
-// Permission groups, cached whole in each backend: there are few. The cache is filled with a fresh snapshot and forgotten
-// when the table's trigger sends a relcache invalidation, which reaches standbys and subscribers too. And the acts of management on
-// them, whose rules stand in the table's trigger, which holds against direct DML too.
+// Permission groups. Each backend caches all of them, since there are few. The cache is filled with a fresh snapshot, and
+// invalidated by a relcache invalidation that the table's trigger sends, which reaches standbys and subscribers too. Here are
+// also the acts of management on groups. Their rules are in the table's trigger, so that they hold for direct DML too.
 //
-// Locks: AccessShareLock on the table while it is read; for an act, lock_name() on the group's name. No token's row is touched.
+// Locks: AccessShareLock on the table while it is read; for an act, lock_name() on the group's name. Token rows are not touched.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -15,26 +15,26 @@ namespace mirox::store {
 struct Group {
     std::int32_t id;
     std::string_view name;       // in the cache's memory: valid until the next look-up
-    core::ScopeSet permissions;  // likewise
-    bool everything;             // holds `*`
-    bool builtin;                // never changed nor dropped
+    core::ScopeSet permissions;  // likewise in the cache
+    bool everything;             // contains `*`
+    bool builtin;                // cannot be changed or dropped
     Datum name_text;             // the name as a text Datum
 };
 
-// Null when there is none. Call AcceptInvalidationMessages() first where the newest state matters.
+// Null if there is none. Call AcceptInvalidationMessages() first if the newest state matters.
 const Group* group_by_id(std::int32_t id);
 const Group* group_by_name(std::string_view name);
 
-// Fills the cache where it is not. For a check, before it locks anything: DROP EXTENSION, which locks table after table, is not to
-// wait for what waits for it.
+// Fills the cache if it is empty. A check calls it before it locks anything. Otherwise DROP EXTENSION, which locks table after
+// table, could wait for a check that waits for DROP EXTENSION.
 void ready_groups();
 
-// 22023 with the names there are.
+// Raises 22023, listing the existing names, if there is none.
 const Group& require_group(std::string_view name);
 
-// Inside an entered Actor. `permissions` is a mirox.scopes.
+// Call these within an act. `permissions` is a mirox.scopes.
 void put_group(std::string_view name, Datum permissions, const pg::OptionalText& description);
-// False when there was none.
+// False if there was no such group.
 bool drop_group(std::string_view name);
 
 }  // namespace mirox::store

@@ -13,13 +13,13 @@ namespace mirox::store {
 namespace {
 
 enum class State : std::uint8_t {
-    none,     // nobody authenticated in this transaction
-    set,      // `identity` holds
-    removed,  // the savepoint that set it was rolled back; another one still may not follow it
+    none,     // the transaction has not authenticated
+    set,      // `identity` is in force
+    removed,  // the savepoint that set it was rolled back; no other identity may follow
 };
 
-// Rolling back a savepoint brings nobody else in. A cursor that was opened before it may have been read under the first
-// identity, and would go on under the second with what the first was shown.
+// After a rollback to a savepoint, no other identity may be set. A cursor opened before may have been read under the first
+// identity, and would continue under the second with what the first was shown.
 constinit State state = State::none;
 constinit Identity identity{};
 constinit SubTransactionId set_in = InvalidSubTransactionId;
@@ -29,7 +29,7 @@ void on_transaction(XactEvent event, void*) {
         case XACT_EVENT_COMMIT:
         case XACT_EVENT_ABORT:
         case XACT_EVENT_PREPARE:
-            // The memory goes with the transaction's context.
+            // The memory is freed with the transaction's context.
             state = State::none;
             identity = {};
             break;
@@ -42,7 +42,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
     if (state != State::set || set_in != mine) return;
     if (event == SUBXACT_EVENT_COMMIT_SUB) set_in = parent;
     if (event == SUBXACT_EVENT_ABORT_SUB) {
-        // What it points to goes with the savepoint's memory; who it was is remembered.
+        // The savepoint's memory is freed; the ids are kept, to compare with a later identity.
         state = State::removed;
         identity.user_id = 0;
         identity.agent = {};
@@ -57,7 +57,7 @@ core::ScopeSet copy_of(core::ScopeSet set) {
     return core::ScopeSet({copy, bytes.size()});
 }
 
-// The resources on which a set has the action, in normal form; `work` has room for set.count() scopes.
+// The resources on which a set allows the action, in normal form. `work` has room for set.count() scopes.
 std::span<core::Scope> with_action(core::ScopeSet set, std::string_view action, std::span<core::Scope> work) {
     std::size_t found = 0;
     core::ScopeSet::Cursor cursor = set.begin();
@@ -85,14 +85,14 @@ void require_no_identity() {
                 errhint("End the transaction, then authenticate in a new one."));
 }
 
-void become(const Checked& checked, const Check& check) {
+void set_identity(const Checked& checked, const Check& check) {
     Assert(checked.authenticated);
     require_no_identity();
     if (state == State::removed && (identity.token_id != checked.token_id || identity.session_id != checked.session_id))
         MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errmsg("the transaction had another identity"),
                     errdetail("Rolling back to a savepoint removed it, and no other may take its place."),
                     errhint("End the transaction, then authenticate in a new one."));
-    // Memory that lasts as the identity does: to the end of the transaction, or until the savepoint is rolled back.
+    // In memory that lasts as long as the identity: until the transaction ends or the savepoint is rolled back.
     const MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
     Identity next = {};
     next.account_id = checked.account_id;
@@ -100,8 +100,8 @@ void become(const Checked& checked, const Check& check) {
     next.session_id = checked.session_id;
     next.user_id = pg::text_datum(pg::text_view(checked.user_id));
     next.permissions = copy_of(pg::scope_set(checked.permissions));
-    next.any_group = checked.holder == Holder::session || (checked.group != nullptr && checked.group->everything);
-    // A token whose group is gone has nothing.
+    next.any_group = checked.credential == Credential::session || (checked.group != nullptr && checked.group->everything);
+    // A token whose group no longer exists has no permissions.
     if (!next.any_group && checked.group != nullptr) next.group = copy_of(checked.group->permissions);
     next.generation = checked.generation;
     next.client = check.client;
@@ -114,7 +114,7 @@ void become(const Checked& checked, const Check& check) {
 
 bool allows(const Identity& who, std::string_view text) {
     core::Scope scope;
-    // A scope that is none is what nobody reaches.
+    // No identity reaches a malformed scope.
     if (core::parse_scope(text, scope) != core::ScopeStatus::ok) return false;
     return who.permissions.covers(scope) && (who.any_group || who.group.covers(scope));
 }
@@ -124,7 +124,8 @@ Datum granted(const Identity& who, std::string_view action) {
     const auto own = with_action(who.permissions, action, work_space(who.permissions.count()));
     if (who.any_group) return pg::scopes_datum(own);
     const auto groups = with_action(who.group, action, work_space(who.group.count()));
-    // Of two resources that meet, one lies below the other, and no two of a set meet: there are no more than in both.
+    // If two resources intersect, one is at or below the other; within one set no two do. So there are at most as many
+    // intersections as scopes in both sets.
     const auto both = work_space(own.size() + groups.size());
     std::size_t found = 0;
     for (const core::Scope& a : own)

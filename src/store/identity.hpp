@@ -1,7 +1,7 @@
-// The transaction's identity: whose token or session it acts for. Held in backend memory, where no SQL reaches it, from
+// The transaction's identity: the token or session that it acts for. It is held in backend memory, which no SQL can change, from
 // authentication until the end of the transaction or of the savepoint that set it.
 //
-// Takes no locks; reads no table. Never in a parallel worker: what reads it is PARALLEL RESTRICTED.
+// Takes no locks and reads no table. Parallel workers do not have it, so functions that read it are PARALLEL RESTRICTED.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -12,32 +12,32 @@
 
 namespace mirox::store {
 
-// What it may is what both sets cover: kept apart, since that may be more scopes than a set may hold.
+// It may do what both sets cover. They are kept apart because their intersection can have more scopes than one set may hold.
 struct Identity {
     std::int64_t account_id;
-    std::int64_t token_id;       // 0: a session's
-    std::int64_t session_id;     // 0: a token's
+    std::int64_t token_id;       // 0: it acts for a session
+    std::int64_t session_id;     // 0: it acts for a token
     Datum user_id;               // text
-    core::ScopeSet permissions;  // the owner's, and the token's own
+    core::ScopeSet permissions;  // the owner's, for a token intersected with its own
     core::ScopeSet group;        // the group's
-    bool any_group;              // no group, or one that holds `*`: it takes nothing away
-    std::int32_t generation;     // of the token
-    core::Address client;        // who sent the request, as far as it was told
+    bool any_group;              // no group, or one that contains `*`: it restricts nothing
+    std::int32_t generation;     // the token's
+    core::Address client;        // where the request came from, if known
     std::string_view agent;
 };
 
-// Null when there is none.
+// Null if there is none.
 const Identity* current_identity();
 
-// 25001 when the transaction has an identity.
+// Raises 25001 if the transaction has an identity.
 void require_no_identity();
 
-// Makes the holder of an authenticated check the transaction's identity. 25001 when it has one, or had another's.
-void become(const Checked& checked, const Check& check);
+// Makes an authenticated check the transaction's identity. Raises 25001 if the transaction has one, or had another one.
+void set_identity(const Checked& checked, const Check& check);
 
 bool allows(const Identity& identity, std::string_view scope);
 
-// The resources on which it has the action, as a mirox.scopes Datum. All of them: it may be more than an input may hold.
+// The resources on which the identity may do the action, as a mirox.scopes Datum. It can have more scopes than an input may have.
 Datum granted(const Identity& identity, std::string_view action);
 
 // Called once from _PG_init.

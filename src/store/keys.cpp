@@ -1,5 +1,5 @@
-// Signing keys (see keys.hpp, also for the locks). Key bytes stand on the shelf in shared memory and in this backend's copy of it,
-// both of which are left out of core dumps, and nowhere else.
+// Signing keys (see keys.hpp, also for the locks). Key bytes are only in shared memory (KeyShelf) and in this backend's copy of
+// it. Both are left out of core dumps.
 #include "store/keys.hpp"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ using shmem::SigningKey;
 
 constexpr std::size_t kMaxFileBytes = 16384;
 
-// What is wrong with the file: in a word for mirox.stat, and as the log says it.
+// What is wrong with the file, as one word for mirox.stat and as a text for the log.
 enum KeyFault : int {
     kGood,
     kCannotOpen,
@@ -61,10 +61,10 @@ constexpr FaultText kFaultTexts[kFaults] = {
     {"empty", "it holds no key"},
 };
 
-// This backend's copy of the shelf, and room for what it reads itself.
+// This backend's copy of the keys in shared memory, and buffers for reading the file.
 struct Own {
     KeyFile now;
-    core::JwtKey keys[shmem::kMaxJwtKeys];  // of now.good
+    core::JwtKey keys[shmem::kMaxJwtKeys];  // views of now.good
     KeyFile read;
     char text[kMaxFileBytes + 1];
 };
@@ -94,7 +94,7 @@ std::string_view trim(std::string_view text) {
     return core::trim(text, core::is_space);
 }
 
-// 0 when the text is no key.
+// Returns 0 if the text is not a key.
 std::size_t decode_key(std::string_view text, std::uint8_t* out) {
     std::size_t size = text.size() / 2;
     if (size < core::kMinJwtKeyBytes || size > shmem::kMaxJwtKeyBytes || !core::decode_hex(text, {out, size}))
@@ -102,7 +102,7 @@ std::size_t decode_key(std::string_view text, std::uint8_t* out) {
     return size < core::kMinJwtKeyBytes ? 0 : size;
 }
 
-// Fills `set`; what it leaves when the text is no good means nothing.
+// Fills `set`. Its content is undefined if the text is invalid.
 KeyFault parse(std::string_view text, KeySet& set, int& line_number) {
     line_number = 0;
     while (!text.empty()) {
@@ -147,7 +147,8 @@ KeyFault read_open_file(int file) {
     return parse({own->text, size}, own->read.good, own->read.line);
 }
 
-// Into own->read, whatever comes of it. No server call between open and close: nothing can jump over them.
+// Reads the file into own->read, also when it is faulty. No server call between open and close: an ERROR would leave the file
+// open.
 void read_file(const char* path, const FileStamp& seen) {
     core::wipe(&own->read, sizeof(own->read));
     strlcpy(own->read.path, path, sizeof(own->read.path));
@@ -161,12 +162,12 @@ void read_file(const char* path, const FileStamp& seen) {
     }
     core::wipe(own->text, sizeof(own->text));
     if (own->read.fault != kGood) core::wipe(&own->read.good, sizeof(own->read.good));
-    // The clock of files ticks in milliseconds.
+    // File times have a coarse clock, so a file changed within the last 2 s may change again under the same time.
     own->read.settled = own->read.stamp.error != 0 || own->read.stamp.changed.tv_sec + 2 < time(nullptr);
 }
 
 // Call with key_lock() held.
-void take_from_shelf(const shmem::KeyShelf& shelf) {
+void copy_shared_keys(const shmem::KeyShelf& shelf) {
     own->now = shelf.now;
     own_version = shelf.version.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < shmem::kMaxJwtKeys; i++) {
@@ -176,13 +177,13 @@ void take_from_shelf(const shmem::KeyShelf& shelf) {
     }
 }
 
-// What was read becomes what all go by; true when it is news for the log. Call with key_lock() held exclusively.
-bool put_on_shelf(shmem::KeyShelf& shelf, TimestampTz at) {
+// Publishes what was read for all backends. Returns true if the log should say so. Call it with key_lock() held exclusively.
+bool publish_keys(shmem::KeyShelf& shelf, TimestampTz at) {
     KeyFile& read = own->read;
     const KeyFile& before = shelf.now;
     const bool another = strcmp(read.path, before.path) != 0;
     const bool changed = read.fault != before.fault || read.line != before.line;
-    // No good: what was read when it was good goes on.
+    // A faulty file: the keys of the last good one stay.
     if (read.fault != kGood) read.good = before.good;
     read.since = another || changed ? at : before.since;
     if (!another && !changed && read.settled == before.settled && same(read.stamp, before.stamp) &&
@@ -193,8 +194,8 @@ bool put_on_shelf(shmem::KeyShelf& shelf, TimestampTz at) {
     return another ? read.fault != kGood : changed;
 }
 
-// No file is set: nobody is to go by the keys of an earlier one.
-void clear_shelf(shmem::KeyShelf& shelf) {
+// No file is set, so no backend may use the keys of an earlier one.
+void clear_keys(shmem::KeyShelf& shelf) {
     LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
     if (shelf.now.path[0] != '\0') {
         core::wipe(&shelf.now, sizeof(shelf.now));
@@ -215,14 +216,14 @@ void log_news(const KeyFile& file) {
                                       : errhint("No token in the form of a JWT can be checked until it is repaired."));
 }
 
-// How the file stands now; null when none is set.
+// The current state of the file; null if none is set.
 const KeyFile* key_file() {
     shmem::KeyShelf* shelf = shmem::key_shelf();
     const char* path = pg::settings().jwt_key_file;
     if (shelf == nullptr) return nullptr;
     if (path == nullptr || path[0] == '\0') {
         if (own_version != shelf->version.load(std::memory_order_relaxed) || (own != nullptr && own->now.path[0] != '\0'))
-            clear_shelf(*shelf);
+            clear_keys(*shelf);
         return nullptr;
     }
     if (own == nullptr) {
@@ -242,15 +243,15 @@ const KeyFile* key_file() {
 
     LWLockAcquire(shmem::key_lock(), LW_SHARED);
     const bool known = known_by(shelf->now);
-    if (known) take_from_shelf(*shelf);
+    if (known) copy_shared_keys(*shelf);
     LWLockRelease(shmem::key_lock());
     if (known) return &own->now;
 
     read_file(path, seen);
     const TimestampTz at = GetCurrentTimestamp();
     LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
-    const bool news = put_on_shelf(*shelf, at);
-    take_from_shelf(*shelf);
+    const bool news = publish_keys(*shelf, at);
+    copy_shared_keys(*shelf);
     LWLockRelease(shmem::key_lock());
     core::wipe(&own->read, sizeof(own->read));
     if (news) log_news(own->now);

@@ -1,15 +1,16 @@
-// The keys that sign tokens in the form of a JWT: read from the file of mirox_tokens.jwt_key_file.
+// The keys that sign tokens in the form of a JWT, read from the file of mirox_tokens.jwt_key_file.
 //
-// The file holds a key a line, `kid: key`; blank lines and what follows a `#` are skipped. The first one signs, all of them
-// verify, so that keys can roll: put the new one first, take the old one away when its tokens have expired. kid is 1 to 64
-// characters of [A-Za-z0-9._-]; the key is 32 to 256 bytes, in hex (all digits, an even number of them) or in base64, either
-// alphabet. Like a TLS key of the server's, the file belongs to the server's user or to root and is closed to others.
+// The file has one key a line, `kid: key`. Blank lines, and everything after a `#`, are ignored. The first key signs, all keys
+// verify. To replace a key, put the new one first, and remove the old one when its tokens have expired. kid is 1 to 64 characters
+// of [A-Za-z0-9._-]. The key is 32 to 256 bytes, in hex (only digits, an even number of them) or in base64 (either alphabet).
+// Like the server's TLS key file, the file must belong to the server's user or to root and be closed to others.
 //
-// The last good set stands in shared memory (shmem/key_shelf.hpp). A file that is good takes its place at once, also where it lacks
-// a key; one that is no good (missing, empty, malformed, open to others) does not: the last good set goes on, in new backends too.
+// The last good set of keys is in shared memory (shmem/key_shelf.hpp). A good file replaces it at once, even if a key was
+// removed. A faulty file (missing, empty, malformed or open to others) does not: the last good set stays in force, in new
+// backends too.
 //
-// Locks: key_lock() shared to copy what another backend has read, exclusive to write what this one has. None while nothing has
-// changed: a look at the file's times and size tells that. The copy is wiped when it is replaced, and left out of core dumps.
+// Locks: key_lock(), shared to copy what another backend has read, exclusive to publish what this one has read. No lock while the
+// file's times and size are unchanged. The copy is wiped when it is replaced, and is left out of core dumps.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -22,15 +23,15 @@ extern "C" {
 
 namespace mirox::store {
 
-// Whether a text is a token of ours in the form of a JWT, by its signature; its digest decides all else. `unavailable`: it may be
-// one, but a file of keys is set, and there has been no good one since the server started.
+// Whether a text is a JWT that we signed; its digest decides everything else. `unavailable`: it may be one, but a key file is set
+// and there has been no good one since the server started.
 enum class JwtSignature : std::uint8_t { foreign, ours, unavailable };
 JwtSignature signature_of(std::string_view text);
 
-// The key that signs; 55000 with the reason when there is none.
+// The key that signs. Raises 55000 with the reason if there is none.
 const core::JwtKey& jwt_signing_key();
 
-// For mirox.stat: how many keys checks go by, how the file stands in one word, and since when (0: no file is set).
+// For mirox.stat: how many keys are in force, the state of the file as one word, and since when (0: no file is set).
 struct JwtKeyState {
     std::int32_t keys;
     const char* file;

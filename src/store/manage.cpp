@@ -92,7 +92,8 @@ void refuse_taken_id() {
 
 bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after) {
     if (!account_for_update(account_id, actor.account)) return false;
-    // Nobody registers the new id meanwhile. One that is registered is another owner's: never merged.
+    // The lock keeps others from registering the new id meanwhile. An account that already has it belongs to another user:
+    // accounts are never merged.
     lock_name(pg::catalog().account, after);
     Account other;
     if (find_account_of(after, other)) refuse_taken_id();

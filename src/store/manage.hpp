@@ -1,8 +1,8 @@
-// Acts of management on accounts, sessions and access; those on tokens, groups and endpoints are in tokens.hpp, groups.hpp and
-// endpoints.hpp. Each runs inside an entered Actor.
+// Acts of management on accounts, sessions and access. Those on tokens, groups and endpoints are in tokens.hpp, groups.hpp and
+// endpoints.hpp. Call each within an act (store::enter).
 //
-// Locks: the account's row first (accounts.hpp). A first registration takes an object lock on the user id, so that two of
-// them wait for each other instead of meeting in the unique index.
+// Locks: the account's row first (accounts.hpp). A first registration takes an object lock on the user id, so that two of them
+// wait for each other instead of colliding in the unique index.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -24,15 +24,15 @@ struct AccountRequest {
 };
 void put_account(Actor& actor, const AccountRequest& request);
 
-// When the account was first locked. P0002 when there is none.
+// Returns when the account was first locked. Raises P0002 if there is none.
 TimestampTz lock_account(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason);
 bool unlock_account(Actor& actor, std::string_view user_id);
-// False when there was none.
+// False if there was no such account.
 bool delete_account(Actor& actor, std::string_view user_id);
-// The same by the account's own number, for users of a bound table (bound.hpp).
+// By account_id, for the users of a bound table (bound.hpp).
 bool delete_account(Actor& actor, std::int64_t account_id);
 bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after);
-// 23505: the id that a user is to have is another account's.
+// Raises 23505: the user's new id belongs to another account.
 [[noreturn]] void refuse_taken_id();
 
 struct SessionRequest {
@@ -42,15 +42,15 @@ struct SessionRequest {
     std::string_view user_agent;
     bool has_user_agent;
 };
-// forget() the secret once shown.
+// Call forget() on the secret once it is shown.
 NewSecret& open_session(Actor& actor, const SessionRequest& request);
-// False when it was not open.
+// False if it was not open.
 bool close_session(Actor& actor, std::string_view secret);
 
-// Gives a role, or takes from it, what a level names in mirox_internal.access_rule.
+// Grants to a role, or revokes from it, the privileges of a level in mirox_internal.access_rule.
 void change_access(const char* role, std::string_view level, bool grant);
 
-// A user agent as it is stored: 512 bytes at most, cut on a character boundary; palloc'd.
+// The user agent as it is stored: at most 512 bytes, cut between characters; palloc'd.
 std::string_view stored_user_agent(std::string_view raw);
 
 }  // namespace mirox::store

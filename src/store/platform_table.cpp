@@ -82,7 +82,7 @@ Column require_column(const PlatformTable& table, const char* name) {
                     errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and "
                               "bigint, whose text form hangs on no setting."),
                     errhint("Name a column of one of these types."));
-    // Where 'Alice' equals 'alice', one user would be shown another's rows, or end with another's.
+    // If 'Alice' equaled 'alice', one user would be shown another user's rows, and deleting one would end the other's account.
     if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("column \"%s\" has a nondeterministic collation", name),
                     errdetail("Texts that differ would count as one id."),

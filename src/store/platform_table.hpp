@@ -1,8 +1,9 @@
-// The platform's own tables: what protect_table and bind_accounts look at before they change them, and these acts themselves. They
-// run as the caller, who must own the table, and enter an Actor for the audit row alone.
+// The platform's own tables: the acts protect_table, unprotect_table and bind_accounts, and what they check. They run as the
+// caller, who must own the table. As the extension's owner (store::enter) they only write the audit row, and bind_accounts also
+// grants EXECUTE on the trigger function.
 //
-// Locks: lock_family() takes AccessExclusiveLock on the table and all below it, as ALTER TABLE takes; once the caller is known
-// to own it.
+// Locks: lock_family() takes AccessExclusiveLock on the table and its descendants, as ALTER TABLE does, after it has checked that
+// the caller owns it.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -23,26 +24,26 @@ struct PlatformTable {
     bool partition;
 };
 
-// 42P01 when there is none.
+// Raises 42P01 if there is no such table.
 PlatformTable describe(Oid oid);
 
-// 42501 unless the caller owns it: an administrator of tokens is no administrator of other people's tables.
+// Raises 42501 unless the caller owns the table: the level admin gives no rights on other people's tables.
 void require_ownership(const PlatformTable& table);
 
-// Refuses system catalogs, our own tables and temporary ones.
+// Refuses system catalogs, the extension's tables and temporary tables.
 void require_platforms_own(const PlatformTable& table);
 
-// Locks the table and all below it, itself first, and calls `check` for each: before the lock, and again under it, since what was
-// learned before may be past.
+// Locks the table, then its descendants. Calls `check` for each before the lock, and again under it, because the table may have
+// changed in between.
 List* lock_family(Oid oid, void (*check)(const PlatformTable& table));
 
 struct Column {
     const char* name;  // quoted
-    Oid type;          // a domain's base
+    Oid type;          // for a domain its base type
     Oid collation;
 };
 
-// 42703 when there is none; refuses types that ids cannot be compared with, and nondeterministic collations.
+// Raises 42703 if there is no such column. Refuses types that cannot hold ids, and nondeterministic collations.
 Column require_column(const PlatformTable& table, const char* name);
 
 // ---- acts --------------------------------------------------------------------------------------------------------------
@@ -54,12 +55,12 @@ struct ProtectRequest {
     const char* resource_column;
     bool force;
 };
-// Row security by scope, with one policy a command.
+// Enables row security by scope, with one policy for each command.
 void protect_table(const ProtectRequest& request);
-// False when it was not protected.
+// False if the table was not protected.
 bool unprotect_table(Oid table);
 
-// The triggers by which accounts follow the rows of a users table (bound.hpp).
+// Creates the triggers that keep accounts in step with the rows of a users table (bound.hpp).
 void bind_accounts(Oid users, const char* id_column);
 
 }  // namespace mirox::store

@@ -24,8 +24,8 @@ struct Command {
     const char* action;
     const char* policy;
     const char* sql;  // FOR …
-    bool reads;       // judges rows that stand
-    bool writes;      // judges new ones
+    bool reads;       // checks existing rows
+    bool writes;      // checks new rows
 };
 constexpr Command kCommands[] = {
     {"read", "mirox_read", "SELECT", true, false},
@@ -40,7 +40,7 @@ bool is_ours(const char* policy) {
     return false;
 }
 
-// Refuses what row security cannot bind, or must not.
+// Refuses relations to which row security cannot apply, or must not.
 void require_protectable(const PlatformTable& table) {
     switch (table.kind) {
         case RELKIND_RELATION:
@@ -63,8 +63,8 @@ void require_protectable(const PlatformTable& table) {
     require_ownership(table);
 }
 
-// The first policy of the table that lets rows through and is none of ours; null when there is none. `any`: every policy
-// counts, ours and restrictive ones too.
+// The first permissive policy of the table that protect_table did not create; null if there is none. With `any`, the first policy
+// of any kind.
 const char* policy_of(Oid table, bool any) {
     Relation policies = table_open(PolicyRelationId, AccessShareLock);
     ScanKeyData key;
@@ -85,7 +85,7 @@ bool has_policy(Oid table, const char* name) {
     return OidIsValid(get_relation_policy_oid(table, name, true));
 }
 
-// Whether rows of the table are shown through another one, at any height above it, that is protected.
+// True if a table above this one, at any height, is protected: then its rows are visible through that table.
 bool is_protected_above(Oid table) {
     Relation inheritance = table_open(InheritsRelationId, AccessShareLock);
     ScanKeyData key;
@@ -102,7 +102,7 @@ bool is_protected_above(Oid table) {
     return found;
 }
 
-// Returns whether there were any.
+// Returns whether there was any.
 bool drop_policies(const PlatformTable& table) {
     bool any = false;
     for (const Command& command : kCommands) {
@@ -122,8 +122,8 @@ void set_security(const PlatformTable& table, bool enable, bool force) {
 
 // ---- the conditions ----------------------------------------------------------------------------------------------------
 
-// The account's id, once a query, as a value of the column's type: NULL when it is not the text form of one, so that no
-// query fails for it and no two accounts (`7` and `07`) have the same rows.
+// An SQL expression for the account's id as a value of the column's type, evaluated once a query. It is NULL if the id is not the
+// normal text form of such a value. So no query fails for it, and no two accounts (`7` and `07`) see the same rows.
 const char* owner_value(const Column& owner) {
     constexpr const char* kCast =
         "(SELECT CASE WHEN u.id OPERATOR(pg_catalog.~) '%s' THEN %s END FROM (SELECT "
@@ -189,7 +189,8 @@ void protect_table(const ProtectRequest& request) {
         const PlatformTable member = describe(lfirst_oid(cell));
         const char* other = policy_of(member.oid, false);
         if (other == nullptr) continue;
-        // Policies add up: another one lets through what ours hold back. One that came after us came knowingly.
+        // Permissive policies are combined with OR, so another one shows rows that ours hide. A policy created after
+        // protect_table was created knowingly: a warning is enough.
         if (member.oid == table.oid && has_policy(table.oid, kCommands[0].policy)) {
             MIROX_LOG(WARNING, errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
                       errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
@@ -206,8 +207,8 @@ void protect_table(const ProtectRequest& request) {
     if (request.owner_column != nullptr) what.owner = &owner;
     if (request.resource_column != nullptr) what.value = &value;
     pg::spi_open();
-    // One below that was protected by itself before it was attached would go on to show its rows, by its own policies, to whoever
-    // reads it directly.
+    // A partition that was protected by itself before it was attached would go on to show its rows, by its own policies, to
+    // anyone who reads it directly.
     foreach (cell, family) drop_policies(describe(lfirst_oid(cell)));
     foreach (cell, family) set_security(describe(lfirst_oid(cell)), true, request.force);
     create_policies(table, what);
@@ -235,7 +236,7 @@ bool unprotect_table(Oid oid) {
         foreach (cell, family) drop_policies(describe(lfirst_oid(cell)));
         foreach (cell, family) {
             const PlatformTable member = describe(lfirst_oid(cell));
-            // What other policies there are go on to bind, and so does the protection of a table above.
+            // Row security stays enabled for other policies, and for a protected table above.
             if (policy_of(member.oid, true) == nullptr && !is_protected_above(member.oid)) set_security(member, false, false);
         }
     }

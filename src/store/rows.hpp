@@ -1,10 +1,10 @@
-// Rows as C++ sees them: found by a unique index with the newest committed state, and locked in their newest version,
-// whatever the transaction's isolation level. No SPI, no plan.
+// Rows as C++ sees them: found by an index in their newest committed version, and locked in that version, whatever the
+// transaction's isolation level. Uses neither SPI nor plans.
 //
-// Locks: reading takes AccessShareLock on table and index until close_scan(), and no longer: an act reads a session, then
-// waits for its account's row, and whoever has that row may be waiting behind a VACUUM FULL of the sessions. Locking a row
-// takes RowExclusiveLock on its table until the end of the transaction (so that a direct UPDATE can wait for all management
-// in flight: statement_lock).
+// Locks: reading takes AccessShareLock on table and index until close_scan(), and no longer. An act reads a session and then
+// waits for its account's row, and the transaction that holds that row may be waiting behind a VACUUM FULL of the sessions.
+// Locking a row takes RowExclusiveLock on its table until the end of the transaction, so that a direct UPDATE can wait for all
+// running acts (statement_lock).
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -27,20 +27,20 @@ extern "C" {
 
 namespace mirox::store {
 
-// One look-up. The slot's values point into the buffer that it pins: copy what must outlive close().
+// One look-up. The slot's values point into the buffer that it pins. Copy what must outlive close_scan().
 struct RowScan {
     Relation heap;
-    Relation index;      // null: the row was found without (open_written)
+    Relation index;      // null if the row was found without an index (open_written)
     IndexScanDesc scan;  // null likewise
     TupleTableSlot* slot;
     Snapshot snapshot;  // registered
     ScanDirection direction;
-    LOCKMODE release;  // what close_scan() gives back: AccessShareLock or NoLock
+    LOCKMODE release;  // the lock that close_scan() releases: AccessShareLock or NoLock
 };
 
-// What rows are found by: an index, its table, and how the index's first column compares. Its OID is taken when the table is locked:
-// REINDEX CONCURRENTLY puts another index in its place, and drops the old one only when nobody has the table locked who could still
-// look for it.
+// How rows are found: a table, an index on it, and the type of the index's first column. The index's OID is read when the table
+// is locked: REINDEX CONCURRENTLY replaces an index, and drops the old one only when nobody holds a lock on the table who could
+// still look for it.
 struct RowIndex {
     Oid pg::Catalog::*table;
     Oid pg::Catalog::*index;
@@ -55,15 +55,14 @@ inline constexpr RowIndex kSecretByDigest = {&pg::Catalog::token_secret, &pg::Ca
 inline constexpr RowIndex kSecretsByToken = {&pg::Catalog::token_secret, &pg::Catalog::token_secret_token, RowIndex::int8};
 inline constexpr RowIndex kGroupById = {&pg::Catalog::permission_group, &pg::Catalog::permission_group_pkey, RowIndex::int4};
 
-// A fresh snapshot, registered; what this transaction itself has done counts too.
+// A fresh snapshot, registered. It includes what this transaction has done.
 Snapshot newest_snapshot();
 
-// Waits for whoever makes or changes a row of this name, and keeps others from it until the transaction's end, so that two wait for
-// each other instead of meeting in the unique index: an object lock on the table with the name's hash.
+// An object lock on the table with the name's hash, until the transaction's end. It waits for any transaction that creates or
+// changes a row of this name. So two that create the same row wait for each other instead of colliding in the unique index.
 void lock_name(Oid table, std::string_view name, std::string_view more = {});
 
-// Calls each(slot) for the rows of a table that is open, as a snapshot shows them, until it says false. The snapshot, which is
-// registered, is let go.
+// Calls each(slot) for the rows of an open table that the snapshot sees, until it returns false. Unregisters the snapshot.
 template <class Each>
 void for_all_rows(Relation table, Snapshot snapshot, Each each) {
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -75,18 +74,18 @@ void for_all_rows(Relation table, Snapshot snapshot, Each each) {
     UnregisterSnapshot(snapshot);
 }
 
-// True when a row with this key is visible to a fresh snapshot. close_scan() must follow either way; after an ERROR the
-// server's resource owner closes all.
+// True if a fresh snapshot sees a row with this key. close_scan() must follow either way; after an ERROR the server's resource
+// owner releases everything.
 bool open_scan(RowScan& scan, const RowIndex& by, Datum key, ScanDirection direction = ForwardScanDirection);
 void close_scan(RowScan& scan);
 
-// Likewise the version of a row that this transaction has just put there (write.hpp); false when it has written another since.
+// Opens a scan on the row version that this transaction has just written (write.hpp). False if it has written another since.
 bool open_written(RowScan& scan, Oid heap, const ItemPointerData& at);
 
-// After open_scan() was true: whether another row has this key too, which the slot then holds.
+// After open_scan() returned true: true if another row has the key, which the slot then holds.
 bool next_row(RowScan& scan, Datum key);
 
-// Calls each(scan) with the scan on the rows that have the key, in the index's order or from its end, until each says false.
+// Calls each(scan) for the rows with the key, in the index's order or backwards, until it returns false.
 template <class Each>
 void for_each_row(const RowIndex& by, Datum key, ScanDirection direction, Each each) {
     RowScan scan;
@@ -95,15 +94,14 @@ void for_each_row(const RowIndex& by, Datum key, ScanDirection direction, Each e
     close_scan(scan);
 }
 
-// Whether the version of the row that the scan stands on is still what a look-up would find: nobody has committed another, or
-// taken it away, since.
+// True if the row version under the scan is still the newest committed one.
 bool is_newest(const RowScan& scan);
 
-// Finds the row and locks its newest version, waiting for whoever holds it. False when there is none (any more). The slot
-// then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
+// Finds the row and locks its newest version, waiting for other lockers. False if there is none, or no longer. The slot then
+// holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
 bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode);
 
-// Fixed part of a row of token_secret, at its place in the tuple (src/schema/20_tables.sql).
+// The fixed part of a row of token_secret, laid out as in the tuple (src/schema/20_tables.sql).
 struct SecretFixed {
     core::Digest digest;
     std::int64_t token_id;
@@ -140,7 +138,7 @@ SecretRest secret_rest(TupleTableSlot* slot);
 inline Datum column(TupleTableSlot* slot, int number, bool* is_null) {
     return slot_getattr(slot, number, is_null);
 }
-// Of one that is NOT NULL.
+// For a column that is NOT NULL.
 inline Datum column(TupleTableSlot* slot, int number) {
     bool is_null;
     return slot_getattr(slot, number, &is_null);

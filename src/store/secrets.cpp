@@ -13,7 +13,7 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// The newest that is not wiped yet; a trigger of the platform's may have one made while another is.
+// The newest secret that is not wiped yet. A trigger of the platform may create one while another exists.
 constinit NewSecret* newest = nullptr;
 
 NewSecret& begin_secret_text() {
@@ -72,7 +72,7 @@ NewSecret& make_secret(core::SecretKind kind) {
 }
 
 NewSecret& make_jwt(const JwtRequest& request) {
-    // Everything that can be an ERROR comes before the token is written.
+    // Everything that can raise an ERROR comes before the token is written.
     const core::JwtKey& key = jwt_signing_key();
     const auto unix_seconds = [](TimestampTz instant) {
         const std::int64_t before_2000 = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * SECS_PER_DAY;
@@ -85,7 +85,7 @@ NewSecret& make_jwt(const JwtRequest& request) {
     claims.expires_at = unix_seconds(request.expires_at);
     claims.group = pg::to_utf8(request.group);
     NewSecret& out = begin_secret_text();
-    // A claim jti that nobody can guess makes the whole one that nobody but us can have made, even with the key.
+    // A random jti makes the JWT unguessable: not even the key is enough to forge one.
     char id[core::kSecretRandomChars];
     draw(id);
     claims.token_id = {id, sizeof(id)};

@@ -1,5 +1,5 @@
-// From a secret to its digest, and making new ones. The plaintext stands in one place, which is wiped once it is shown, or by the
-// abort of the transaction or savepoint that it was made in; it enters no table and no error.
+// Computes digests of secrets, and creates secrets. The plaintext is in one place only. It is wiped once it is shown, or when the
+// transaction or savepoint that created it aborts. It enters no table and no error.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -14,10 +14,10 @@ extern "C" {
 
 namespace mirox::store {
 
-// A new secret, its digest and its redacted form. In the (sub)transaction's memory, not on the stack, since an ERROR leaves the
-// stack as it is.
+// A new secret, its digest and its redacted form. It is in the (sub)transaction's memory and not on the stack, because an ERROR
+// leaves the stack unwiped.
 struct NewSecret {
-    NewSecret* previous;  // the one made before, if that is not wiped yet
+    NewSecret* previous;  // the one created before, if it is not wiped yet
     int nest_level;
     std::size_t size;
     std::size_t hint_size;
@@ -32,13 +32,13 @@ struct NewSecret {
 
 NewSecret& make_secret(core::SecretKind kind);
 
-// Wipes it and frees it.
+// Wipes and frees it.
 void forget(NewSecret& secret);
 
-// Wipes what was made at this level of nesting or above (see actor.cpp).
+// Wipes the secrets created at this nesting level or a deeper one (see actor.cpp).
 void wipe_secrets(int nest_level);
 
-// A token in the form of a JWT, signed with the first key (keys.hpp).
+// For a token in the form of a JWT, signed with the first key (keys.hpp).
 struct JwtRequest {
     std::string_view user_id;
     std::string_view group;
@@ -47,12 +47,12 @@ struct JwtRequest {
 };
 NewSecret& make_jwt(const JwtRequest& request);
 
-// SHA-256 of the bytes; ERROR 53200-like when OpenSSL fails (never a digest of nothing).
+// SHA-256 of the bytes. Raises an ERROR if OpenSSL fails, so it never returns a wrong digest.
 core::Digest digest_of(std::string_view secret);
 
 core::SecretKind kind_of(std::string_view secret);
 
-// True for what can be a token's secret by its looks; a JWT's signature is not judged.
+// True if the text has the form of a token's secret. The signature of a JWT is not verified.
 bool looks_like_token(std::string_view secret);
 
 }  // namespace mirox::store

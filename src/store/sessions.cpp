@@ -29,7 +29,7 @@ void read_state(const RowScan& scan, SessionState& out) {
     out.closed = !is_null;
 }
 
-// With what only an act of management needs, copied.
+// Also reads what only acts of management need, as copies.
 void read_whole(const RowScan& scan, Session& out) {
     out = {};
     read_state(scan, out);
@@ -40,7 +40,7 @@ void read_whole(const RowScan& scan, Session& out) {
     if (!is_null) out.user_agent = PG_DETOAST_DATUM_COPY(value);
 }
 
-// `known`: that of the secret, when there is one.
+// `known`: the secret's session, if it was found.
 [[noreturn]] void refuse_session(const char* detail, const SessionState* known = nullptr) {
     shmem::Event who;
     if (known != nullptr) {
@@ -54,7 +54,7 @@ void read_whole(const RowScan& scan, Session& out) {
 
 [[noreturn]] void refuse_token(std::string_view secret) {
     Checked token;
-    begin_secret(secret, Holders::token, {}, token);
+    begin_secret(secret, Accept::token, {}, token);
     shmem::Event who;
     who.holder = token.token_id;
     who.generation = token.generation;
@@ -86,7 +86,7 @@ SessionFound find_session(const core::Digest& digest, bool lock, Session& out, A
     }
     const bool account_there =
         found && (lock ? account_row_for_update(out.account_id, owner) : find_account(out.account_id, owner));
-    // Under the lock nothing of the account's changes any more: what holds now holds until we are done.
+    // Under the lock nothing of the account changes any more, so what is true now stays true until the act is done.
     const bool as_read = account_there && (!lock || is_newest(scan));
     close_scan(scan);
     if (!found) return SessionFound::unknown;
@@ -104,9 +104,10 @@ void act_in(const Session& session, Actor& actor) {
     actor.session_agent = session.user_agent;
 }
 
-void require_session(Actor& actor, bool given, std::string_view secret, bool lock) {
-    const core::SecretKind kind = given ? kind_of(secret) : core::SecretKind::malformed;
-    if (kind == core::SecretKind::token || (given && core::looks_like_jwt(secret))) refuse_token(secret);
+void require_session(Actor& actor, const pg::OptionalText& given, bool lock) {
+    const std::string_view secret = given.text;
+    const core::SecretKind kind = given.given ? kind_of(secret) : core::SecretKind::malformed;
+    if (kind == core::SecretKind::token || (given.given && core::looks_like_jwt(secret))) refuse_token(secret);
     if (kind == core::SecretKind::malformed) refuse_session("The argument is not a session's secret.");
     const core::Digest digest = digest_of(secret);
     Session session;

@@ -1,4 +1,4 @@
-// The rules of tokens (see tokens.hpp). Reading an account's tokens takes AccessShareLock on their table.
+// The rules for tokens (see tokens.hpp). Reading an account's tokens takes AccessShareLock on their table.
 #include "store/tokens.hpp"
 
 #include "pg/catalog.hpp"
@@ -84,7 +84,7 @@ void check_expiry(TimestampTz expires_at, TimestampTz now) {
 
 namespace {
 
-// Calls `each` for the row of every token of the account that is not revoked: those the index holds.
+// Calls `each` for the row of every token of the account that is not revoked. The index holds only those.
 template <class Each>
 void for_each_held(std::int64_t account_id, Each each) {
     for_each_row(kTokensByAccount, Int64GetDatum(account_id), ForwardScanDirection, [&](RowScan& scan) {

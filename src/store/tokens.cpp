@@ -26,7 +26,7 @@ constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
-// The expiration and its length; the length is what rotation restarts.
+// Computes the expiration and the lifetime. Rotation starts the lifetime again.
 void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
@@ -39,19 +39,19 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
     }
     lifetime = pg::settings().default_lifetime;
     if (!request.has_expires_in) {
-        // A default beyond a lowered maximum means the maximum.
+        // If the maximum was lowered below the default, the default is the maximum.
         if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
     } else {
         lifetime = *request.expires_in;
         check_lifetime(lifetime);
-        // Before it is added: what no calendar holds must be refused in the same words.
+        // Checked before the addition, so that a time beyond the calendar is refused with the same error.
         if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
     }
     expires_at = pg::add_in_utc(now, lifetime);
     check_expiry(expires_at, now);
 }
 
-// What is asked for and not covered, as text for a DETAIL; null when all is covered.
+// The scopes that are asked for and not covered, as text for a DETAIL; null if all are covered.
 const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
     StringInfoData missing;
     int count = 0;
@@ -91,7 +91,7 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     return asked;
 }
 
-// The networks, each IPv4-mapped one as IPv4, so that what is stored matches what a check compares.
+// The networks as they are stored: an IPv4-mapped one as IPv4, so that it matches what a check compares.
 Datum check_allowed_ips(Datum given) {
     ArrayType* array = DatumGetArrayTypeP(given);
     Datum* items;
@@ -121,7 +121,7 @@ void check_metadata(Datum metadata) {
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
 
-// A token of the account whose row is locked; the Datums are copies, 0 where there is none.
+// A token of the account whose row is locked. The Datums are copies, 0 if NULL.
 struct OwnToken {
     std::int64_t token_id;
     std::int32_t generation;
@@ -166,7 +166,7 @@ bool is_own(const RowScan& scan, const Actor& actor, std::int64_t token_id) {
            DatumGetInt64(column(scan.slot, kAccountId)) == actor.account.account_id;
 }
 
-// P0002 when the account has no such token. close_scan() must follow.
+// Raises P0002 if the account has no such token. close_scan() must follow.
 void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
     if (!open_scan(scan, kTokenById, Int64GetDatum(token_id)) || !is_own(scan, actor, token_id)) {
         close_scan(scan);
@@ -175,7 +175,7 @@ void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken
     read_own(scan, out);
 }
 
-// All that a check needs is put on the secret's row from the token's and the account's, in this one place.
+// The one place that copies what a check needs from token and account to the secret's row.
 void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& secret) {
     using namespace secret_column;
     const Account& owner = actor.account;
@@ -199,9 +199,9 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
     insert_row(pg::catalog().token_secret, row);
 }
 
-// Ends the token's secrets that are in force: its current one becomes `current_becomes` until `overlap_ends` at the latest, an
-// overlapping one ends now. They are of its generation and the one before: the newest first, until one that is past, so that no
-// more are read however often it was rotated.
+// Ends the token's secrets that are in force. The current one becomes `current_becomes` until `overlap_ends` at the latest, an
+// overlapping one ends now. They are of the token's generation and the one before. The scan goes from the newest to the first
+// that is past, so it reads no more rows however often the token was rotated.
 void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz overlap_ends, TimestampTz now) {
     using namespace secret_column;
     for_each_row(kSecretsByToken, Int64GetDatum(token.token_id), BackwardScanDirection, [&](RowScan& scan) {
@@ -219,12 +219,12 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
     });
 }
 
-// Stores the token's secret and says what was issued, by the token's row as it stands: a trigger of the platform's own may have
+// Stores the token's secret and fills `out` from the token's row as it was written, because a trigger of the platform may have
 // narrowed it.
 void finish(const Actor& actor, std::int64_t token_id, const ItemPointerData& written, Issued& out) {
     RowScan scan;
     OwnToken token;
-    // Not when a trigger has changed it once more, or has made another's of it.
+    // False if a trigger has changed the row once more, or moved it to another account.
     if (open_written(scan, pg::catalog().token, written) && is_own(scan, actor, token_id)) {
         read_own(scan, token);
     } else {
@@ -249,7 +249,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     normalise_name(request.name, out.name);
     const Group& group = require_group(request.group);
     out.group_id = group.id;
-    // A copy: the cache may be filled anew before we are done.
+    // A copy, because the cache may be refilled before this act ends.
     const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
     const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
@@ -293,7 +293,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     open_own(scan, actor, token_id, token);
     if (token.revoked) no_such_token();
     const TimestampTz now = GetCurrentTimestamp();
-    // The original length, unless the maximum was lowered since.
+    // The original lifetime, unless the maximum was lowered since.
     out.expires_at = pg::add_in_utc(now, token.lifetime);
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest || TIMESTAMP_NOT_FINITE(out.expires_at)) out.expires_at = latest;
@@ -308,7 +308,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         out.secret = &make_secret(core::SecretKind::token);
     }
 
-    // The token's row first: its trigger writes the audit row whose key all the secrets' rows below carry.
+    // The token's row is written first: its trigger writes the audit row whose key the secrets' rows below carry.
     using namespace token_column;
     Columns row;
     row.add(kGeneration, Int32GetDatum(token.generation + 1))

@@ -1,4 +1,5 @@
-// What the triggers of the management tables share, and those that stand on several (see triggers.hpp, also for the locks).
+// What the triggers of the management tables share, and the triggers that are on several tables (see triggers.hpp, also for the
+// locks).
 #include "store/triggers.hpp"
 
 #include "store/tokens.hpp"
@@ -52,7 +53,7 @@ bool fires(const Change& change, const Fires& as) {
                 errhint("Drop the trigger: the extension has put its own where they belong."));
 }
 
-// The install script itself writes rows before all of the tables are there.
+// The install script writes rows before all of its tables exist.
 bool is_installing() {
     return creating_extension && CurrentExtensionObject == get_extension_oid(pg::kExtension, true);
 }
@@ -170,7 +171,7 @@ Datum audited(Act& act, const Change& change, HeapTuple stored, int audit_node_c
     return stamped(change, stored, audit_node_column, key);
 }
 
-// On permission_group and endpoint, for statements and, for a subscriber's apply worker, rows.
+// On permission_group and endpoint, for statements, and for rows because a subscriber's apply worker fires row triggers only.
 MIROX_FUNCTION(cache_changed) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);
@@ -191,7 +192,8 @@ MIROX_FUNCTION(statement_lock) {
     return PointerGetDatum(nullptr);
 }
 
-// What the extension's scripts alone write: its rights are the owner's.
+// For tables that only the extension's scripts may write: what their rows name is granted or executed with the owner's
+// privileges.
 MIROX_FUNCTION(script_only) {
     const Change change = read_change(fcinfo);
     const Oid extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(change.data->tg_relation));
@@ -207,8 +209,8 @@ MIROX_FUNCTION(script_only) {
     return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 
-// TRUNCATE, and on the audit log and on recorded use also UPDATE and DELETE. For each statement, not row, so that the worker pays
-// nothing for its rows.
+// Refuses TRUNCATE, and on the audit log and recorded use also UPDATE and DELETE. It fires for each statement and not for each
+// row, so that it costs the worker nothing per row.
 MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);

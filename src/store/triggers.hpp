@@ -1,10 +1,10 @@
-// What the triggers of the management tables share: what fired, the row before and after, the act that it belongs to. Each table's
-// own are in triggers_TABLE.cpp; what they say holds for direct DML as well as for the functions.
+// What the triggers of the management tables share: the event, the row before and after, and the act that the trigger belongs to.
+// Each table's own triggers are in triggers_TABLE.cpp. Their rules hold for direct DML as well as for the functions.
 //
-// Locks: a trigger on a token or session takes its account's row (accounts.hpp) unless the act that runs has it already. A
-// direct UPDATE or DELETE has locked the token's or session's row before any row trigger runs, the wrong way round; its
-// statement trigger (statement_lock) therefore first takes ShareRowExclusiveLock on the account table, which waits for, and keeps
-// out, all management (open_locked() takes RowExclusiveLock there).
+// Locks: a trigger on a token or session locks its account's row (accounts.hpp) unless the running act has locked it. A direct
+// UPDATE or DELETE locks the token's or session's row before any row trigger runs, which is the wrong order. So its statement
+// trigger (statement_lock) first takes ShareRowExclusiveLock on table account. That lock waits for all management and keeps it
+// out, since open_locked() takes RowExclusiveLock there.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -28,7 +28,7 @@ namespace mirox::store::triggers {
 using pg::Query;
 using pg::Type;
 
-// What a trigger was called for.
+// The event that fired a trigger.
 struct Change {
     TriggerData* data;
     TupleDesc columns;
@@ -38,7 +38,7 @@ struct Change {
     bool inserted, updated, deleted;
 };
 
-// How the install script has put a trigger: when it fires, and for which events.
+// How the install script created a trigger: when it fires, and for which events.
 struct Fires {
     bool before, row;
     const char* events;  // letters of insert, update, delete, truncate
@@ -46,8 +46,8 @@ struct Fires {
 inline constexpr Fires kBeforeRow = {true, true, "iud"};
 inline constexpr Fires kAfterRow = {false, true, "ud"};
 
-// The change, where the trigger stands as the script has put it; else 39P01. Anybody who may call the function can put it elsewhere,
-// where rows have other columns, or there are none.
+// The change. Raises 39P01 unless the trigger is on the table, and fires, as the script created it. Anybody who may call the
+// function can put it on another table, whose rows have other columns, or none.
 Change read_change(FunctionCallInfo fcinfo, Oid pg::Catalog::*table, const Fires& as);
 
 struct Value {
@@ -60,18 +60,18 @@ std::int64_t get_int8(HeapTuple row, const Change& change, int column);
 std::string_view get_text(HeapTuple row, const Change& change, int column);
 
 bool differs(const Change& change, int column);
-// True where the row brings a value of its own: it is inserted, or changed there.
+// True if the column has a new value: the row is inserted, or the column is changed.
 bool is_new(const Change& change, int column);
 
-// 22023 for a column that others go by.
+// Raises 22023 if a column that other rows or people refer to is changed.
 void refuse_move(const Change& change, int column);
-// Checks a text that people read, where it is new.
+// Checks a text for people if it is new.
 void check_new_line(const Change& change, int column, const char* what);
 
-// An INSERT that brings the key of an audit row is a replay: a restore, or a subscriber's copy.
+// True for an INSERT that brings the key of an audit row: it is a replay, from a restore or a publisher.
 bool is_replay(const Change& change, int audit_id_column);
 
-// The act that a trigger belongs to: the one that runs, or, for direct DML, one of its own.
+// The act that a trigger belongs to: the running one or, for direct DML, one of its own.
 struct Act {
     Actor own;
     Actor* actor;
@@ -81,20 +81,20 @@ struct Act {
 void begin(Act& act);
 void end(Act& act);
 
-// The account of a row, locked: the act's own, or fetched. One that is gone is an ERROR where `needed`.
+// The account of a row, locked: the act's own, or read. If it no longer exists, raises an ERROR if `needed`.
 Account account_of(const Act& act, std::int64_t account_id, bool needed);
 
-// Of the audit row that the change has just been given: what follows from it carries the same key.
+// Takes over the key of the audit row that the change has just written: the rows that follow from the change carry the same key.
 void take_key(Act& act, const Change& change, int audit_node_column);
 
 struct Events {
     const char *inserted, *updated, *deleted;
 };
-// Adds the row, or what an update changed of it and the values of `keys` by which to know it.
+// Adds the row or, for an update, the changes and the values of `keys`, which identify the row.
 void describe(Detail& detail, const Change& change, HeapTuple row, std::initializer_list<int> keys = {});
-// What the server is to store, with the key of the audit row on it.
+// The row to store, with the key of the audit row.
 Datum stamped(const Change& change, HeapTuple stored, int audit_node_column, AuditKey key);
-// Writes the audit row, ends the act, stamps what the server is to store.
+// Writes the audit row, ends the act, and returns the row to store.
 Datum audited(Act& act, const Change& change, HeapTuple stored, int audit_node_column, const Events& events,
               const Subject& subject, Detail& detail);
 

@@ -1,6 +1,6 @@
-// Triggers of the table account: what an account's row must be, the log of its changes, and what follows from them.
+// Triggers of table account: they check the row, write the audit log, and carry changes to tokens and sessions.
 //
-// Locks: the row is locked by whoever changes it, and with it all that is the account's.
+// Locks: whatever changes the row has locked it, and with it the account's tokens and sessions.
 #include "store/triggers.hpp"
 #include "store/triggers_account.sql.hpp"
 
@@ -14,7 +14,7 @@ Account account_in(const Change& change) {
     Account account = {};
     account.account_id = get_int8(change.row, change, kAccountId);
     account.user_id = PG_DETOAST_DATUM_COPY(get(change.row, change, kUserId).datum);
-    // NULL is left to the column's constraint, which is checked after us.
+    // The column's NOT NULL constraint, which is checked later, refuses a NULL.
     const Value permissions = get(change.row, change, kPermissions);
     if (!permissions.is_null) account.permissions = PointerGetDatum(PG_DETOAST_DATUM_COPY(permissions.datum));
     return account;
@@ -38,14 +38,14 @@ MIROX_FUNCTION(account_guard) {
     begin(act);
     Account known;
     if (change.inserted && act.direct && find_account_of(get_text(change.after, change, kUserId), known)) {
-        // The unique index refuses it, or ON CONFLICT goes another way: nothing was registered that the log could tell.
+        // The unique index refuses the row, or ON CONFLICT skips it. Nothing is registered, so there is nothing to log.
         end(act);
         return PointerGetDatum(change.after);
     }
     Detail detail;
     const Account account = account_in(change);
     if (change.deleted) {
-        // All of it ends before it goes, each end with an audit row of its own.
+        // Tokens and sessions end before the account is deleted, each with an audit row of its own.
         if (act.direct) act.own.account = account;
         pg::Args args;
         args.int8(account.account_id);
@@ -72,7 +72,7 @@ MIROX_FUNCTION(account_follow) {
         take_key(act, change, kAuditNode);
         pg::run(update_secrets_of, args);
     } else {
-        // The row is gone, and the lock that it was with it; its children can have no other user now.
+        // The row is deleted, and its lock with it. No other transaction can use its tokens and sessions any more.
         if (act.actor->account.account_id == 0) act.actor->account = account_in(change);
         pg::run(delete_tokens_of, args);
         pg::run(delete_sessions_of, args);

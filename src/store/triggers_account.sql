@@ -13,7 +13,7 @@ DELETE FROM mirox_internal.token WHERE account_id = $1;
 -- name: delete_sessions_of(account_id int8)
 DELETE FROM mirox_internal.session WHERE account_id = $1;
 
--- What a secret's row repeats of its account.
+-- The columns of a secret's row that repeat the account's.
 -- name: update_secrets_of(account_id int8)
 UPDATE mirox_internal.token_secret s
 SET user_id = a.user_id, locked = a.locked_at IS NOT NULL,

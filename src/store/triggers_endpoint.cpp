@@ -1,6 +1,6 @@
-// The trigger of the table endpoint: a rule's normal form, how many there may be, and the log.
+// The trigger of table endpoint: it brings a rule to normal form, limits their number, and writes the audit log.
 //
-// Locks: none but those of its look-ups.
+// Locks: those of its queries.
 #include "store/triggers.hpp"
 
 #include "store/endpoints.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 Query count_endpoints = {"SELECT count(*) FROM mirox_internal.endpoint", {}};
 
-// The row with the rule in its normal form.
+// The row with the rule in normal form.
 HeapTuple normal_row(const Change& change) {
     core::EndpointText rule;
     normalise_rule(get_text(change.after, change, kMethod), get_text(change.after, change, kPath),

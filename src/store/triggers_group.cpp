@@ -1,6 +1,6 @@
-// The trigger of the table permission_group: built-in groups and groups in use stay, and the log.
+// The trigger of table permission_group: it protects built-in groups and groups in use, and writes the audit log.
 //
-// Locks: none but those of its look-ups.
+// Locks: those of its queries.
 #include "store/triggers.hpp"
 
 namespace mirox::store::triggers {
@@ -10,9 +10,9 @@ using namespace group_column;
 namespace {
 
 Query select_group_named = {"SELECT 1 FROM mirox_internal.permission_group WHERE name = $1", {Type::text}};
-#define MIROX_FIRST_GROUP 100  // of group_id_seq, as token_group's condition has it
+#define MIROX_FIRST_GROUP 100  // the start of group_id_seq, as in the condition of index token_group
 #define MIROX_GROUP_IN_USE "SELECT 1 FROM mirox_internal.token WHERE group_id = $1 "
-// The second as the partial index token_group has it, which holds every group that put_group made.
+// The second matches the partial index token_group, which covers all groups that put_group created.
 Query select_group_use = {MIROX_GROUP_IN_USE "LIMIT 1", {Type::int4}};
 Query select_made_group_use = {MIROX_GROUP_IN_USE "AND group_id >= " CppAsString2(MIROX_FIRST_GROUP) " LIMIT 1", {Type::int4}};
 
@@ -46,7 +46,7 @@ MIROX_FUNCTION(group_guard) {
         const Value name = get(change.after, change, kName);
         args.add_or_null(name.datum, !name.is_null);
         if (pg::run(select_group_named, args) > 0) {
-            // As for accounts: the unique index or ON CONFLICT decides, and the log tells what comes of it.
+            // As for accounts: the unique index or ON CONFLICT decides, and there is nothing to log yet.
             end(act);
             return PointerGetDatum(change.after);
         }

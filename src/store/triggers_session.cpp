@@ -1,4 +1,4 @@
-// The trigger of the table session: which columns stay, that a closed one stays closed, and the log.
+// The trigger of table session: it keeps fixed columns unchanged and closed sessions closed, and writes the audit log.
 //
 // Locks: the account's row (triggers.hpp).
 #include "store/triggers.hpp"

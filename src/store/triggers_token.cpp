@@ -1,6 +1,7 @@
-// Triggers of the table token: the cap, what the functions check of a token, the log, and what its secrets repeat of it.
+// Triggers of table token: they enforce the cap and, for direct DML, the rules of the functions, write the audit log, and carry
+// changes to the secrets.
 //
-// Locks: the account's row (triggers.hpp); a permission group's, FOR KEY SHARE, so that it stays.
+// Locks: the account's row (triggers.hpp); the permission group's row FOR KEY SHARE, so that the group stays.
 #include "store/triggers.hpp"
 
 #include "pg/settings.hpp"
@@ -14,10 +15,10 @@ using namespace token_column;
 
 namespace {
 
-// The group stays while we refer to it; a change of its permissions need not wait for us, nor we for it.
+// Keeps the group from being dropped. Changes of its permissions and this lock do not wait for each other.
 void hold_group(std::int32_t group_id) {
     const Group* group = group_by_id(group_id);
-    if (group != nullptr && group->builtin) return;  // goes nowhere, and all would lock this one row
+    if (group != nullptr && group->builtin) return;  // cannot be dropped, and all tokens would lock this one row
     RowScan scan;
     const bool there = open_locked(scan, kGroupById, Int32GetDatum(group_id), LockTupleKeyShare);
     close_scan(scan);
@@ -33,7 +34,7 @@ const char* update_of(const Change& change) {
     return differs(change, kName) ? "token_renamed" : "token_changed";
 }
 
-// What the functions have checked already holds for direct DML as well. Fills in the name as it is stored.
+// Checks for direct DML what the functions have checked already. Fills in the name as it is stored.
 void check_direct(const Change& change, Name& name) {
     if (change.updated) refuse_move(change, kGeneration);
     if (is_new(change, kName)) normalise_name(get_text(change.after, change, kName), name);
@@ -43,11 +44,11 @@ void check_direct(const Change& change, Name& name) {
     if (is_new(change, kLifetime) && !lifetime.is_null) check_lifetime(*DatumGetIntervalP(lifetime.datum));
 }
 
-// The place that direct DML puts an unrevoked token in, the lowest free one where it names none.
+// The place for an unrevoked token written by direct DML: the given one or the lowest free one.
 int place_of(const Change& change, const Account& account) {
     const Places places = places_of(account.account_id);
     const Value given = get(change.after, change, kPlace);
-    // The cap counts whatever place is named.
+    // The cap applies whatever place is given.
     const int lowest = change.inserted || given.is_null ? free_place(places, account) : 0;
     const int place = given.is_null ? lowest : DatumGetInt16(given.datum);
     if (place >= 1 && place <= pg::kMaxTokensPerAccount && ((places.taken >> (place - 1)) & 1))
@@ -56,7 +57,7 @@ int place_of(const Change& change, const Account& account) {
     return place;
 }
 
-// The row with what was filled in, which is also what the log tells. Made to outlive the act.
+// The row with the filled-in values, which the log shows too. Allocated so that it outlives the act.
 HeapTuple filled(const Act& act, const Change& change, const Name& name, int place) {
     const MemoryContext inner = MemoryContextSwitchTo(act.caller);
     int columns[2];
@@ -85,7 +86,7 @@ MIROX_FUNCTION(token_guard) {
     refuse_move(change, kAccountId);
     Act act;
     begin(act);
-    // Before anything is read that the account's lock holds.
+    // Lock the account before reading anything that its lock protects.
     const std::int64_t account_id = get_int8(change.row, change, kAccountId);
     const Account account = account_of(act, account_id, !change.deleted);
     Detail detail;
@@ -120,7 +121,7 @@ MIROX_FUNCTION(token_follow) {
         query = &revoke_secrets;
     else if (!differs(change, kGeneration) && (differs(change, kGroupId) || differs(change, kPermissions) ||
                                                differs(change, kAllowedIps) || differs(change, kExpiresAt)))
-        query = &update_secrets;  // a rotation puts its new secret in place itself
+        query = &update_secrets;  // a rotation writes its new secret itself
     if (query == nullptr) return PointerGetDatum(nullptr);
     Act act;
     begin(act);

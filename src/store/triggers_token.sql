@@ -6,7 +6,7 @@ UPDATE mirox_internal.token_secret SET state = 'v' WHERE token_id = $1 AND state
 -- name: delete_secrets(token_id int8)
 DELETE FROM mirox_internal.token_secret WHERE token_id = $1;
 
--- An overlapping secret has an end of its own, which is never put off, and a token's new end that is sooner ends it too.
+-- An overlapping secret has its own end, which is never extended. A token's earlier expiration ends it too.
 -- name: update_secrets(token_id int8)
 UPDATE mirox_internal.token_secret s
 SET group_id = t.group_id, allowed_ips = t.allowed_ips,

@@ -1,4 +1,4 @@
-// The trigger of the table token_secret: direct DML must not bring a revoked token back, nor give it a second secret in force.
+// The trigger of table token_secret: direct DML must not reactivate a revoked token, nor give a token a second secret in force.
 //
 // Locks: the account's row (triggers.hpp).
 #include "store/triggers.hpp"
@@ -12,7 +12,7 @@ using namespace secret_column;
 
 namespace {
 
-// A direct UPDATE or INSERT must not bring a revoked token back, nor lend its owner a 65th.
+// A direct UPDATE or INSERT must not reactivate a revoked token, nor bring its account over the cap.
 void check_direct(const Change& change, std::int64_t account_id) {
     pg::Args args;
     args.int8(get_int8(change.row, change, kTokenId)).int8(account_id);
@@ -24,14 +24,14 @@ void check_direct(const Change& change, std::int64_t account_id) {
     if (DatumGetBool(pg::result_value(0, 1)) && is != kRevoked)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
                     errhint("Issue a new token with mirox.issue_token."));
-    // So that a token has one current and one overlapping secret at most.
-    const std::int32_t whose = DatumGetInt32(pg::result_value(0, 2));
+    // So a token has at most one current and one overlapping secret.
+    const std::int32_t newest = DatumGetInt32(pg::result_value(0, 2));
     if (!generation.is_null && (is == kCurrent || is == kOverlapping) &&
-        DatumGetInt32(generation.datum) != (is == kCurrent ? whose : whose - 1))
+        DatumGetInt32(generation.datum) != (is == kCurrent ? newest : newest - 1))
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("not the secret that is in force"),
                     errdetail("The token's current secret is of generation %d, an overlapping one of the "
                               "generation before.",
-                              whose),
+                              newest),
                     errhint("Rotate the token with mirox.rotate_token."));
 }
 

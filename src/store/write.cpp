@@ -21,7 +21,7 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// An executor's state for one row of one table, AFTER triggers caught.
+// The executor's state for one row of one table, with its AFTER triggers queued.
 struct Write {
     Relation table;
     EState* state;
@@ -32,7 +32,7 @@ struct Write {
 
 void begin(Write& write, Oid table, Bitmapset* changed) {
     write.table = pg::open_table(table, RowExclusiveLock);
-    pg::require_own_members();  // again: we may have waited for the lock
+    pg::require_own_members();  // checked again, since this may have waited for the lock
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
                     errdetail("Rows of mirox_tokens are written to the tables that its script makes."),
@@ -49,7 +49,7 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     AfterTriggerBeginQuery();
 }
 
-// Columns that a DBA has added, by what their defaults say.
+// Fills columns that a DBA has added with their defaults.
 void fill_added(Write& write, const Columns& columns) {
     const TupleDesc all = RelationGetDescr(write.table);
     for (int i = 0; i < all->natts; i++) {
@@ -65,7 +65,7 @@ void fill_added(Write& write, const Columns& columns) {
     }
 }
 
-// A BEFORE trigger of somebody's that leaves the row out must not leave half an act behind.
+// A BEFORE trigger of somebody else that skips the row must not leave half an act behind.
 [[noreturn]] void left_out(const Write& write) {
     MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
@@ -90,15 +90,15 @@ void end(Write& write) {
     table_close(write.table, NoLock);
 }
 
-// Who changes rows with the triggers off comes behind the account's lock: what the act has read of the row is then no longer so.
+// A session with disabled triggers can change rows without the account's lock. Then what the act has read of the row is outdated.
 [[noreturn]] void changed_meanwhile(const Write& write) {
     MIROX_RAISE(
         ERRCODE_T_R_SERIALIZATION_FAILURE, errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
         errdetail("By somebody who has its triggers off, and so does not wait for the account's row."), errhint("Try again."));
 }
 
-// Locks the row that the scan has read, as it was read, and puts it in the slot. The triggers and the change of the row find it so,
-// and never have to look for a newer version.
+// Locks the row version that the scan has read, and puts it in the slot. The triggers and the update then find this version, and
+// never have to look for a newer one.
 void lock_as_read(const Write& write, const RowScan& scan, TupleTableSlot* out) {
     TM_FailureData failure;
     ItemPointerData at = scan.slot->tts_tid;

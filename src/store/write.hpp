@@ -1,11 +1,11 @@
-// Single rows written by C code as a subscriber's apply worker writes them: row triggers, NOT NULL and CHECK constraints and
-// indexes as ever, but no plan to find, copy and start. An act of management writes four or five rows, and starting their
-// statements took longer than writing them.
+// Writes single rows from C as a subscriber's apply worker does: with row triggers, NOT NULL and CHECK constraints and indexes,
+// but without a plan to find, copy and start. An act of management writes four or five rows. Starting their statements took
+// longer than writing the rows.
 //
-// What it does not do: statement triggers do not fire, and domains, whose conditions belong to the expression that makes a value,
-// are not asked: who writes here has checked what it writes.
+// Statement triggers do not fire, and domains are not checked, because their conditions belong to the expression that produces a
+// value. So the caller must have checked what it writes.
 //
-// Locks: RowExclusiveLock on the table, until the end of the transaction.
+// Locks: RowExclusiveLock on the table until the end of the transaction.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -14,7 +14,8 @@
 
 namespace mirox::store {
 
-// Columns of a row, by number; those that are not named have their default in a new row and are as they were in a changed one.
+// Columns of a row, by number. In a new row, columns that are not named have their default; in a changed row, they keep their
+// value.
 inline constexpr int kMaxColumns = 24;
 struct Columns {
     int numbers[kMaxColumns];
@@ -35,15 +36,15 @@ struct Columns {
     }
 };
 
-// Where the row stands now (open_written()). 55000 when a BEFORE trigger leaves the row out; one that changes it has its way, so
-// read what is to be relied on.
+// Returns where the row is (open_written()). Raises 55000 if a BEFORE trigger skips the row. A BEFORE trigger may also change the
+// row, so read it again before relying on it.
 ItemPointerData insert_row(Oid table, const Columns& columns);
 
-// Changes the row on which an open scan stands, likewise. Call it with the account's row locked, so that nobody else changes it:
-// 40001 when somebody has all the same. The scan must be closed afterwards as ever.
+// Changes the row under an open scan, likewise. Call it with the account's row locked, so that nobody else changes the row.
+// Raises 40001 if somebody has changed it nevertheless. Close the scan afterwards.
 ItemPointerData update_row(RowScan& scan, const Columns& columns);
 
-// The next value of a sequence, whoever calls.
+// The next value of a sequence, whatever the caller's privileges.
 std::int64_t next_value(Oid sequence);
 
 }  // namespace mirox::store

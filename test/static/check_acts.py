@@ -1,4 +1,4 @@
-"""An act of management stands behind the gate that refuses who acts for a token (src/store/acts.hpp), and nothing else does."""
+"""An act of management stands behind the gate of src/store/acts.hpp, and nothing else does."""
 import re
 
 from tree import behind, created, cxx_code, files, report, schema
@@ -13,7 +13,7 @@ for s in schema():
 managing = {name for name, held in levels.items() if held <= MANAGING} - behind()
 
 gated = {"mirox_" + name: path.name for path in files("src/**/*.cpp")
-         for name in re.findall(r"^MIROX_(?:OWN_|SECRET_)?ACT\((\w+)\)", cxx_code(path), re.M)}
+         for name in re.findall(r"^MIROX_(?:[A-Z_]+_)?ACT\((\w+)\)", cxx_code(path), re.M)}
 symbols = {}
 for _, name, s in created("FUNCTION"):
     match = re.search(r"\bAS\s+'MODULE_PATHNAME'\s*(?:,\s*'(\w+)')?", s.text, re.I)
@@ -21,6 +21,6 @@ for _, name, s in created("FUNCTION"):
 
 wanted = {symbol for name in managing for symbol in symbols.get(name, ())}
 report("acts: what login, application or admin may call is made by MIROX_ACT, and that alone",
-       [f"{name}: of level {', '.join(sorted(levels[name]))}, and not by MIROX_ACT or MIROX_OWN_ACT"
+       [f"{name}: of level {', '.join(sorted(levels[name]))}, and not by MIROX_ACT or another macro of acts.hpp"
         for name in sorted(managing) if not symbols.get(name, {None}) <= gated.keys()]
        + [f"{gated[symbol]}: {symbol} is of no such level, or of another one too" for symbol in sorted(gated.keys() - wanted)])

@@ -10,7 +10,7 @@ TYPES = r"\bmirox\s*\.\s*(secret|issued_token)\b"
 CALLS = r"\b(secret_arg|secret_view|secret_text_datum|secret_row_datum|wiped_copy|in_session|require_session|digest_of)\b"
 
 # What runs with nobody told where it was called from.
-SECRET = ("MIROX_SECRET_FUNCTION", "MIROX_SECRET_ACT", "MIROX_OWN_ACT")
+SECRET = ("MIROX_SECRET_FUNCTION", "MIROX_SECRET_ACT", "MIROX_OWN_ACT", "MIROX_READ_ONLY_ACT", "MIROX_OWN_READ_ONLY_ACT")
 
 made, wrong = {}, []
 for path in files("src/**/*.cpp"):
