@@ -1,4 +1,4 @@
--- Errors: one row for each SQLSTATE of the contract, each with a HINT that says what to do; none repeats a secret.
+-- Errors: one row for each SQLSTATE of the contract, with a HINT where it tells what to do; none repeats a secret.
 \set SHOW_CONTEXT never
 SELECT mirox.put_account('errors', '{parks}');
 SELECT mirox.open_session('errors') AS session \gset
@@ -13,7 +13,7 @@ BEGIN
     state := '00000';
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    bare := message ~ '^[A-Z]|\.$' OR detail <> '' AND detail !~ '^[A-Z].*[.]$' OR hint !~ '[.]$';
+    bare := message ~ '^[A-Z]|\.$' OR detail <> '' AND detail !~ '^[A-Z].*[.]$' OR hint <> '' AND hint !~ '[.]$';
 END
 $$;
 SELECT what, state, message, detail <> '' AS detail, hint <> '' AS hint, bare AS not_in_style FROM (VALUES

@@ -93,7 +93,7 @@ SELECT arguments, pg_temp.outcome(format($$'a', 'full_access', %s$$, arguments))
 -- Five years and no more; the latest instant is told in UTC.
 SELECT arguments, t.state(format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', %s)', session, arguments)),
        pg_temp.outcome(format($$'a', 'full_access', %s$$, arguments))
-       ~ '^22023 \| the expiration is too far away \| A token issued now may live until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC at most\. \| HINT: Give an earlier date;' AS too_far
+       ~ '^22023 \| the expiration is too far away \| A token issued now may live until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC at most\. \| HINT: Use an earlier date\.' AS too_far
 FROM s, (VALUES ($$expires_in => '5 years'$$), ($$expires_in => '5 years 1 microsecond'$$), ($$expires_in => '61 months'$$),
     ($$expires_in => '100000 years'$$), ($$expires_in => '178000000 years'$$), ($$expires_in => '-178000000 years'$$), ($$expires_at => now() + interval '5 years 1 day'$$), ($$expires_at => '9999-12-31'$$),
     ($$expires_at => '294276-12-31'$$)) v (arguments);

@@ -13,7 +13,7 @@ namespace {
 // A text argument that must not be NULL.
 std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name) {
     const pg::OptionalText value = pg::text_arg(fcinfo, n);
-    if (!value.given) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name), errhint("Give a value."));
+    if (!value.given) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name));
     return value.text;
 }
 

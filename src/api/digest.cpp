@@ -34,7 +34,7 @@ MIROX_SECRET_FUNCTION(digest_in) {
     // The error does not repeat the input, which may be a secret passed by mistake.
     if (!mirox::core::decode_hex(PG_GETARG_CSTRING(0), {out, kDigestBytes}))
         MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("invalid input for type digest"),
-                    errhint("A digest is written as 64 hex digits."));
+                    errhint("Write a digest as 64 hex digits."));
     return PointerGetDatum(out);
 }
 

@@ -220,8 +220,7 @@ void store_columns(FunctionScan* node, TupleTableSlot* slot) {
             // The call in the query may hold a secret, so the error carries no context.
             error_context_stack = nullptr;
             MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("the row of a function is not what the query was planned for"),
-                        errdetail("Column %d is of another type, or is missing.", number),
-                        errhint("Run the query again, once the function's row type is changed no more."));
+                        errdetail("Column %d is of another type, or is missing.", number), errhint("Run the query again."));
         }
         slot->tts_values[i] = heap_getattr(&row, number, have, &slot->tts_isnull[i]);
         i++;

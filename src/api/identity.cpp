@@ -61,7 +61,7 @@ constexpr Refusal kRefusals[] = {
     {403, ERRCODE_INSUFFICIENT_PRIVILEGE, MAKE_SQLSTATE('P', 'T', '4', '0', '3'), "not permitted",
      "Use a token that has the permission."},
     {429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, MAKE_SQLSTATE('P', 'T', '4', '2', '9'), "rate limit exceeded",
-     "Wait that long, then try again."},
+     "Wait that long, then retry."},
     {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'), "no file of JWT keys can be used",
      "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with it."},
     {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'), "no valid credentials",

@@ -27,7 +27,7 @@ const char* optional_name(FunctionCallInfo fcinfo, int n) {
 }
 
 Oid required_table(FunctionCallInfo fcinfo) {
-    if (PG_ARGISNULL(0)) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"), errhint("Name a table."));
+    if (PG_ARGISNULL(0)) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"));
     return PG_GETARG_OID(0);
 }
 

@@ -45,7 +45,7 @@ bool covers_text(core::ScopeSet set, Datum text) {
     const core::ScopeStatus status = core::parse_scope(view, scope);
     if (status != core::ScopeStatus::ok)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"), errdetail("%s", pg::scope_status_text(status)),
-                    errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
+                    errhint(pg::kScopeHint));
     return set.covers(scope);
 }
 

@@ -63,7 +63,7 @@ MIROX_OWN_ACT(issue_token) {
     request.jwt = format.given && format.text == "jwt";
     if (format.given && !request.jwt && format.text != "opaque")
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"), errdetail("There are: opaque, jwt."),
-                    errhint("Leave it out for an opaque token."));
+                    errhint("Use one of these, or leave it out for an opaque token."));
     request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
     store::in_session(fcinfo, true, [&](Actor& actor) { store::issue(actor, request, issued); });

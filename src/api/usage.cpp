@@ -143,21 +143,20 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
     const std::int32_t sqlstate = stats->failure.sqlstate;
     strlcpy(message, stats->failure.message, sizeof(message));
     LWLockRelease(shmem::region_lock());
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(duty)),
-                errdetail("%s: %s", unpack_sql_state(sqlstate), message),
-                errhint("It tries again, and what is recorded waits in shared memory until then."));
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(duty)),
+        errdetail("%s: %s. The worker retries; recorded uses stay in shared memory.", unpack_sql_state(sqlstate), message));
 }
 
 [[noreturn]] void no_worker(const shmem::DatabaseStats* stats) {
     const bool launcher = shmem::control().launcher.load(std::memory_order_relaxed) != nullptr;
     const bool missing = stats->missing_since.load(std::memory_order_relaxed) != 0;
     MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("no worker writes recorded uses of this database"),
-                errdetail(!launcher ? "The launcher of mirox_tokens does not run."
-                          : missing ? "None could be started: the server's log says why."
-                                    : "None has come: a command may need the database empty, or all slots be in use."),
-                errhint("Raise max_worker_processes, which is %d, if no slot is free. What is recorded waits in shared "
-                        "memory until then.",
-                        max_worker_processes));
+                errdetail("%s Recorded uses stay in shared memory.",
+                          !launcher ? "The launcher of mirox_tokens does not run."
+                          : missing ? "No worker could be started: the server log says why."
+                                    : "No worker has started: all slots may be in use, or a command needs the database empty."),
+                errhint("Raise max_worker_processes, which is %d, if no slot is free.", max_worker_processes));
 }
 
 }  // namespace
@@ -166,13 +165,14 @@ MIROX_READ_ONLY_ACT(flush) {
     shmem::Region& region = shmem::required_region();
     if (RecoveryInProgress())
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("recorded uses cannot be written during recovery"),
-                    errhint("They wait in shared memory until this server is promoted."));
+                    errdetail("They stay in shared memory until this server is promoted."),
+                    errhint("Call mirox.flush() on the primary, or here after the promotion."));
     const shmem::QueueRef queue = region.ring().find_queue(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(queue);
     shmem::DatabaseStats* stats = shmem::my_stats();
     if (stats == nullptr)
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
-                    errhint("Drop databases that are not used, or call this again when one is gone."));
+                    errhint("Drop a database that is not used, then call mirox.flush() again."));
     const std::uint64_t request = stats->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
     TimestampTz seen = GetCurrentTimestamp(), moved = seen;
     std::uint64_t steps = stats->steps.load(std::memory_order_relaxed);
@@ -190,9 +190,9 @@ MIROX_READ_ONLY_ACT(flush) {
             moved = now;
         }
         if (now - moved >= kMoves)
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker does nothing"),
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker is stuck"),
                         errdetail("It has ended no transaction for ten minutes."),
-                        errhint("pg_stat_activity tells what it waits for."));
+                        errhint("See in pg_stat_activity what it waits for."));
         if (ask) shmem::wake_worker(MyDatabaseId);
         ask = ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);
     }

@@ -1,4 +1,4 @@
-// What a character is, and what is told or cut by it. ASCII alone, whatever the locale.
+// Classes of characters, and the functions that trim, compare and decode by them. ASCII only, whatever the locale.
 //
 // Pure: may include the C++ library only. Nothing here allocates, throws or logs.
 #pragma once
@@ -22,11 +22,11 @@ constexpr bool is_upper(char c) noexcept {
 constexpr bool is_alphanumeric(char c) noexcept {
     return is_digit(c) || is_lower(c) || is_upper(c);
 }
-// What HTTP allows around a value.
+// White space that HTTP allows around a value.
 constexpr bool is_blank(char c) noexcept {
     return c == ' ' || c == '\t';
 }
-// What people write between the parts of a list.
+// White space that people write between the elements of a list.
 constexpr bool is_space(char c) noexcept {
     return is_blank(c) || c == '\n' || c == '\r';
 }
@@ -38,7 +38,7 @@ constexpr char to_upper(char c) noexcept {
     return is_lower(c) ? static_cast<char>(c - ('a' - 'A')) : c;
 }
 
-// No folding of anything but ASCII: the Kelvin sign is no 'k' here.
+// Folds ASCII only: the Kelvin sign is not equal to `k`.
 constexpr bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {
     if (text.size() != lower.size()) return false;
     for (std::size_t i = 0; i < text.size(); ++i)
@@ -52,7 +52,7 @@ constexpr std::string_view trim(std::string_view text, bool (*cut)(char) noexcep
     return text;
 }
 
-// -1 for what is no hex digit.
+// -1 when the character is no hex digit.
 constexpr int hex_value(char c) noexcept {
     if (is_digit(c)) return c - '0';
     c = to_lower(c);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-// RFC 6874's ZoneID, unescaped, and no longer than an interface's name may be on any system.
+// The ZoneID of RFC 6874, unescaped, and at most as long as an interface name on any system.
 bool is_zone(std::string_view text) noexcept {
     if (text.empty() || text.size() > 64) return false;
     for (const char c : text)
@@ -32,7 +32,7 @@ bool parse_bytes(int family, std::string_view text, std::uint8_t* out) noexcept 
     return inet_pton(family, copy, out) == 1;
 }
 
-// `:` and a port, or a hidden one, `:_x` (RFC 7239, 6).
+// `:` and a port, or an obfuscated port, `:_x` (RFC 7239, 6).
 bool is_port_suffix(std::string_view text) noexcept {
     if (text.size() < 2 || text.front() != ':') return false;
     text.remove_prefix(1);
@@ -73,8 +73,8 @@ bool parse_node(std::string_view node, Address& out) noexcept {
     return parse_address(node, out);
 }
 
-// The start of the quoted string that ends at text[end]; npos when it has none. A quote with an odd number of
-// backslashes before it is a letter of the string.
+// The start of the quoted string that ends at text[end]; npos when there is none. A quote after an odd number of backslashes is
+// part of the string.
 std::size_t quote_start(std::string_view text, std::size_t end, std::size_t floor) noexcept {
     for (std::size_t at = end; at-- > floor;) {
         if (text[at] != '"') continue;
@@ -85,7 +85,7 @@ std::size_t quote_start(std::string_view text, std::size_t end, std::size_t floo
     return std::string_view::npos;
 }
 
-// Takes the last element off the list. False when it is longer than kMaxHopBytes or its quotes do not pair.
+// Removes the last element from the list. False when it is longer than kMaxHopBytes or its quotes do not match.
 bool take_last(std::string_view& list, std::string_view& element) noexcept {
     const std::size_t floor = list.size() > kMaxHopBytes ? list.size() - kMaxHopBytes : 0;
     std::size_t at = list.size();
@@ -107,7 +107,7 @@ bool take_last(std::string_view& list, std::string_view& element) noexcept {
     return true;
 }
 
-// `for=…;proto=…`: true with the value of its one `for`.
+// For `for=…;proto=…`: true, with the value of the one `for`.
 bool find_for(std::string_view element, std::string_view& value) noexcept {
     bool found = false;
     while (!element.empty()) {

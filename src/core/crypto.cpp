@@ -1,7 +1,7 @@
 // Digest, MAC, random bytes, base64, comparison and wiping, by OpenSSL (see crypto.hpp).
 //
-// The C++ library, OpenSSL and its own room only. Takes no lock: the contexts below belong to the process, which has one thread,
-// and are made on first use (never at load, never freed: they live as long as the process; a fork takes its own copy).
+// The C++ library, OpenSSL and its own room only. Takes no lock: the contexts below belong to the process, which has one thread.
+// They are made on first use, never at load, and are never freed; a fork gets its own copy.
 #include "core/crypto.hpp"
 
 #include <openssl/core_names.h>
@@ -23,7 +23,7 @@ constinit EVP_MD* the_sha256 = nullptr;
 constinit EVP_MD_CTX* the_digest_context = nullptr;
 constinit EVP_MAC_CTX* the_mac_context = nullptr;
 
-// Fetching an algorithm walks the providers and costs more than the digest itself.
+// Kept for the process, because fetching an algorithm walks the providers and costs more than the digest itself.
 [[gnu::hot]] bool have_digest_context() noexcept {
     if (the_digest_context != nullptr) [[likely]] {
         return true;
@@ -72,14 +72,14 @@ bool have_mac_context() noexcept {
 }  // namespace
 
 [[gnu::hot]] bool sha256(std::string_view bytes, Digest& out) noexcept {
-    // With the same type again the context keeps its buffers; finishing wipes the block that held the input.
+    // A null type keeps the context and its buffers. EVP_DigestFinal wipes the block that held the input.
     return have_digest_context() && EVP_DigestInit_ex2(the_digest_context, nullptr, nullptr) == 1 &&
            EVP_DigestUpdate(the_digest_context, bytes.data(), bytes.size()) == 1 &&
            EVP_DigestFinal_ex(the_digest_context, out.data(), nullptr) == 1;
 }
 
 bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes, Digest& out) noexcept {
-    // A null key would mean "the key of last time": an empty one must not be null.
+    // A null key would mean "the previous key", so an empty key must not be null.
     static constexpr std::uint8_t kNoKey = 0;
     const std::uint8_t* key_at = key.empty() ? &kNoKey : key.data();
     std::size_t written = 0;
@@ -112,7 +112,7 @@ bool random_base62(std::span<char> out) noexcept {
     }
     wipe(bytes.data(), bytes.size());
     if (!ok) {
-        wipe(out.data(), out.size());  // half a secret is of no use to anybody
+        wipe(out.data(), out.size());  // leave no part of a secret behind
     }
     return ok;
 }

@@ -1,7 +1,7 @@
 // Digest, MAC, random bytes, base64, constant-time comparison and wiping: thin names over OpenSSL.
 //
-// May include the C++ library and OpenSSL only. Nothing here throws or logs; contexts are made once a process and
-// reused. Failure (no entropy, no provider) is false, and the caller refuses.
+// May include the C++ library and OpenSSL only. Nothing here throws or logs. Each process makes its contexts once and reuses
+// them. A failure (no entropy, no provider) returns false, and the caller must refuse.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ bool hmac_sha256(std::span<const std::uint8_t> key, std::string_view bytes,
                  Digest& out) noexcept;                   // RFC 2104
 bool random_bytes(std::span<std::uint8_t> out) noexcept;  // the system's CSPRNG, by OpenSSL
 
-// kSecretRandomChars and the like: uniform base62 characters by rejection sampling over random_bytes().
+// Uniform base62 characters, by rejection sampling over random_bytes().
 bool random_base62(std::span<char> out) noexcept;
 
 // base64url without padding (RFC 4648, 5). Returns the number of characters; `out` has base64url_room().
@@ -32,13 +32,13 @@ constexpr std::size_t base64url_room(std::size_t bytes) noexcept {
 }
 std::size_t base64url_encode(std::span<const std::uint8_t> bytes, std::span<char> out) noexcept;
 
-// base64 in either alphabet, padded or not. Returns the number of bytes, 0 when it is none or does not fit.
+// base64 in either alphabet, padded or not. Returns the number of bytes, 0 when the text is no base64 or does not fit.
 std::size_t base64_decode(std::string_view text, std::span<std::uint8_t> out) noexcept;
 
-// Time depends on the size alone.
+// The time depends on the size only.
 bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) noexcept;
 
-// Not optimised away.
+// Overwrites the memory; the compiler does not optimise this away.
 void wipe(void* at, std::size_t size) noexcept;
 
 }  // namespace mirox::core

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kAnyMethod = "*";
 
-// Takes the next segment off a plain path or a pattern; false at its end.
+// Takes the next segment off a plain path or a pattern. False at its end.
 bool next_segment(std::string_view& path, std::string_view& segment) noexcept {
     if (path.size() < 2) return false;  // nothing, or the root's slash
     const std::size_t end = std::min(path.find('/', 1), path.size());
@@ -23,7 +23,7 @@ bool next_segment(std::string_view& path, std::string_view& segment) noexcept {
     return true;
 }
 
-// In the order of specificity. The end stands before all, which only matters before `**`.
+// In the order of specificity. The end of a pattern comes first, which matters only against `**`.
 enum class Kind : std::uint8_t { end, literal, star, rest };
 
 Kind kind_of(std::string_view segment) noexcept {
@@ -75,7 +75,7 @@ EndpointStatus check_path(std::string_view path) noexcept {
     return EndpointStatus::ok;
 }
 
-// A slash that ends a path is no part of its normal form, but for the root's.
+// The normal form has no trailing slash, except for the root.
 std::string_view without_trailing_slash(std::string_view path) noexcept {
     if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
     return path;
@@ -98,7 +98,7 @@ EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexc
     return parse_scope(rule.scope, scope) == ScopeStatus::ok ? EndpointStatus::ok : EndpointStatus::bad_scope;
 }
 
-// As many as there are segments, and the root.
+// One node for each segment, and the root.
 std::size_t EndpointMatcher::most_nodes(std::span<const Endpoint> rules) noexcept {
     std::size_t nodes = 1;
     for (const Endpoint& rule : rules) {
@@ -115,7 +115,7 @@ std::size_t EndpointMatcher::compiled_size(std::span<const Endpoint> rules) noex
     return kAlignment + most_nodes(rules) * sizeof(Node) + rules.size() * sizeof(Rule) + text;
 }
 
-// A matcher in the making, in the caller's memory.
+// A matcher while it is built, in the caller's memory.
 struct EndpointMatcher::Build {
     std::span<const Endpoint> rules;
     Node* nodes;
@@ -131,7 +131,7 @@ struct EndpointMatcher::Build {
         return at;
     }
 
-    // Sorts the rules by specificity; false when one stands twice.
+    // Sorts the rules by specificity. False when two have the same method and pattern.
     bool sort() noexcept {
         for (std::size_t i = 0; i < rules.size(); ++i) sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
         std::sort(sorted, sorted + rules.size(),
@@ -147,8 +147,8 @@ struct EndpointMatcher::Build {
         return true;
     }
 
-    // A node for the run of rules that pass through it. Until it is opened, `ends` and `end_count` hold the run and `rests` how
-    // many segments are behind it.
+    // Adds a node for the contiguous rules that pass through it. Until open() has processed the node, `ends` and `end_count` hold
+    // those rules, and `rests` the number of segments before it.
     void add(std::string_view label, std::uint32_t first, std::uint32_t count, std::uint32_t depth) noexcept {
         nodes[node_count++] = {keep(label), static_cast<std::uint32_t>(label.size()), 0, 0, 0, first, count, depth, 0};
     }
@@ -199,7 +199,7 @@ EndpointStatus EndpointMatcher::compile(std::span<const Endpoint> rules, std::sp
     }
     if (memory.size() < compiled_size(rules)) return EndpointStatus::no_room;
 
-    // Nodes from the front, rules after the most nodes there can be, then text.
+    // Layout: the nodes, then the rules, after room for the most nodes there can be, then the text.
     const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
     std::byte* const base = memory.data() + (kAlignment - address % kAlignment) % kAlignment;
     Node* const nodes = reinterpret_cast<Node*>(base);
@@ -237,14 +237,14 @@ const EndpointMatcher::Rule* EndpointMatcher::pick(std::uint32_t first, std::uin
     for (const Rule* rule = rules_ + first; rule != rules_ + first + count; ++rule) {
         const std::string_view known = text(rule->method, rule->method_size);
         if (rule->method_size != 0 && known == method) return rule;
-        // Every-method rules are sorted last, so that GET's, when there is one, is already held.
+        // Rules for every method are sorted last, so a rule for GET has been seen before them.
         const bool answers = rule->method_size == 0 || (is_head && known == "GET");
         if (answers && best == nullptr) best = rule;
     }
     return best;
 }
 
-// No deeper than kMaxPatternSegments, and no node twice: what a request sends cannot make it slow.
+// Recurses at most kMaxPatternSegments deep and visits no node twice, so no request can make it slow.
 const EndpointMatcher::Rule* EndpointMatcher::walk(const Node& node, std::string_view path,
                                                    std::string_view method) const noexcept {
     std::string_view segment;

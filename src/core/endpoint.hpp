@@ -1,17 +1,17 @@
 // Endpoint rules, `method, path pattern -> scope`, and finding the most specific one for a request.
 //
-// A pattern is a plain path (core/path.hpp) of literal segments, of `*` (exactly one segment), and of `**` (the rest: no segment
-// or more), which stands last. So `/api/**` names `/api` too. The method `*` stands for every method.
+// A pattern is a plain path (core/path.hpp) of literal segments, `*` (exactly one segment) and `**` (any number of segments, also
+// none), which may only stand last. So `/api/**` matches `/api` too. The method `*` matches every method.
 //
-// The most specific rule wins, by a total order: patterns are compared segment by segment from the left, a literal before `*`
-// before `**`, and the end of a pattern before `**`; of rules with one pattern, the exact method before `*`. The path goes first:
-// among the rules that know the request's method, `GET /admin/*` beats `* /**`. HEAD answers what GET would, without the body
-// (RFC 9110, 9.3.2): at each pattern HEAD takes its own rule, then GET's, then `*`. So a HEAD rule on a wide pattern opens
-// nothing below a narrower GET rule. OPTIONS has no such rule: a CORS preflight carries no credentials, and the gateway answers
-// it before it asks anybody.
+// The most specific rule wins, by a total order. Patterns are compared segment by segment from the left: a literal comes before
+// `*`, and `*` before `**`; the end of a pattern comes before `**`. Of rules with the same pattern, the exact method comes before
+// `*`. So the path decides first: for a request that both match, `GET /admin/*` beats `* /**`. HEAD asks for what GET would
+// return, without the body (RFC 9110, 9.3.2): at each pattern HEAD uses its own rule, then that of GET, then `*`. So a HEAD rule
+// on a wide pattern opens nothing below a narrower GET rule. OPTIONS has no such rule: a CORS preflight carries no credentials,
+// and the gateway answers it without a check.
 //
-// Pure: may include the C++ library and its own room only. Nothing here allocates, throws or logs; a compiled
-// matcher lives in memory of the caller's, holds copies of all it needs and no pointer into the rules.
+// Pure: may include the C++ library and its own room only. Nothing here allocates, throws or logs. A compiled matcher lives in
+// the caller's memory. It copies all that it needs and keeps no pointer into the rules.
 #pragma once
 
 #include <array>
@@ -51,7 +51,7 @@ struct Endpoint {
     std::string_view scope;
 };
 
-// A rule's normal form, which is what is stored and compared: the method in upper case, no trailing slash.
+// A rule's normal form, as it is stored and compared: the method in upper case, no trailing slash.
 struct EndpointText {
     std::array<char, kMaxMethodChars> method_text;
     std::array<char, kMaxPatternBytes> path_text;
@@ -62,11 +62,11 @@ struct EndpointText {
     std::string_view path() const noexcept { return {path_text.data(), path_size}; }
 };
 
-// Checks a rule as a person wrote it.
+// Checks a rule as a person wrote it, and brings it into normal form.
 EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexcept;
 
 struct EndpointMatch {
-    bool found = false;      // when not, the request needs `*`
+    bool found = false;      // if false, the request needs the scope `*`
     std::uint32_t rule = 0;  // the index among the rules compiled
     std::string_view scope;  // points into the matcher's memory
 };
@@ -75,18 +75,18 @@ class EndpointMatcher {
   public:
     EndpointMatcher() noexcept = default;  // no rule
 
-    // How much memory compile() wants for these rules.
+    // The size of the memory that compile() needs for these rules.
     static std::size_t compiled_size(std::span<const Endpoint> rules) noexcept;
 
-    // Rules must be in normal form (any other is refused). The memory may be freed when the matcher is gone.
+    // The rules must be in normal form; others are refused. The memory must live as long as the matcher.
     static EndpointStatus compile(std::span<const Endpoint> rules, std::span<std::byte> memory, EndpointMatcher& out) noexcept;
 
-    // Method and path as normalise_method() and normalise_path() gave them.
+    // The method comes from normalise_method(), the path from normalise_path().
     EndpointMatch match(std::string_view method, std::string_view path) const noexcept;
 
   private:
-    // A tree by segments. Children by a literal stand together, sorted, so that they are found by halving.
-    // Rules are sorted by specificity, so that those which end at a node, or have `**` there, are one run.
+    // A tree of segments. The literal children of a node stand together and are sorted, for a binary search. Rules are sorted by
+    // specificity, so the rules that end at a node are contiguous, and so are its rules with `**`.
     struct Node {
         std::uint32_t label;  // where the literal stands in text_
         std::uint32_t label_size;

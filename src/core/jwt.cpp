@@ -34,7 +34,7 @@ std::span<const std::uint8_t> as_bytes(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// JSON into a buffer; what does not fit, or is no UTF-8, spoils it.
+// Writes JSON to a buffer. A text that does not fit or is not UTF-8 makes the whole result invalid.
 class Json {
   public:
     explicit Json(std::span<char> out) noexcept : out_(out) {}
@@ -66,7 +66,7 @@ class Json {
         put({digits, static_cast<std::size_t>(end.ptr - digits)});
     }
 
-    // What was written; empty when it is spoilt.
+    // What was written; empty when it is invalid.
     std::string_view text() const noexcept { return good_ ? std::string_view(out_.data(), size_) : std::string_view(); }
 
   private:
@@ -75,7 +75,7 @@ class Json {
     bool good_ = true;
 };
 
-// The header of a key's tokens, with the dot behind it; 0 when the key's id is no good.
+// Writes the header of a key's tokens, with the dot after it. Returns 0 when the key id is invalid.
 std::size_t put_header(std::string_view key_id, std::span<char> out) noexcept {
     if (!is_jwt_key_id(key_id)) return 0;
     char json[kMaxHeaderBytes];
@@ -102,7 +102,7 @@ void put_claims(const JwtClaims& claims, Json& out) noexcept {
     out.put("}");
 }
 
-// The signature of header and claims, kSignatureChars of `out`.
+// Writes the signature of header and claims, kSignatureChars characters, to `out`.
 bool sign(const JwtKey& key, std::string_view text, std::span<char, kSignatureRoom> out) noexcept {
     Digest signature;
     const bool good = hmac_sha256(key.bytes, text, signature);
@@ -127,7 +127,7 @@ bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJ
     const std::string_view text = payload.text();
     const bool fits = header != 0 && !text.empty() && header + base64url_room(text.size()) + kSignatureRoom <= out.size();
     const std::size_t end = fits ? header + base64url_encode(as_bytes(text), out.subspan(header)) : 0;
-    wipe(json, sizeof json);  // with the claims alone one who knew the key could write the token
+    wipe(json, sizeof json);  // whoever knows the key could make the token from the claims
     if (!fits) return false;
     out[end] = '.';
     if (!sign(key, {out.data(), end}, std::span<char, kSignatureRoom>(&out[end + 1], kSignatureRoom))) return false;
@@ -145,7 +145,7 @@ bool verify_jwt(std::string_view token, std::span<const JwtKey> keys) noexcept {
         char right[kSignatureRoom];
         const bool genuine = sign(key, slice(token, 0, end - 1), right) &&
                              equal_constant_time(as_bytes(slice(token, end)), as_bytes({right, kSignatureChars}));
-        wipe(right, sizeof right);  // of a forgery, it is what the forger wants
+        wipe(right, sizeof right);  // the right signature of a forged token must not stay in memory
         return genuine;
     }
     return false;

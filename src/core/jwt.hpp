@@ -3,9 +3,9 @@
 //   header  {"alg":"HS256","typ":"JWT","kid":…}
 //   claims  {"iss":…,"sub":…,"jti":…,"iat":…,"exp":…,"grp":…}
 //
-// A token that is shown to us is one of ours when its header is, byte for byte, the one that we write for a key that we hold, and
-// the signature is that key's. So there is nothing to parse: no header can choose an algorithm, name a key of its own or say
-// anything that we do not. The claims are not read: they are copies for others, and the stored row decides.
+// A token is one of this server when its header is, byte for byte, the one that write_jwt() writes for one of its keys, and the
+// signature is that of the key. So nothing is parsed: no header can choose an algorithm, name a key of its own or add a field.
+// The claims are not read either: they are copies for other readers, and the stored row decides.
 //
 // Pure: may include the C++ library, OpenSSL and its own room only. Nothing here allocates, throws or logs.
 #pragma once
@@ -38,19 +38,19 @@ struct JwtClaims {
 // True for an id that a key may have: 1 to kMaxJwtKeyIdChars of [A-Za-z0-9._-].
 bool is_jwt_key_id(std::string_view id) noexcept;
 
-// Writes a signed token; `size` is its length. False when a string is no UTF-8, the key's id is no good, or the token would not
-// fit; what `out` then holds means nothing.
+// Writes a signed token; `size` is its length. False when a string is not UTF-8, the key id is invalid, or the token would not
+// fit; the content of `out` is undefined then.
 bool write_jwt(const JwtKey& key, const JwtClaims& claims, std::span<char, kMaxJwtChars> out, std::size_t& size) noexcept;
 
-// Whether a token is one of ours; compares the signature in constant time.
+// Whether one of the keys signed the token. Compares the signature in constant time.
 bool verify_jwt(std::string_view token, std::span<const JwtKey> keys) noexcept;
 
-// A quick look: `eyJ`, three parts in the alphabet of base64url, the third one as long as a signature, not too long. What fails
-// here would fail verify_jwt(); what passes may still be anything.
+// A cheap test: `eyJ`, three parts in the base64url alphabet, the third as long as a signature, at most kMaxJwtChars. A text that
+// fails it would fail verify_jwt() too. A text that passes may still be no valid token.
 bool looks_like_jwt(std::string_view text) noexcept;
 
-// The redacted form, `eyJ…` and the last four characters: all begin alike, and what tells two of them apart to their owner is the
-// end. `jwt` must look like one.
+// The redacted form: `eyJ…` and the last four characters. All JWTs begin alike, so the end lets the owner tell two apart.
+// looks_like_jwt() must hold for `jwt`.
 inline constexpr std::size_t kMaxJwtHintBytes = 16;
 std::size_t redact_jwt(std::string_view jwt, std::span<char, kMaxJwtHintBytes> out) noexcept;
 

@@ -21,8 +21,7 @@ bool is_delimiter(std::int32_t c) noexcept {
     return c == '/' || c == '\\' || c == '?' || c == '#' || c == ';';
 }
 
-// Strict UTF-8 without control characters, and without characters that a normalising server would read as
-// punctuation that means something in a path.
+// Strict UTF-8 without control characters, and without characters that a normalising server would turn into path punctuation.
 bool is_safe_utf8(std::string_view text) noexcept {
     const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
     auto left = static_cast<utf8proc_ssize_t>(text.size());
@@ -50,7 +49,7 @@ bool is_safe_utf8(std::string_view text) noexcept {
     return true;
 }
 
-// `%` that a second decoder would take for an escape, in either of the two spellings that are about.
+// A `%` that a second decoder would take for an escape, in either of the two common forms.
 bool holds_escape(std::string_view text) noexcept {
     for (std::size_t i = 0; i + 2 < text.size(); ++i) {
         if (text[i] != '%') continue;
@@ -64,7 +63,7 @@ bool is_dots(std::string_view text) noexcept {
     return text == "." || text == "..";
 }
 
-// A host and a port, loosely: nothing that any parser takes for the end of an authority, and no user information.
+// A host and a port, checked loosely: no character that a parser could take for the end of the authority, no user information.
 bool is_authority(std::string_view text) noexcept {
     if (text.empty() || text.front() == ':') return false;
     for (const char c : text)
@@ -72,7 +71,7 @@ bool is_authority(std::string_view text) noexcept {
     return true;
 }
 
-// Cuts `target` down to its path; false when it has none.
+// Reduces `target` to its path. False when it has none.
 bool cut_to_path(std::string_view& target) noexcept {
     if (target.empty()) return false;
     if (target.front() != '/') {
@@ -95,8 +94,8 @@ bool cut_to_path(std::string_view& target) noexcept {
     return true;
 }
 
-// Decodes one segment to `out`, which has room for it. False when it is refused; `size` is what stays of it
-// without its parameters.
+// Decodes one segment to `out`, which has room for it. `size` is its length without parameters. False when the segment is
+// refused.
 bool decode_segment(std::string_view segment, char* out, std::size_t& size) noexcept {
     std::size_t written = 0;
     std::size_t parameters = std::string_view::npos;
@@ -135,8 +134,8 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
     if (target.empty()) target = "/";  // `http://host`
     if (target.size() > out.size()) return PathStatus::too_long;
 
-    // Dots are resolved with empty segments still standing, so that a step up out of one is seen. What is
-    // written never gets longer than what was read.
+    // Dots are resolved while empty segments are still there, so that `..` after an empty one is noticed. The output is never
+    // longer than the input read so far.
     std::size_t length = 0;
     std::size_t at = 0;
     while (at < target.size()) {

@@ -1,4 +1,5 @@
-// What the Makefile puts before each file that holds no server call: the server's headers, which say these words, cannot follow.
+// The Makefile includes this in each file that must hold no server call. The poisoned words stand in the server headers, so none
+// of those can be included afterwards.
 #pragma once
 
 #pragma GCC poison palloc ereport

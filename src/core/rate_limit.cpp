@@ -16,7 +16,7 @@ constexpr std::uint64_t kCodeMask = (std::uint64_t{1} << kCodeBits) - 1;
 constexpr std::int64_t kMaxClock = std::int64_t{1} << 51;
 constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
 
-// A limit as the algorithm uses it: the interval and the debt at which nothing more is admitted.
+// A limit as the algorithm uses it: the interval, and the debt at which no more requests are admitted.
 struct Rate {
     std::int64_t interval;  // T, 1 to 60'000'000
     std::int64_t burst;     // B, 1 to kMaxBurst
@@ -33,8 +33,8 @@ Rate rate_of(std::int64_t limit_per_minute, std::int64_t burst) noexcept {
     return rate;
 }
 
-// An interval's leading eight binary digits: below 256 itself, else an exponent of at least 1 and what
-// follows the leading one. No interval gives 0.
+// An interval's leading eight binary digits. Below 256 it is the interval itself, otherwise an exponent of at least 1 and the
+// digits after the leading one. No interval gives 0.
 std::uint64_t encode_interval(std::int64_t interval) noexcept {
     const auto value = static_cast<std::uint64_t>(interval);
     const unsigned width = static_cast<unsigned>(std::bit_width(value));
@@ -63,7 +63,7 @@ std::int64_t clamp_clock(std::int64_t now_us) noexcept {
     return std::clamp<std::int64_t>(now_us, 0, kMaxClock);
 }
 
-// The account's debt in the present rate. `adjusted` when that is not what the word says as it stands.
+// The account's debt at the present rate. `adjusted` tells that the debt differs from the one in the word.
 std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, bool& adjusted) noexcept {
     adjusted = false;
     const std::int64_t ahead = tat_of(word) - now;
@@ -71,7 +71,7 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
     const std::uint64_t code = word & kCodeMask;
     if (code != encode_interval(rate.interval)) {
         adjusted = true;
-        // The decoded interval is never above the old one, so that what was used is never made less.
+        // The decoded interval is never above the old one, so the used requests never become fewer.
         const std::int64_t old_interval = std::max<std::int64_t>(decode_interval(code), 1);
         __extension__ using wide = unsigned __int128;
         const wide scaled = (static_cast<wide>(ahead) * static_cast<wide>(rate.interval) + static_cast<wide>(old_interval - 1)) /
@@ -85,7 +85,7 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
     return ahead;
 }
 
-// A request, or only a look at what one would get.
+// Judges a request, or only tells what a request would get.
 Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
                bool is_request) noexcept {
     if (limit_per_minute < 1) return {false, kNobodyRetryAfter, 0, 0, word};
@@ -127,7 +127,7 @@ Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_mi
 }
 
 Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
-    // Relaxed is enough: the word is all there is, nothing else is published with it.
+    // Relaxed order is enough: the word is the whole state, and no other memory is published with it.
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {
         const Decision decision = decide(seen, now_us, limit_per_minute, burst);

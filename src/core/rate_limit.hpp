@@ -6,19 +6,18 @@
 // and then TAT = max(TAT, now) + T. From idle B go through at once, and at most B + W / T in any time W: 600 a minute with a
 // burst of 60 gives at most 60 + 100 in 10 s. A refused request moves nothing.
 //
-// The word: TAT in microseconds above 12 bits that hold T's leading digits (5 of exponent, 7 of mantissa:
-// exact below 256, else within 1/128 below it). 0 is an account never seen. The digits are there for changes
-// of a limit, which take effect at the next draw: what was used, counted in requests, stays used, and the
-// time ahead is rescaled from the old T to the new. Otherwise a lower limit would make an old debt small, and
-// a higher one would keep it for hours. The rescaled word is stored by a refused request too.
+// The word: TAT in microseconds, above 12 bits that hold the leading digits of T (5 bits of exponent, 7 of mantissa: exact below
+// 256, otherwise at most 1/128 below it). 0 is an account that was never seen. The digits serve changes of a limit, which take
+// effect at the next draw: used requests stay used, and the remaining time is rescaled from the old T to the new one. Otherwise a
+// lower limit would shrink an old debt, and a higher one would keep it for hours. A refused request stores the rescaled word too.
 //
-// Clocks: any microsecond clock from 0 to 2^51 (71 years; it is clamped there) that all who share a word read, CLOCK_MONOTONIC
-// best. A request that read it before another one, and comes after, is judged the more strictly. A clock that was put back by
-// more than kClockSlack would leave TAT too far ahead: it is brought back to a full debt, so that requests go on at the rate. So
-// nobody may sit on a reading for that long: read the clock, then draw.
+// Clocks: any microsecond clock from 0 to 2^51 (71 years; clamped there) that all users of a word share, CLOCK_MONOTONIC at best.
+// A request that read the clock earlier but draws later is judged more strictly. A clock that was set back by more than
+// kClockSlack would leave TAT too far ahead. TAT is then set to a full debt, so that requests continue at the rate. So no caller
+// may hold a reading for that long: read the clock, then draw.
 //
-// Pure: may include the C++ library only. Nothing here allocates, throws, logs or locks: draw() is a loop of
-// compare-and-exchange on one word, and any number of threads or processes may share it.
+// Pure: may include the C++ library only. Nothing here allocates, throws, logs or locks: draw() is a compare-and-exchange loop on
+// one word, which any number of threads or processes may share.
 #pragma once
 
 #include <atomic>
@@ -27,34 +26,34 @@
 namespace mirox::core {
 
 inline constexpr std::int64_t kMicrosecondsPerMinute = 60'000'000;
-inline constexpr std::int64_t kMaxLimitPerMinute = kMicrosecondsPerMinute;  // more counts as this many
+inline constexpr std::int64_t kMaxLimitPerMinute = kMicrosecondsPerMinute;  // a higher limit counts as this one
 inline constexpr std::int64_t kMaxBurst = 1'000'000;                        // the same
 inline constexpr std::int64_t kClockSlack = 10'000'000;
-// With a limit of 0 nobody is admitted, ever; this is what is said of when to come back.
+// A limit of 0 admits no request, ever. This is the retry-after that is reported then.
 inline constexpr std::int64_t kNobodyRetryAfter = 3'600'000'000;
 
 struct Decision {
     bool admitted;
     std::int64_t retry_after_us;  // 0 when admitted, else at least 1
     std::int64_t remaining;       // how many more would be admitted at once
-    std::int64_t reset_us;        // until the whole burst is there again
-    std::uint64_t new_word;       // to be stored in place of the one judged, when it differs
+    std::int64_t reset_us;        // until the whole burst is available again
+    std::uint64_t new_word;       // the caller stores it when it differs from the word judged
 };
 
 // Judges one request. A limit below 1 admits nobody; a burst below 1 counts as 1.
 Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
-// What decide() would say of the account, without a request: `admitted` tells whether one would be, nothing is stored.
+// What decide() would answer, without a request: `admitted` tells whether a request would be admitted now. Nothing is stored.
 Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
 // Judges one request and stores the outcome.
 Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
-// True when the account is as if never seen, so that its word can be given up without letting anybody through sooner.
+// True when the account has no debt: its word can be freed, and no request is admitted sooner for that.
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept;
 
 // The fields of draft-ietf-httpapi-ratelimit-headers (RateLimit-Limit, -Remaining, -Reset) and Retry-After (RFC 9110, 10.2.3), in
-// whole seconds rounded up. `limit` is the quota of a minute; what is left can be no more than the burst.
+// whole seconds rounded up. `limit` is the quota of a minute; `remaining` never exceeds the burst.
 struct RateLimitFields {
     std::int32_t limit;
     std::int32_t remaining;

@@ -1,4 +1,4 @@
-// Why a request was let through or refused: the one table of reasons.
+// Why a request was admitted or refused: the one table of reasons.
 //
 // Pure: may include the C++ library only.
 #pragma once
@@ -9,8 +9,8 @@
 
 namespace mirox::core {
 
-// The numbers stand in the ring's file, which survives a restart and an upgrade: none is ever changed or used anew. New ones come
-// before `end`, each with a row below.
+// The ring's file holds the numbers, and it survives a restart and an upgrade. So no number is ever changed or reused. A new
+// reason goes before `end` and gets a row below.
 enum class Reason : std::uint8_t {
     ok,
     malformed,
@@ -22,16 +22,16 @@ enum class Reason : std::uint8_t {
     ip_not_allowed,
     insufficient_scope,
     rate_limited,
-    invalid_request,     // of check_request() alone
-    management_refused,  // of no check: an act of management that was refused (store/acts.hpp)
-    keys_unavailable,    // of what has the form of a JWT, and nobody can tell whether it is ours
+    invalid_request,     // from check_request() only
+    management_refused,  // from no check: a refused act of management (store/acts.hpp)
+    keys_unavailable,    // the secret has the form of a JWT, and no key can verify it
     end                  // none
 };
 inline constexpr int kReasons = static_cast<int>(Reason::end);
 
 struct Outcome {
     Reason reason;
-    const char* word;     // what the gateway is told
+    const char* word;     // the word that the gateway gets
     int status;           // the HTTP status that the client gets
     const char* counter;  // its column in mirox.stat
     bool check;           // counted among the checks
@@ -66,7 +66,7 @@ static_assert(
 constexpr const Outcome& outcome_of(Reason reason) noexcept {
     return kOutcomes[static_cast<int>(reason)];
 }
-// The word for a number as shared memory keeps it; `other` for one that this version does not know.
+// The word for a number in shared memory; `other` for a number that this version does not know.
 constexpr const char* reason_word(std::uint8_t number) noexcept {
     return number < kReasons ? kOutcomes[number].word : "other";
 }

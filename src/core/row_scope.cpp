@@ -13,7 +13,7 @@ std::size_t grants_below(const ScopeSet& set, std::string_view resource, std::sp
             out[0] = {"*", {}};
             return 1;
         }
-        // Sorted, and none below another: so they stay without the beginning that they share.
+        // The scopes are sorted and none covers another. This stays true when the common prefix is cut off.
         if (covers({resource, {}}, scope)) out[found++] = {scope.resource.substr(resource.size() + 1), {}};
     }
     return found;

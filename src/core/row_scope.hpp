@@ -11,15 +11,15 @@
 
 namespace mirox::core {
 
-// What a set grants of the resources below one, named from there: {parks.berlin} below `parks` is {berlin}; `*` alone
-// when it grants the resource itself, and so every value of it. Scopes that are bound to an action are left out.
-// `out` must have room for max(set.count(), 1) scopes; the result is in normal form and points into the set.
+// The resources below `resource` that a set grants, named relative to it: {parks.berlin} below `parks` is {berlin}. The result is
+// `*` alone when the set grants the resource itself, and so every value of it. Scopes with an action are left out. `out` must
+// have room for max(set.count(), 1) scopes. The result is in normal form and points into the set.
 std::size_t grants_below(const ScopeSet& set, std::string_view resource, std::span<Scope> out) noexcept;
 
-// True for what a row's value must be so that a scope can name it: segments, joined by dots.
+// True for a row value that a scope can name: segments joined by dots.
 bool is_row_value(std::string_view value) noexcept;
 
-// Whether a set that grants_below() made reaches the row with this value. What no scope can name is reached by `*` alone.
+// Whether a set from grants_below() reaches the row with this value. Only `*` reaches a value that no scope can name.
 bool reaches_row(const ScopeSet& below, std::string_view value) noexcept;
 
 }  // namespace mirox::core

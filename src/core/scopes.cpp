@@ -1,7 +1,7 @@
 // Scopes and sets of them: parsing, coverage, intersection, normal form, the stored form.
 //
-// Pure: the C++ library only. Takes no lock, allocates nothing, keeps no state. Coverage is on the path of
-// every check and works on the stored bytes as they stand.
+// Pure: the C++ library only. Takes no lock, allocates nothing, keeps no state. Every check tests coverage, so coverage works
+// directly on the stored bytes.
 #include "core/scopes.hpp"
 
 #include <algorithm>
@@ -25,8 +25,8 @@ bool is_at_or_below(std::string_view narrow, std::string_view broad) noexcept {
            std::memcmp(narrow.data(), broad.data(), broad.size()) == 0;
 }
 
-// Which kinds of scope a set holds, by number of segments and by having an action: a look-up that cannot
-// succeed is not made. Bit 0 stands for `*`, which has no segment.
+// The numbers of segments that occur in a set, with and without an action, so that look-ups which cannot succeed are skipped. Bit
+// 0 is `*`, which has no segment.
 struct Depths {
     std::uint32_t plain = 0;
     std::uint32_t acting = 0;
@@ -47,8 +47,8 @@ bool contains(std::span<const Scope> sorted, const Scope& wanted) noexcept {
     return at != sorted.end() && *at == wanted;
 }
 
-// True when another scope covers `scope`, where `before` and `after` are sorted and hold what stands before
-// and after it. Looks each ancestor up: at most two binary searches a segment.
+// True when another scope covers `scope`. `before` and `after` are the sorted scopes before and after it. Looks up each ancestor:
+// at most two binary searches a segment.
 bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<const Scope> after, const Depths& depths) noexcept {
     if (scope.resource == kEverything) {
         return false;
@@ -65,12 +65,12 @@ bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<con
         ++segments;
         const bool itself = end == scope.resource.size();
         const std::string_view ancestor = scope.resource.substr(0, end);
-        // A text sorts after its own beginnings: the ancestor without action can only stand before.
+        // A text sorts after its own prefixes, so the ancestor without an action can only be in `before`.
         if ((depths.plain >> segments & 1U) != 0 && !(itself && scope.action.empty()) && contains(before, {ancestor, {}})) {
             return true;
         }
         if (!scope.action.empty() && !itself && (depths.acting >> segments & 1U) != 0) {
-            // `a:r` against `a.b:r`: the ancestor's ':' meets a '.', which is smaller, so it stands after.
+            // `a:r` against `a.b:r`: ':' is larger than '.', so the ancestor is in `after`.
             if (contains(after, {ancestor, scope.action})) {
                 return true;
             }
@@ -114,7 +114,7 @@ ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept {
     std::size_t segments = 1;
     std::size_t start = 0;
     std::size_t colon = std::string_view::npos;
-    // One turn more than there are characters: the end closes the last piece as a separator would.
+    // One iteration more than there are characters: the end closes the last part as a separator would.
     for (std::size_t i = 0;; ++i) {
         const bool at_end = i == text.size();
         if (!at_end && is_segment_char(text[i])) {
@@ -198,8 +198,8 @@ int compare(const Scope& a, const Scope& b) noexcept {
         const int action = a.action.compare(b.action);
         return action < 0 ? -1 : action > 0 ? 1 : 0;
     }
-    // One resource begins with the other. In the shorter one's text comes the end or a ':', which no resource
-    // holds: the texts differ here at the latest.
+    // One resource is a prefix of the other. The next character of the shorter one is the end or ':', which no resource holds, so
+    // the texts differ there at the latest.
     const bool a_is_shorter = a.resource.size() == common;
     const Scope& shorter = a_is_shorter ? a : b;
     const auto next = static_cast<unsigned char>((a_is_shorter ? b : a).resource[common]);
@@ -218,8 +218,8 @@ std::size_t normalise(std::span<Scope> scopes) noexcept {
     for (const Scope& scope : scopes) {
         depths.add(scope);
     }
-    // Kept scopes close up at the front. A scope that covers another may itself have been dropped by then,
-    // but never the broadest of those that cover it: that one is among the kept or is still to come.
+    // Kept scopes move to the front. A scope that covers another may already have been dropped, but never the broadest one that
+    // covers it: that one was kept or comes later.
     std::size_t kept = 0;
     for (std::size_t i = 0; i < scopes.size(); ++i) {
         const Scope scope = scopes[i];
@@ -275,7 +275,7 @@ bool ScopeSet::Cursor::next(Scope& out) noexcept {
 }
 
 bool ScopeSet::covers_everything() const noexcept {
-    // Alone when it is there: it covers all others.
+    // `*` covers all other scopes, so in normal form it is alone.
     return bytes_.size() == kCountBytes + kLengthBytes + 1 && static_cast<char>(bytes_[kCountBytes + kLengthBytes]) == '*';
 }
 
@@ -291,8 +291,8 @@ bool ScopeSet::covers(const Scope& one) const noexcept {
     }
     const std::byte* at = bytes_.data() + kCountBytes;
     const char first = one.resource.front();
-    // The texts are compared as they stand, without looking for a scope's ':' first: a broad resource is a beginning of `one`'s,
-    // which holds no ':', so what remains of the text after it is nothing, or ':' and the same action.
+    // The texts are compared directly, without a search for the ':' first. A broader resource is a prefix of the resource of
+    // `one`, which holds no ':'. So the rest of the text is either nothing, or ':' and the same action.
     const std::size_t tail = one.action.empty() ? 0 : 1 + one.action.size();
     for (std::size_t left = load16(bytes_.data()); left > 0; --left) {
         const std::size_t size = load16(at);
@@ -300,7 +300,7 @@ bool ScopeSet::covers(const Scope& one) const noexcept {
         at += kLengthBytes + size;
         if (text[0] != first) {
             if (static_cast<unsigned char>(text[0]) > static_cast<unsigned char>(first)) {
-                return false;  // sorted: nothing further on begins as `one` does
+                return false;  // sorted: no later scope begins with the same character
             }
             continue;
         }

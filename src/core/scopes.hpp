@@ -1,9 +1,9 @@
 // Scopes, `resource[.sub…][:action]` or `*`, and sets of them.
 //
-// A scope covers every resource below its own and, with no action, every action; `*` covers everything. A set is
-// held in normal form: sorted by its text, no scope twice, none covered by another of the set.
+// A scope covers its resource, every resource below it and, without an action, every action. `*` covers everything. A set is kept
+// in normal form: sorted by text, without duplicates, without a scope that another one covers.
 //
-// Pure: may include the C++ library only. Nothing here allocates, throws or logs; work space is the caller's.
+// Pure: may include the C++ library only. Nothing here allocates, throws or logs; the caller provides work space.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@
 namespace mirox::core {
 
 inline constexpr std::size_t kMaxScopes = 256;
-// What may be written for a set, repetitions and covered scopes included: bringing it into normal form cannot be interrupted.
+// The most scopes that an input may hold, with duplicates and covered ones. There is a limit because normalise() cannot be
+// interrupted.
 inline constexpr std::size_t kMaxGivenScopes = 65536;
 inline constexpr std::size_t kMaxScopeSegments = 16;
 inline constexpr std::size_t kMaxSegmentChars = 63;  // of a resource's segment, and of an action
@@ -40,18 +41,18 @@ enum class ScopeStatus : std::uint8_t {
 // One scope; `out` points into `text`.
 ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept;
 
-// True for one segment as a resource may hold (so that a row's value can be named in a scope).
+// True for a valid segment of a resource, which a scope can name.
 bool is_segment(std::string_view text) noexcept;
 
 bool covers(const Scope& broad, const Scope& narrow) noexcept;
 
-// What both cover; false when nothing is. The result points into a and b.
+// The scope that both cover; false when there is none. The result points into a and b.
 bool intersect(const Scope& a, const Scope& b, Scope& out) noexcept;
 
 // Orders by text, bytewise: `a-b` before `a.b` before `a:r`.
 int compare(const Scope& a, const Scope& b) noexcept;
 
-// Sorts, drops what another covers, returns the new count. O(n log n) look-ups.
+// Sorts the scopes, drops those that another one covers, and returns the new count. O(n log n) look-ups.
 std::size_t normalise(std::span<Scope> scopes) noexcept;
 
 // ---- the stored form -----------------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ std::size_t normalise(std::span<Scope> scopes) noexcept;
 std::size_t encoded_size(std::span<const Scope> scopes) noexcept;
 void encode(std::span<const Scope> scopes, std::span<std::byte> out) noexcept;  // out.size() == encoded_size
 
-// A view of the stored form. It must have been written by encode(), or accepted by valid_encoding().
+// A view of the stored form, which encode() must have written or valid_encoding() accepted.
 class ScopeSet {
   public:
     constexpr ScopeSet() noexcept = default;  // the empty set
@@ -85,11 +86,11 @@ class ScopeSet {
     std::span<const std::byte> bytes_{};
 };
 
-// True when the bytes are a set in normal form and in full (for recv, and as a check on anything foreign).
+// True when the bytes are one complete set in normal form. Checks bytes from outside, such as in recv.
 bool valid_encoding(std::span<const std::byte> bytes) noexcept;
 
-// Writes the intersection of two sets, in normal form, to `work` and returns its count. `work` must have room for
-// max(a.count() * b.count(), 1) scopes; the result may hold more than kMaxScopes, which the caller judges.
+// Writes the intersection of two sets, in normal form, to `work` and returns its count. `work` must have room for max(a.count() *
+// b.count(), 1) scopes; the result may hold more than kMaxScopes, which the caller must handle.
 std::size_t intersect(const ScopeSet& a, const ScopeSet& b, std::span<Scope> work) noexcept;
 
 }  // namespace mirox::core

@@ -13,14 +13,14 @@
 namespace mirox::core {
 namespace {
 
-// One cache line, so that looking a character up by a secret index touches the same line whatever the index.
+// One cache line, so that a look-up by a secret index touches the same line for every index.
 alignas(64) constexpr char kBase62[64] = {
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K',
     'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T', 'U', 'V', 'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f',
     'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
 };
 
-// 1 where a byte is no base62 character: a secret's characters are judged without a branch each.
+// 1 for each byte that is no base62 character, so that a secret is checked without a branch for each character.
 constexpr std::array<std::uint8_t, 256> kNotBase62 = [] {
     std::array<std::uint8_t, 256> table{};
     table.fill(1);
@@ -42,7 +42,7 @@ bool is_stem(std::string_view text) noexcept {
     return true;
 }
 
-// True when a session of `stem` is announced by the prefix that a token of `other` has.
+// True when the token prefix of `other` equals the session prefix of `stem`.
 bool is_session_stem_of(std::string_view other, std::string_view stem) noexcept {
     return other.size() == stem.size() + 1 && other.back() == kSessionSuffix && other.starts_with(stem);
 }
@@ -77,8 +77,8 @@ bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept {
 }
 
 SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) noexcept {
-    // The shortest has a stem of one character and an underscore. Everything longer than the longest is
-    // refused before it is looked at, so a megabyte of header costs nothing.
+    // The shortest secret has a stem of one character and an underscore. A longer text than the longest secret is refused unread,
+    // so a header of a megabyte costs nothing.
     if (text.size() < 2 + kTailChars || text.size() > kMaxSecretChars) {
         return SecretKind::malformed;
     }
@@ -156,13 +156,13 @@ void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> 
 
 std::uint32_t crc32(std::string_view bytes) noexcept {
     if (bytes.empty()) {
-        return 0;  // a null pointer is taken as a wish for the initial value, which is the same
+        return 0;  // zlib takes a null pointer as a request for the initial value, which is 0 too
     }
     return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 std::size_t redact_secret(std::string_view secret, std::span<char, kMaxHintBytes> out) noexcept {
-    // Judged again although the caller promises: what is not a secret of ours must not be shown in part.
+    // Checked again, although the caller must have done so: no part of another text may be shown.
     const std::size_t underscore = secret.substr(0, kMaxStemChars + 2).find('_');
     if (underscore == std::string_view::npos || secret.size() != underscore + 1 + kTailChars) {
         return 0;

@@ -1,7 +1,7 @@
 // The format of a secret: `<prefix>_<43 base62 characters><6 base62 characters of CRC-32 over all before>`.
 //
-// Pure: may include the C++ library, zlib and its own room only. Nothing here allocates, throws or logs. A secret stays where the
-// caller holds it; the caller wipes it.
+// Pure: may include the C++ library, zlib and its own room only. Nothing here allocates, throws or logs. Secrets are not copied;
+// the caller wipes its own.
 #pragma once
 
 #include <array>
@@ -22,8 +22,8 @@ inline constexpr char kSessionSuffix = 's';
 
 enum class SecretKind : std::uint8_t { malformed, token, session };
 
-// The stems that checks accept; new secrets take the first. A stem is a lower-case letter, then lower-case
-// letters and digits. Two stems that would make a token's prefix equal to a session's are refused.
+// The stems that checks accept; new secrets get the first. A stem is a lower-case letter, then lower-case letters and digits. Two
+// stems are refused when the token prefix of one equals the session prefix of the other.
 struct PrefixList {
     std::array<std::array<char, kMaxStemChars + 1>, kMaxStems> stems;  // NUL-terminated
     std::uint8_t count;
@@ -31,12 +31,11 @@ struct PrefixList {
     std::string_view stem(std::size_t i) const noexcept { return stems[i].data(); }
 };
 
-// Reads a comma-separated list ("mirox, acme"). False, with `out` untouched, when it is empty, too long or holds
-// a stem that is not well formed, stands twice, or is another one's session prefix.
+// Reads a comma-separated list ("mirox, acme"). False, with `out` unchanged, when the list is empty or too long, or has a stem
+// that is malformed, a duplicate, or the session prefix of another.
 bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept;
 
-// The kind of a well-formed secret, by prefix, length, alphabet and checksum. Not constant-time: it looks at the
-// public shape only, and the checksum is no secret.
+// The kind of a secret, by prefix, length, alphabet and checksum. Not constant-time: the shape and the checksum are public.
 SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) noexcept;
 
 // Writes the secret of the given kind whose random part is `random` (kSecretRandomChars base62 characters).
@@ -44,14 +43,14 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
 std::size_t format_secret(SecretKind kind, const PrefixList& prefixes, std::span<const char, kSecretRandomChars> random,
                           std::span<char, kMaxSecretChars> out) noexcept;
 
-// Turns uniform random bytes into uniform base62 characters by rejection: a byte's low six bits count when
-// below 62. Returns how many characters were written; the caller feeds more bytes until `out` is full.
+// Turns uniform random bytes into uniform base62 characters by rejection: a byte counts when its low six bits are below 62.
+// Returns the number of characters written. The caller passes more bytes until `out` is full.
 std::size_t base62_from_random(std::span<const std::uint8_t> bytes, std::span<char> out) noexcept;
 
 // Writes `value` as exactly six base62 digits, most significant first ('0'-'9', 'A'-'Z', 'a'-'z').
 void base62_checksum(std::uint32_t value, std::span<char, kSecretChecksumChars> out) noexcept;
 
-// CRC-32 as gzip has it (ISO-HDLC, reflected 0xEDB88320).
+// The CRC-32 of gzip (ISO-HDLC, reflected 0xEDB88320).
 std::uint32_t crc32(std::string_view bytes) noexcept;
 
 inline constexpr std::size_t kHintRandomChars = 4;

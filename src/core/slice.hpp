@@ -1,4 +1,4 @@
-// A part of a text, as substr() gives it but without its exception: what lies past the end is empty.
+// A part of a text, like substr() but without its exception: beyond the end it is empty.
 //
 // Pure: may include the C++ library only. Nothing here allocates, throws or logs.
 #pragma once

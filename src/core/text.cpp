@@ -1,7 +1,7 @@
-// Names and user agents: trimming, normalisation and judgement of UTF-8 from outside.
+// Names and user agents: trims, normalises and checks UTF-8 from outside.
 //
-// Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc is given fixed buffers), keeps no state. Inputs
-// may be as long as a client cares to send; the work stops as soon as the answer is known.
+// Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc works in fixed buffers), keeps no state. Inputs
+// may be of any length; the work stops as soon as the answer is known.
 #include "core/text.hpp"
 
 #include <utf8proc.h>
@@ -12,14 +12,14 @@
 namespace mirox::core {
 namespace {
 
-// No code point's canonical decomposition is longer than this (UAX 15), so composing shortens a text at most
-// by that factor: what has more code points than kMaxUnnormalised has more than kMaxNameChars after NFC.
+// A canonical decomposition has at most this many code points (UAX 15), so composition shortens a text at most by this factor. A
+// text of more than kMaxUnnormalised code points has more than kMaxNameChars after NFC.
 constexpr std::size_t kMaxDecomposition = 4;
 constexpr std::size_t kMaxUnnormalised = kMaxDecomposition * kMaxNameChars;
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-// The code point at the front of `text` and its size in bytes, 0 when there is none that is well formed.
+// The first code point of `text`, and its size in bytes; 0 when the text does not begin with well-formed UTF-8.
 std::size_t decode(std::string_view text, utf8proc_int32_t& code_point) noexcept {
     if (text.empty()) {
         return 0;
@@ -34,26 +34,26 @@ std::size_t decode(std::string_view text, utf8proc_int32_t& code_point) noexcept
     return size > 0 ? static_cast<std::size_t>(size) : 0;
 }
 
-// Unicode's White_Space property; utf8proc knows the separators but not the controls among them.
+// Unicode's White_Space property; utf8proc has the separators of this class, but not its control characters.
 bool is_white_space(utf8proc_int32_t c) noexcept {
     return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
            c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-// What can break a line, a terminal or the order in which a list is read.
+// Characters that can break a line, disturb a terminal or change the order in which text is read.
 bool is_control(utf8proc_int32_t c) noexcept {
     return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
-// Letters and symbols by category that leave no mark on the screen.
+// Characters that are letters or symbols by category but show nothing.
 bool is_blank_filler(utf8proc_int32_t c) noexcept {
     return c == 0x115F || c == 0x1160 || c == 0x3164 || c == 0xFFA0 ||  // Hangul fillers
            c == 0x2800 ||                                               // Braille blank
            c == 0x1D159;                                                // null notehead
 }
 
-// Unassigned code points that Unicode reserves for characters to be ignored (DerivedCoreProperties); utf8proc
-// knows the property of assigned ones only.
+// Unassigned code points that Unicode reserves as ignorable (DerivedCoreProperties). utf8proc has that property for assigned ones
+// only.
 bool is_reserved_ignorable(utf8proc_int32_t c) noexcept {
     return c == 0x2065 || (c >= 0xFFF0 && c <= 0xFFF8) || (c >= 0xE0000 && c <= 0xE0FFF);
 }
@@ -77,8 +77,7 @@ bool is_visible(utf8proc_int32_t c) noexcept {
     }
 }
 
-// The part of `text` between white space. Reads on only until the answer is known: a text that cannot fit is
-// given up at the code point that proves it.
+// `text` without white space at its ends. Stops at the code point that proves that the text is too long.
 NameStatus trim(std::string_view text, std::string_view& trimmed) noexcept {
     std::size_t at = 0;
     std::size_t start = 0;
@@ -123,7 +122,7 @@ NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> 
         return status;
     }
 
-    // utf8proc's own table keeps composition exclusions out under UTF8PROC_STABLE, which NFC asks for.
+    // With UTF8PROC_STABLE utf8proc observes the composition exclusions, as NFC demands.
     constexpr auto kNfc = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     std::array<utf8proc_int32_t, kMaxUnnormalised * kMaxDecomposition> points;
     const utf8proc_ssize_t decomposed = utf8proc_decompose(reinterpret_cast<const utf8proc_uint8_t*>(trimmed.data()),
@@ -133,7 +132,7 @@ NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> 
         return NameStatus::invalid_utf8;
     }
     if (static_cast<std::size_t>(decomposed) > points.size()) {
-        return NameStatus::too_long;  // only if a future Unicode broke its bound
+        return NameStatus::too_long;  // only if a future Unicode version broke its guarantee
     }
     const utf8proc_ssize_t composed = utf8proc_normalize_utf32(points.data(), decomposed, kNfc);
     if (composed < 0) {
@@ -168,7 +167,7 @@ std::size_t clean_text(std::string_view raw, std::span<char> out) noexcept {
     while (!raw.empty()) {
         utf8proc_int32_t c = 0;
         const std::size_t size = decode(raw, c);
-        // A byte at a time where nothing can be made of it: what follows may be sound.
+        // An invalid byte is replaced alone: the next bytes may be valid.
         const std::string_view piece = size == 0 ? kReplacement : is_control(c) ? "?" : raw.substr(0, size);
         if (piece.size() > out.size() - written) {
             break;

@@ -1,4 +1,4 @@
-// Text that people and clients give us: token names and user agents, as UTF-8.
+// Text from people and clients: token names and user agents, as UTF-8.
 //
 // Pure: may include the C++ library, utf8proc (normalisation and character classes) and its own room only.
 // Nothing here allocates, throws or logs.
@@ -13,7 +13,7 @@ namespace mirox::core {
 
 inline constexpr std::size_t kMaxNameChars = 100;  // code points, after NFC
 inline constexpr std::size_t kMaxNameBytes = 4 * kMaxNameChars;
-// A longer raw text is too_long whatever it holds, white space included: nobody makes us read a gigabyte of it.
+// A longer input is too_long whatever it holds, also if it is only white space: no client may make the server read a gigabyte.
 inline constexpr std::size_t kMaxRawNameBytes = 1 << 16;
 inline constexpr std::size_t kMaxUserAgentBytes = 512;
 
@@ -26,10 +26,10 @@ enum class NameStatus : std::uint8_t {
     nothing_visible,    // only spaces, marks, format characters, fillers, blanks
 };
 
-// Trims Unicode white space, normalises to NFC (Unicode TR15), checks. `size` is the number of bytes written.
+// Trims Unicode white space, normalises to NFC (Unicode TR15) and checks the name. `size` is the number of bytes written.
 NameStatus normalise_name(std::string_view utf8, std::span<char, kMaxNameBytes> out, std::size_t& size) noexcept;
 
-// As much of a text as fits, fit to store: bytes that are not UTF-8 and control characters become U+FFFD and '?', and it ends on
+// Writes as much of a text as fits and may be stored: bytes that are not UTF-8 become U+FFFD, control characters `?`. It ends on
 // a character boundary. Returns the number of bytes written.
 std::size_t clean_text(std::string_view raw, std::span<char> out) noexcept;
 
@@ -39,8 +39,8 @@ inline std::size_t clean_user_agent(std::string_view raw, std::span<char, kMaxUs
 
 bool valid_utf8(std::string_view text) noexcept;
 
-// A line that people read, such as a reason or a description: at most kMaxLineChars code points, none of them what a name
-// may not hold (NameStatus::control_character). It may be empty.
+// A line that people read, such as a reason or a description. It has at most kMaxLineChars code points and no character that a
+// name may not hold (NameStatus::control_character). It may be empty.
 inline constexpr std::size_t kMaxLineChars = 500;
 NameStatus check_line(std::string_view utf8) noexcept;
 

@@ -2,9 +2,9 @@
 //
 // Holds no server call: yaml-cpp and RE2 are used with the C++ library's exceptions, which end in this file. Takes no lock.
 //
-// An agent is resolved once ever, so the rules are tried as they stand, in the order of the file, until the first match. RE2
-// takes time linear in the text whatever the rule, the length of an agent and the number of rules are bounded, and so is the time
-// for one agent: neither an agent nor a file of rules can hold the worker.
+// Each agent is resolved only once, so the rules are tried in the order of the file until the first match. RE2 takes time linear
+// in the text, whatever the rule. The length of an agent and the number of rules are bounded, and so is the time for one agent:
+// neither an agent nor a rule file can block the worker.
 #include "enrich/agents.hpp"
 
 #include <re2/re2.h>
@@ -28,17 +28,17 @@ constexpr std::size_t kMostRules = 2000;      // of a kind; it has 347
 constexpr std::size_t kMostAgentBytes = 512;  // what is stored of an agent
 constexpr std::size_t kMostPartBytes = 32;    // of a part of a version
 
-// Of the processor's time, for one agent; after that it is one that no rule knows.
+// Processor time for one agent. After that it counts as an agent that no rule matches.
 constexpr std::clock_t kMostTime = CLOCKS_PER_SEC;
 
-// A rule's program and the states of it that RE2 keeps; it falls back to a slower, still linear search when they do not fit.
+// Memory for a rule's program and the states that RE2 keeps. When they do not fit, RE2 uses a slower search that is still linear.
 constexpr std::int64_t kRuleMemory = 256 << 10;
 
-// What a rule says: family, then the parts of the version.
+// The fields that a rule gives: the family, then the parts of the version.
 constexpr std::size_t kMostFields = 5;
 using Fields = std::array<std::string, kMostFields>;
 
-// A kind of rules, with the names of its fields in the file.
+// A kind of rules, with the names of its fields in the rule file.
 struct Kind {
     const char* name;
     std::array<const char*, kMostFields> fields;  // null: none
@@ -50,7 +50,7 @@ constexpr Kind kSystems{"os_parsers",
 
 struct Rule {
     std::unique_ptr<RE2> regex;
-    // A field is what is put here for it, in RE2's form, or else the group of its place.
+    // The text of each field in RE2's form; without one, the field is the group with its number.
     std::array<std::optional<std::string>, kMostFields> replacement;
 };
 
@@ -62,8 +62,8 @@ bool is_ascii(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// Rules are compiled as Latin-1, so that "." is a byte: uap-core's are ASCII, and ".{1,300}" is then a tenth of the program that
-// it is in UTF-8. One that has other characters is compiled as UTF-8. What is captured is made valid UTF-8 again by Text.
+// Rules are compiled as Latin-1, so that "." is a byte: the rules of uap-core are ASCII, and the program of ".{1,300}" is then a
+// tenth of its size in UTF-8. A rule with other characters is compiled as UTF-8. Text makes captured bytes valid UTF-8 again.
 std::unique_ptr<RE2> compiled(const std::string& pattern, const YAML::Node& flag) {
     RE2::Options options(RE2::Quiet);
     options.set_max_mem(kRuleMemory);
@@ -102,7 +102,7 @@ std::vector<Rule> rules_of(const YAML::Node& root, const Kind& kind) {
 std::unique_ptr<Rules> read_rules(const Descriptor& file, std::size_t) {
     std::ifstream in(file.path(), std::ios::binary);
     const std::string text(std::istreambuf_iterator<char>(in), {});
-    // yaml-cpp ends its text at a zero byte, which would hide rules without a word.
+    // yaml-cpp stops reading at a zero byte, which would silently hide rules.
     if (text.find('\0') != std::string::npos) throw Failure{Status::invalid, "it has a zero byte"};
     try {
         const YAML::Node root = YAML::Load(text);
@@ -113,7 +113,7 @@ std::unique_ptr<Rules> read_rules(const Descriptor& file, std::size_t) {
     }
 }
 
-// The fields by the first rule that matches; false when none does.
+// Fills the fields from the first rule that matches. False when none does.
 bool match(const std::vector<Rule>& rules, std::string_view agent, std::clock_t until, Fields& fields) {
     const re2::StringPiece text(agent.data(), agent.size());
     std::array<re2::StringPiece, 10> groups;  // $0 to $9, empty where the rule has none
@@ -132,15 +132,15 @@ bool match(const std::vector<Rule>& rules, std::string_view agent, std::clock_t 
     return false;
 }
 
-// The family and up to three parts of the version, up to the first that is missing. A minor of 0 drops a patch of 0: browsers
-// that freeze their version at "126.0.0.0" say nothing by it.
+// The family and up to three parts of the version, up to the first missing part. After a minor version of 0 a patch of 0 is
+// dropped too: browsers that freeze their version at "126.0.0.0" mean nothing by it.
 void compose(const Fields& fields, Text& out) {
     out.assign(fields[0]);
     if (out.view() == "Other") out = {};
     if (out.size == 0) return;
     std::vector<std::string> parts;
     for (std::size_t at = 1; at < kMostFields && parts.size() < 3; ++at) {
-        // A rule may take a part with the dot before it, `(\.(\d+)|)`: the part alone, in the group within, comes next then.
+        // A rule may capture a part with the dot before it, `(\.(\d+)|)`. The part alone, from the inner group, comes next then.
         std::string_view part = fields[at];
         const bool dotted = part.starts_with('.');
         while (part.starts_with('.')) part.remove_prefix(1);
@@ -189,7 +189,7 @@ Status resolve_agent(Agents& agents, std::string_view agent, AgentInfo& info, st
         Fields fields;
         if (match(rules->browsers, agent, until, fields)) compose(fields, info.browser);
         if (match(rules->systems, agent, until, fields)) compose(fields, info.os);
-    } catch (...) {  // nothing but memory can fail here
+    } catch (...) {  // only an allocation can fail here
         info = {};
     }
     return Status::ok;

@@ -1,9 +1,9 @@
 // Browser and operating system of a user agent, by the rules of uap-core (regexes.yaml).
 //
-// Holds no server call. Plain data in and out, nothing throws, no static object: the state is made by open_agents and lives
-// behind a pointer. One user at a time: the worker's single thread; it takes no lock.
+// Holds no server call. Plain data in and out, nothing throws, no static objects: open_agents makes the state, which lives behind
+// a pointer. Only the worker's single thread uses it, so it takes no lock.
 //
-// The rules are read at the first agent, so a worker that sees none pays nothing, and again when the file changes.
+// The rules are read at the first agent, so a worker that sees none pays nothing. They are read again when the file changes.
 #pragma once
 
 #include <span>
@@ -25,8 +25,8 @@ struct Agents;
 Agents* open_agents(const char* path) noexcept;
 void close_agents(Agents* agents) noexcept;
 
-// Resolves one agent. While the rules cannot be read, those at hand stay in use: the status is ok only when there are some, else
-// `why` gets the reason.
+// Resolves one agent. While the rule file cannot be read, the rules read before stay in use. The status is ok only when there are
+// rules; otherwise `why` gets the reason.
 Status resolve_agent(Agents& agents, std::string_view agent, AgentInfo& info, std::span<char> why) noexcept;
 
 }  // namespace mirox::enrich

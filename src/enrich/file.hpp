@@ -1,4 +1,4 @@
-// What is made of a file, and made anew when another stands in its place. The last one that was good stays in use.
+// An object that is built from a file, and built again when the file is replaced. The last valid one stays in use.
 //
 // Holds no server call: the C++ library's exceptions end here. Takes no lock.
 #pragma once
@@ -49,11 +49,11 @@ class FromFile {
   public:
     FromFile(const char* path, off_t most_bytes) : path_(path), most_bytes_(most_bytes) {}
 
-    // The last good one, or null.
+    // The object from the last valid file, or null.
     const Made* get() const { return made_.get(); }
 
-    // Looks at the file. `make(descriptor, size)` makes a std::unique_ptr<Made> of one that is new, or throws. A file that is
-    // invalid is not read again until it changes. `why` gets the reason, which ends in a zero byte, when the status is not ok.
+    // Checks the file. For a new file, `make(descriptor, size)` returns a std::unique_ptr<Made> or throws. An invalid file is not
+    // read again until it changes. When the status is not ok, `why` gets the reason, which ends in a zero byte.
     template <typename Make>
     Status refresh(Make make, std::span<char> why) noexcept {
         struct stat found {};
@@ -80,7 +80,7 @@ class FromFile {
         ino_t inode = 0;
         off_t size = -1;
         struct timespec modified {};
-        struct timespec changed {};  // of the inode: also moves when the time of modification is set back
+        struct timespec changed {};  // of the inode: changes even when the modification time is set back
 
         bool operator==(const Mark& other) const {
             return device == other.device && inode == other.inode && size == other.size && same(modified, other.modified) &&
@@ -115,7 +115,7 @@ class FromFile {
     const std::string path_;
     const off_t most_bytes_;
     std::unique_ptr<Made> made_;
-    Mark judged_;  // the file that the status is about, when only another one can change it
+    Mark judged_;  // the file that the status belongs to, when only a new file can change the status
     Status status_ = Status::none;
     char why_[kReasonBytes] = "";
 };

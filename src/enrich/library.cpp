@@ -1,5 +1,5 @@
-// The library mirox_tokens_enrich.so as the server loads it: the magic block, and the table that the worker asks for.
-// Takes no locks.
+// The library mirox_tokens_enrich.so as the server loads it: the magic block, and the table that the worker reads. Takes no
+// locks.
 #include "pg/prelude.hpp"
 //
 #include "enrich/table.hpp"

@@ -1,12 +1,13 @@
-// Where an address is, by any MaxMind DB file (see places.hpp).
+// The location of an address, from any MaxMind DB file (see places.hpp).
 //
 // Holds no server call: the C++ library's exceptions end in this file. Takes no lock.
 //
-// libmaxminddb opens the file, searches its tree and decodes its records. Two things it leaves to us:
-// - It maps its file, so that one cut short in place would end the process by SIGBUS. It is given a copy in anonymous memory: whatever
-//   happens to the file later cannot harm the worker. The price is the file's size in memory, for each worker, while it is open.
-// - It skips nested values by recursion without a bound, and a few megabytes of nested arrays end the process. So the metadata and
-//   each record are first walked here, with bounds on depth and number.
+// libmaxminddb opens the file, searches its tree and decodes its records. This file adds two protections:
+// - The library maps its file, so a file that is truncated in place would end the process with SIGBUS. It gets a copy in
+//   anonymous memory, so later changes of the file cannot harm the worker. The price is the size of the file in memory, for each
+//   worker, while it is open.
+// - The library skips nested values by unbounded recursion, so a few megabytes of nested arrays would end the process. The
+//   metadata and each record are first walked here, with bounds on depth and number.
 #include "enrich/places.hpp"
 
 #include <maxminddb.h>
@@ -37,7 +38,7 @@ class Walk {
   public:
     explicit Walk(std::string_view section) : section_(section) {}
 
-    // Whether the value at `at` ends within the section, and is neither too deep nor too large.
+    // Whether the value at `at` ends within the section and stays within the bounds.
     bool sound(std::size_t at) { return walk(at, 0); }
 
   private:
@@ -67,7 +68,7 @@ class Walk {
         return at <= section_.size();
     }
 
-    // A pointer: what it points to must be sound too, and no pointer itself.
+    // Follows a pointer. Its target must be valid too, and not a pointer.
     bool follow(std::size_t& at, std::uint32_t control, int depth) {
         static constexpr std::uint32_t kBase[] = {0, 2048, 526336, 0};
         const std::uint32_t form = (control >> 3) & 3;
@@ -104,7 +105,7 @@ struct Database {
     Database& operator=(const Database&) = delete;
 };
 
-// The metadata stand after the last marker near the end of the file.
+// The metadata follow the last marker near the end of the file.
 void check_metadata(const Descriptor& file, std::size_t size) {
     std::string tail(std::min(size, kMostMetadataBytes), '\0');
     if (pread(file.get(), tail.data(), tail.size(), static_cast<off_t>(size - tail.size())) < 0)
@@ -137,17 +138,17 @@ std::unique_ptr<Database> read_database(const Descriptor& file, std::size_t size
 // ---- addresses ------------------------------------------------------------------------------------------------------------
 
 struct Network {
-    std::uint32_t first;  // four bytes; none of these is narrower
+    std::uint32_t first;  // the first four bytes; no network below is narrower
     int bits;
 
     constexpr bool holds(std::uint32_t address) const { return (address ^ first) >> (32 - bits) == 0; }
 };
 
-// IANA's special-purpose addresses that belong to no place, and multicast.
+// IANA's special-purpose networks, which have no location, and multicast.
 constexpr Network kNowhereV4[] = {{0x00000000, 8},  {0x0A000000, 8},  {0x64400000, 10}, {0x7F000000, 8},  {0xA9FE0000, 16},
                                   {0xAC100000, 12}, {0xC0000000, 24}, {0xC0000200, 24}, {0xC0A80000, 16}, {0xC6120000, 15},
                                   {0xC6336400, 24}, {0xCB007100, 24}, {0xE0000000, 3}};
-// Only 2000::/3 is given out, less what IETF keeps of it (2001::/23, with Teredo) and what is for documents.
+// Only 2000::/3 is allocated, except what IETF reserves of it (2001::/23, with Teredo) and the documentation networks.
 constexpr Network kPublicV6{0x20000000, 3};
 constexpr Network kNowhereV6[] = {{0x20010000, 23}, {0x20010DB8, 32}, {0x3FFF0000, 20}};
 
@@ -176,12 +177,12 @@ MMDB_lookup_result_s look_up(const MMDB_s& mmdb, std::span<const std::uint8_t> a
 
 // ---- records --------------------------------------------------------------------------------------------------------------
 
-// Two names and what is between them fit.
+// Two names and a separator fit into a Text.
 constexpr std::size_t kMostNameBytes = (sizeof Text::bytes - 2) / 2;
 
 using Path = std::initializer_list<const char*>;  // ends in a null
 
-// The text at the first of `paths` that is there and not empty.
+// The text at the first of `paths` that exists and is not empty.
 std::string text_at(MMDB_entry_s& entry, std::initializer_list<Path> paths) {
     for (const Path& path : paths) {
         MMDB_entry_data_s value{};
@@ -189,7 +190,7 @@ std::string text_at(MMDB_entry_s& entry, std::initializer_list<Path> paths) {
         if (!value.has_data || value.type != MMDB_DATA_TYPE_UTF8_STRING) continue;
         char clean[kMostNameBytes];
         const std::size_t size = Text::clean({value.utf8_string, value.data_size}, clean);
-        if (size > 0 && std::string_view(clean, size) != "-")  // some files' word for unknown
+        if (size > 0 && std::string_view(clean, size) != "-")  // some files use it for unknown
             return {clean, size};
     }
     return {};
@@ -200,7 +201,7 @@ bool is_code(std::string_view text) {
     return text.size() == 2 && std::all_of(text.begin(), text.end(), is_letter);
 }
 
-// What is not empty, with ", " between.
+// Joins the parts that are not empty with ", ".
 std::string joined(std::initializer_list<std::string_view> parts) {
     std::string out;
     for (const std::string_view part : parts) {
@@ -212,7 +213,7 @@ std::string joined(std::initializer_list<std::string_view> parts) {
 }
 
 void describe(MMDB_entry_s& entry, Text& out) {
-    // A field "country" is a map, a code or a name, by the layout. ZZ and XX say that it is unknown.
+    // The field "country" is a map, a code or a name, depending on the layout. ZZ and XX mean unknown.
     std::string country = text_at(entry, {{"country", "names", "en", nullptr}, {"country_name", nullptr}, {"country", nullptr}});
     if (country.empty() || is_code(country)) {
         country = text_at(entry, {{"country", "iso_code", nullptr}, {"country_code", nullptr}, {"country", nullptr}});
@@ -261,7 +262,7 @@ void locate(const Locations& locations, std::span<const std::uint8_t> address, T
     if (!found.found_entry || !Walk(data).sound(found.entry.offset)) return;
     try {
         describe(found.entry, out);
-    } catch (...) {  // nothing but memory can fail here
+    } catch (...) {  // only an allocation can fail here
         out = {};
     }
 }

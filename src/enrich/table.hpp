@@ -1,6 +1,6 @@
-// What mirox_tokens_enrich.so offers to the worker, which alone loads it: a table of functions over plain structs. The library
-// links what reads user agents and locations (RE2, yaml-cpp, libmaxminddb), so that a missing one of these stops enrichment and
-// no server.
+// The interface of mirox_tokens_enrich.so, which only the worker loads: a table of functions over plain structs. The library
+// links the parsers of user agents and locations (RE2, yaml-cpp, libmaxminddb). So when one of these is missing, only enrichment
+// stops, and no server.
 //
 // Holds no server call; nothing throws. The caller compares the version before it reads anything else of the table.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace mirox::enrich {
 
-// Changes with any change of the table or of a struct that its functions take.
+// Raise it with every change of the table or of a struct that its functions take.
 inline constexpr std::uint32_t kTableVersion = 1;
 inline constexpr char kLibrary[] = "$libdir/mirox_tokens_enrich";
 inline constexpr char kTableFunction[] = "mirox_enrich_table";

@@ -1,4 +1,4 @@
-// What the enrichers give back: a short text, and what came of it.
+// The results of the enrichers: a short text, and a status.
 //
 // Holds no server call, allocates nothing, throws nothing. Trivially copyable, so it may live across server calls.
 #pragma once
@@ -14,8 +14,8 @@ namespace mirox::enrich {
 enum class Status : std::uint8_t {
     ok,
     none,        // no file is named
-    unreadable,  // no such file, no right to read it, not a file, too large, or something that may pass by itself
-    invalid,     // not of the form
+    unreadable,  // no such file, no permission to read it, not a regular file, too large, or a temporary failure
+    invalid,     // not in the right format
 };
 
 inline constexpr std::size_t kReasonBytes = 256;  // a buffer that holds every reason
@@ -31,7 +31,7 @@ struct Text {
     // As much of `raw` as fits.
     void assign(std::string_view raw) noexcept { size = clean(raw, bytes); }
 
-    // The same into any room; returns the size.
+    // The same into any buffer; returns the size.
     static std::uint8_t clean(std::string_view raw, std::span<char> out) noexcept {
         while (raw.starts_with(' ')) raw.remove_prefix(1);
         std::size_t size = core::clean_text(raw, out);

@@ -1,5 +1,5 @@
-// Whether a backend's copy of a small table may still be used. A copy is kept only when it was read whole, with no error and no
-// invalidation in between; it ends with the next invalidation of its table, or when the extension is made anew.
+// Whether a backend may still use its copy of a small table. A copy is kept only when it was read completely, without an error
+// and without an invalidation meanwhile. It ends with the next invalidation of its table, or when the extension is created again.
 #pragma once
 
 #include "pg/catalog.hpp"
@@ -12,7 +12,7 @@ class CacheValidity {
 
     bool usable() const { return valid_ && epoch_ == catalog().epoch; }
 
-    // begin() comes after the table was opened, which itself hears of invalidations; keep() when all was read.
+    // Call begin() after the table was opened, since opening it processes invalidations; call keep() when all rows were read.
     std::uint64_t begin();
     void keep(std::uint64_t begun) {
         valid_ = heard_ == begun;
@@ -24,7 +24,7 @@ class CacheValidity {
 
   private:
     Oid Catalog::*table_;
-    CacheValidity* next_ = nullptr;  // of those that listen
+    CacheValidity* next_ = nullptr;  // in the list of listeners
     bool listens_ = false;
     bool valid_ = false;
     std::uint64_t heard_ = 0;

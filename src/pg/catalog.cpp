@@ -1,4 +1,4 @@
-// Where the extension's objects are (see catalog.hpp, also for the locks).
+// The extension's objects (see catalog.hpp, also for the locks).
 #include "pg/catalog.hpp"
 
 #include "pg/cache_validity.hpp"
@@ -28,7 +28,7 @@ extern "C" {
 namespace mirox::pg {
 namespace {
 
-// A version is numbers parted by dots; one that is missing is 0, and what follows them does not count.
+// A version is numbers separated by dots. A missing number is 0, and text after the numbers does not count.
 constexpr int take_number(std::string_view& version) {
     int number = 0;
     for (; !version.empty() && version[0] >= '0' && version[0] <= '9' && number < 1'000'000; version.remove_prefix(1))
@@ -51,11 +51,11 @@ static_assert(judge("7.9", "7.10") == Script::older && judge("7.10", "7.9.9") ==
 static_assert(judge("6.9", "7.0") == Script::older_major && judge("8.0", "7.9") == Script::newer);
 
 Catalog known;
-bool warned = false;  // in this session, of an older script
+bool warned = false;  // this session got the WARNING about an older script
 bool valid = false;
-std::uint64_t invalidations = 0;  // heard of: a look-up that one of them fell into is not to be kept
+std::uint64_t invalidations = 0;  // so far; a look-up during which this changed is not kept
 
-// What was asked of functions since the schemas last changed. The planner asks at each query.
+// Answers about functions since the schemas last changed, because the planner asks at each query.
 struct Asked {
     Oid function;
     bool ours;
@@ -63,8 +63,8 @@ struct Asked {
 constexpr std::size_t kAsked = 64;
 Asked asked[kAsked];
 
-// DROP EXTENSION drops the schemas, and with them everything named here; creating it anew makes schemas anew. The relcache
-// callback hears of the tables themselves, so that a table that a DBA replaced is seen too.
+// DROP EXTENSION drops the schemas with everything named here, and CREATE EXTENSION makes new schemas. The relcache callback
+// reports changes of the tables themselves, so that a table that a DBA replaced is noticed too.
 void forget(Datum, int, uint32) {
     valid = false;
     invalidations++;
@@ -78,7 +78,7 @@ void forget_relation(Oid relation) {
     invalidations++;
 }
 
-// All share one of the server's few places for such callbacks (10 for all extensions, and running out of them ends the session).
+// All listeners share one callback slot: the server has 10 for all extensions, and running out of them ends the session.
 constinit CacheValidity* listeners = nullptr;
 
 void tell_of_relation(Datum, Oid relation) {
@@ -86,7 +86,7 @@ void tell_of_relation(Datum, Oid relation) {
     CacheValidity::tell_all(relation);
 }
 
-// The extension's row. pg_extension has no cache in every version, and the name is unique.
+// Reads the row of the extension. Not every server version has a cache of pg_extension. The name is unique.
 bool find_extension(Catalog& out) {
     Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
     ScanKeyData key;
@@ -117,7 +117,7 @@ Oid schema_named(Oid extension, const char* name) {
     return is_member(extension, NamespaceRelationId, schema) ? schema : InvalidOid;
 }
 
-// A table, sequence or view of ours, or an index of one.
+// A table, sequence or view of the extension, or an index of one.
 Oid relation_named(Oid extension, const char* name, Oid schema) {
     const Oid relation = get_relname_relid(name, schema);
     if (!OidIsValid(relation)) return InvalidOid;
@@ -136,7 +136,7 @@ Oid operator_named(Oid extension, const char* name, Oid left, Oid right, Oid sch
     return is_member(extension, OperatorRelationId, found) ? found : InvalidOid;
 }
 
-// The number of the first column that is not as we know it; 0 when all are.
+// The number of the first column that differs from its definition; 0 when none does.
 int changed_column(Oid relation, const TableKind& table, const Catalog& catalog) {
     int number = 0;
     for (const ColumnKind& column : table.columns) {
@@ -153,7 +153,7 @@ int changed_column(Oid relation, const TableKind& table, const Catalog& catalog)
 
 enum class Presence : std::uint8_t { absent, broken, changed, whole };
 
-// Of `changed`.
+// The first difference, for Presence::changed.
 struct Changed {
     const TableKind* table;
     int column;
@@ -203,7 +203,7 @@ Presence load(Catalog& out) {
 }
 
 Presence refresh() {
-    // Kept only when it was read whole, with no error and no invalidation in between.
+    // The result is kept only when it was read completely, without an error or invalidation meanwhile.
     const std::uint64_t before = invalidations;
     Catalog fresh = {};
     const Presence presence = load(fresh);
@@ -217,9 +217,9 @@ Presence refresh() {
 
 void warn_of_older_script() {
     warned = true;
-    if (IsParallelWorker()) return;  // its session has been told
+    if (IsParallelWorker()) return;  // the leader gave the WARNING
     MIROX_LOG(WARNING,
-              errmsg("the extension mirox_tokens is of version %s here, and its library of %s", known.version, MIROX_VERSION),
+              errmsg("the extension mirox_tokens has version %s here, and its library has %s", known.version, MIROX_VERSION),
               errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
 }
 
@@ -229,15 +229,15 @@ void require_presence() {
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens is not in this database"),
                     errhint("Run CREATE EXTENSION mirox_tokens."));
     if (presence == Presence::broken)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens lacks objects of its own"),
-                    errdetail("One was dropped, renamed or taken out of the extension."),
-                    errhint("Put it back as the install script has it, or restore a backup."));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("an object of the extension mirox_tokens is missing"),
+                    errdetail("It was dropped, renamed or removed from the extension."),
+                    errhint("Restore the object from the install script or a backup."));
     if (presence == Presence::changed)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("table %s.%s is not as mirox_tokens has made it", kInternalSchema, changed.table->name),
-                    errdetail("Its column %d is to be \"%s\", of the type that the install script gives it.", changed.column,
+                    errmsg("table %s.%s differs from its definition in mirox_tokens", kInternalSchema, changed.table->name),
+                    errdetail("Its column %d must be \"%s\", of the type that the install script gives it.", changed.column,
                               changed.table->columns[changed.column - 1].name),
-                    errhint("Put the column back as the install script has it, or restore a backup."));
+                    errhint("Restore the column from the install script or a backup."));
 }
 
 }  // namespace
@@ -252,9 +252,9 @@ void require_known_script() {
     const Catalog& ours = catalog();
     if (ours.script <= Script::older) return;
     MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("the extension mirox_tokens is of version %s here, which its library of %s does not manage", ours.version,
-                       MIROX_VERSION),
-                errdetail("Checks and recorded use go on."),
+                errmsg("the extension mirox_tokens has version %s here, which its library of version %s cannot manage",
+                       ours.version, MIROX_VERSION),
+                errdetail("Checks and recording continue."),
                 ours.script == Script::newer ? errhint("Install the library of that version, and restart the server.")
                                              : errhint("Run ALTER EXTENSION mirox_tokens UPDATE."));
 }
@@ -266,9 +266,9 @@ void announce_script() {
 Relation open_table(Oid table, LOCKMODE mode) {
     const Relation opened = try_table_open(table, mode);
     if (opened != nullptr) return opened;
-    (void)catalog();  // says so when the extension is gone
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens was made anew meanwhile"),
-                errhint("Try again."));
+    (void)catalog();  // raises the error when the extension is gone
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens was re-created meanwhile"),
+                errhint("Run the transaction again."));
 }
 
 const Catalog& catalog_known() {

@@ -1,8 +1,8 @@
-// Where the extension's objects are in this database: their OIDs, looked up once and again after the extension was
-// dropped or created anew. Kept in backend memory; call inside a transaction.
+// The OIDs of the extension's objects in this database. They are looked up once, and again after the extension was dropped or
+// created. They are kept in backend memory. Call these functions inside a transaction.
 //
-// An object is ours when pg_depend says that it belongs to the extension `mirox_tokens`, which only a superuser can create.
-// A schema, table or type that merely has the right name is never taken.
+// An object counts as the extension's when pg_depend says that it belongs to the extension `mirox_tokens`, which only a superuser
+// can create. A schema, table or type that merely has the right name is never used.
 //
 // Locks: AccessShareLock on the system catalogs that are read.
 #pragma once
@@ -18,10 +18,11 @@ namespace mirox::pg {
 inline constexpr char kExtension[] = "mirox_tokens";
 inline constexpr char kSchema[] = "mirox", kInternalSchema[] = "mirox_internal";
 
-// How the version of the extension in this database (pg_extension.extversion) stands to this library's. After a package upgrade
-// a library finds an older script, until ALTER EXTENSION UPDATE; on a standby, or before the restart, a newer one. An older one of
-// the same major version is served in full, and a WARNING says so once a session. Of any other the library knows all that it reads,
-// since columns are only added at the end, but not what else there is to keep: checks and recorded use go on, management does not.
+// How the version of the extension in this database (pg_extension.extversion) compares with the version of this library. After a
+// package upgrade the library finds an older script, until ALTER EXTENSION UPDATE. It finds a newer one on a standby, or before
+// the restart. An older script of the same major version is served in full, with a WARNING once a session. Columns are only added
+// at the end, so the library can read the tables of any other version too. But it does not know the rules that such a version
+// adds. So checks and recording go on, and management is refused.
 enum class Script : std::uint8_t { same, older, older_major, newer };
 
 struct Catalog {
@@ -29,9 +30,9 @@ struct Catalog {
     Script script;
     char version[32];  // of the script
     Oid extension;
-    Oid owner;            // of the extension: whom our own SQL runs as
+    Oid owner;            // of the extension: the role that the extension's own SQL runs as
     Oid schema;           // mirox: what people call and read
-    Oid internal_schema;  // mirox_internal: tables and what stands behind them
+    Oid internal_schema;  // mirox_internal: tables and internal objects
     Oid digest_type, scopes_type, issued_type;
     Oid account, account_pkey, account_user;
     Oid session, session_digest;
@@ -40,11 +41,12 @@ struct Catalog {
     Oid permission_group, permission_group_pkey;
     Oid audit_log, audit_id_seq;
     Oid endpoint;
-    // ~>, |< and |>, which the planner is told of; InvalidOid: not there, and plans do without.
+    // ~>, |< and |>, for the planner. InvalidOid: the operator is missing, and plans do not use it.
     Oid reach_operator, least_operator, bound_operator;
 };
 
-// Types of columns and parameters: the server's own by OID, ours by mark, since they have one in a database alone.
+// Types of columns and parameters: those of the server by OID, those of the extension by a mark, since their OIDs differ between
+// databases.
 enum class Type : Oid {
     none = InvalidOid,
     digest,
@@ -70,25 +72,25 @@ enum class Type : Oid {
     cidr_array = CIDRARRAYOID,
 };
 
-// ERROR 55000 when the extension is not in this database, or lacks an object that we know, or has a table that is not as we know it
-// (columns.hpp).
+// ERROR 55000 when the extension is not in this database, when one of its objects is missing, or when a table differs from
+// columns.hpp.
 const Catalog& catalog();
 
 inline Oid type_oid(Type type, const Catalog& in = catalog()) {
     return type == Type::digest ? in.digest_type : type == Type::scopes ? in.scopes_type : static_cast<Oid>(type);
 }
 
-// ERROR 55000 when the script is of another major version than the library, or newer.
+// ERROR 55000 when the script has another major version than the library, or is newer.
 void require_known_script();
 
-// For the end of a script: has every session look anew at the extension's objects and version. The version's own row has no
-// invalidation, and a script need not change anything that has one.
+// For the end of a script: makes every session look up the extension's objects and version again. A change of the version alone
+// sends no invalidation, and a script need not change anything that does.
 void announce_script();
 
-// Opens a table of ours, with the lock. 55000 when the extension was dropped while we waited for it.
+// Opens a table of the extension, with the lock. ERROR 55000 when the extension was dropped while this waited for the lock.
 Relation open_table(Oid table, LOCKMODE mode);
 
-// What is known, without looking anything up.
+// The objects as last looked up; looks nothing up.
 const Catalog& catalog_known();
 
 // True when the extension is in this database with all its objects; no ERROR.
@@ -97,7 +99,7 @@ bool catalog_present();
 // True for a function of schema mirox that belongs to the extension; no ERROR.
 bool is_our_function(Oid function);
 
-// True when pg_extension has its row, whatever has become of its objects.
+// True when pg_extension has the extension, whether or not its objects are all there.
 bool extension_present();
 
 // Called once from _PG_init.

@@ -1,6 +1,6 @@
-// The tables that C++ reads and writes rows of: each column's constant, name and base type, in order. Its number follows from its
-// place, and pg/catalog.cpp compares all three with pg_attribute before anything is read by them. Columns that a later script adds
-// come after these.
+// The tables whose rows C++ reads and writes: the constant, name and base type of each column, in order. A column's number
+// follows from its position. Before anything is read by these numbers, pg/catalog.cpp compares names and types with pg_attribute.
+// Columns that a later script adds come after these.
 #pragma once
 
 #include "pg/catalog.hpp"
@@ -79,7 +79,7 @@ MIROX_TABLE(audit_column, MIROX_AUDIT)
 #undef MIROX_TABLE
 // clang-format on
 
-// Whose changes the catalog's listeners hear of.
+// The tables whose changes the catalog and its listeners react to.
 struct TableKind {
     Oid pg::Catalog::*table;
     const char* name;

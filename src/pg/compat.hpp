@@ -1,4 +1,4 @@
-// What differs between server versions 15 to 18, in this one place. Include through prelude.hpp.
+// All differences between the server versions 15 to 18. Include through prelude.hpp.
 #pragma once
 
 #if PG_VERSION_NUM < 150000
@@ -11,7 +11,7 @@ extern "C" {
 }
 #endif
 
-// ICU's headers, which utils/pg_locale.h brings from 16 on, hold templates of C++ too, unless they are told to leave them out.
+// From 16 on utils/pg_locale.h includes ICU's headers. They hold C++ templates too, unless they are told to leave them out.
 #ifndef U_SHOW_CPLUSPLUS_API
 #define U_SHOW_CPLUSPLUS_API 0
 #endif
@@ -43,7 +43,7 @@ extern "C" {
 #endif
 }
 
-// The block by which the server knows a library for its own; from 18 on it has a name and a version too.
+// The magic block by which the server recognises a library; from 18 on it has a name and a version too.
 #ifdef PG_MODULE_MAGIC_EXT
 #define MIROX_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "mirox_tokens", .version = MIROX_VERSION)
 #else
@@ -52,7 +52,7 @@ extern "C" {
 
 namespace mirox::pg {
 
-// Whether the role owns the table, by itself or by membership.
+// Whether the role owns the table, directly or by membership.
 inline bool owns_relation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(RelationRelationId, relation, role);
@@ -61,7 +61,7 @@ inline bool owns_relation(Oid relation, Oid role) {
 #endif
 }
 
-// Whether the role owns the database or the extension, by itself or by membership.
+// Whether the role owns the database or the extension, directly or by membership.
 inline bool owns_database(Oid database, Oid role) {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(DatabaseRelationId, database, role);
@@ -89,7 +89,7 @@ inline bool may_truncate(Oid relation, Oid role) {
     return pg_class_aclcheck(relation, role, ACL_TRUNCATE) == ACLCHECK_OK;
 }
 
-// Whether texts are ordered by their bytes.
+// Whether the collation orders texts by their bytes.
 inline bool collation_orders_bytes(Oid collation) {
 #if PG_VERSION_NUM >= 180000
     return pg_newlocale_from_collation(collation)->collate_is_c;
@@ -98,7 +98,7 @@ inline bool collation_orders_bytes(Oid collation) {
 #endif
 }
 
-// A JSON lexer that unescapes strings, and what the parser's callbacks return.
+// A JSON lexer that unescapes strings, and the return value of the parser's callbacks.
 inline JsonLexContext* make_json_lexer(char* json, int size, int encoding) {
 #if PG_VERSION_NUM >= 170000
     return makeJsonLexContextCstringLen(nullptr, json, size, encoding, true);
@@ -114,7 +114,7 @@ using JsonAction = void;
 #define MIROX_JSON_DONE return
 #endif
 
-// An executor's range table of one table, written to; `changed`: the columns that an UPDATE changes.
+// Gives the executor a range table of one table that is written to. `changed`: the columns that an UPDATE changes.
 inline void init_range_table(EState* state, Relation table, Bitmapset* changed) {
     auto* entry = makeNode(RangeTblEntry);
     entry->rtekind = RTE_RELATION;
@@ -135,7 +135,7 @@ inline void init_range_table(EState* state, Relation table, Bitmapset* changed) 
 #endif
 }
 
-// For a change of a row that nobody else can change meanwhile: there is nothing to look at again.
+// For a change of a row that nobody else can change meanwhile, so no recheck is needed.
 inline void init_recheck(EPQState& out, EState* state) {
 #if PG_VERSION_NUM >= 160000
     EvalPlanQualInit(&out, state, nullptr, NIL, -1, NIL);
@@ -152,7 +152,7 @@ inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot sn
 #endif
 }
 
-// Whether `found` is true of a node just below this one: it walks on by itself.
+// Whether `found` is true of a direct child of this node. It must walk on from there by itself.
 using Walker = bool (*)(Node*, void*);
 #if PG_VERSION_NUM >= 160000
 inline bool walk_expression(Node* node, Walker found, void* context) {
@@ -164,7 +164,7 @@ inline bool walk_expression(Node* node, Walker found, void* context) {
 }
 #endif
 
-// A copy of the expression in which each node just below this one is what `change` makes of it.
+// A copy of the expression in which `change` has replaced each direct child of this node.
 using Mutator = Node* (*)(Node*, void*);
 #if PG_VERSION_NUM >= 160000
 inline Node* change_expression(Node* node, Mutator change, void* context) {
@@ -176,7 +176,7 @@ inline Node* change_expression(Node* node, Mutator change, void* context) {
 }
 #endif
 
-// Memory for what a setting's check hook leaves to its assign hook; the server frees it. Null when there is none.
+// Memory that a setting's check hook passes to its assign hook; the server frees it. Null when there is no memory.
 inline void* allocate_for_setting(std::size_t size) {
 #if PG_VERSION_NUM >= 160000
     return guc_malloc(LOG, size);
@@ -185,7 +185,7 @@ inline void* allocate_for_setting(std::size_t size) {
 #endif
 }
 
-// The process at a place from 1 to pgstat_fetch_stat_numbackends(), null when there is none.
+// The process number `place`, from 1 to pgstat_fetch_stat_numbackends(); null when there is none.
 inline const PgBackendStatus* process_at(int place) {
 #if PG_VERSION_NUM >= 160000
     const LocalPgBackendStatus* found = pgstat_get_local_beentry_by_index(place);
@@ -195,7 +195,7 @@ inline const PgBackendStatus* process_at(int place) {
     return found == nullptr ? nullptr : &found->backendStatus;
 }
 
-// How many background workers the server has been told of while it starts, and whether one of them runs this function. (The server's
+// How many background workers are registered while the server starts, and whether one of them runs this function. (The server's
 // own loops over such a list are C.)
 inline int registered_workers(const char* function, bool& found) {
     int count = 0;

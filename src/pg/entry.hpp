@@ -1,18 +1,18 @@
-// The ways in from the server: SQL-callable functions and the mains of background workers. Takes no locks.
+// The entry points from the server: SQL-callable functions and the main functions of background workers. Takes no locks.
 //
-// A server error is a longjmp: it passes through our frames and runs no destructor. An exception that left one of these functions
-// would end in std::terminate, and the abort of one backend restarts the whole cluster. So neither meets anything of the other
-// kind here: whatever is alive at a call that can ereport is trivially destructible, and the library is compiled without
-// exceptions and holds nothing that throws (test/static/check_banned.py looks at its objects).
+// A server error is a longjmp: it passes through these frames and runs no destructor. An exception that left one of these
+// functions would end in std::terminate, and the abort of one backend restarts the whole cluster. So errors and exceptions never
+// meet: everything alive at a call that can ereport is trivially destructible, and the library is compiled without exceptions and
+// contains nothing that throws (test/static/check_banned.py checks its objects).
 #pragma once
 
 #include "pg/prelude.hpp"
 
 namespace mirox::pg {
 
-// Calls body with nobody told where it was called from: the callers' context (a PL/pgSQL expression, a line of COPY) is their SQL,
-// with the secret in it, and any error raised meanwhile, the server's own too (a timeout, a cancel, a failing trigger), would carry
-// it to the log, the client and PG_EXCEPTION_CONTEXT. After an error the server puts the stack back, in each of its handlers.
+// Calls body without error context. The context of the callers (a PL/pgSQL expression, a line of COPY) is their SQL, with the
+// secret in it. Any error raised meanwhile, also one of the server (a timeout, a cancel, a failing trigger), would carry it to
+// the log, the client and PG_EXCEPTION_CONTEXT. After an error, the handler of the server restores the stack.
 inline Datum without_callers(Datum (*body)(FunctionCallInfo fcinfo), FunctionCallInfo fcinfo) {
     ErrorContextCallback* const callers = error_context_stack;
     error_context_stack = nullptr;
@@ -30,7 +30,7 @@ inline Datum without_callers(Datum (*body)(FunctionCallInfo fcinfo), FunctionCal
     }                                  \
     Datum mirox_##NAME([[maybe_unused]] FunctionCallInfo fcinfo)
 
-// One that is given or returns a secret, or what may be one.
+// The same for a function that takes or returns a secret, or a value that may be one.
 #define MIROX_SECRET_FUNCTION(NAME)                             \
     static Datum NAME##_body(FunctionCallInfo fcinfo);          \
     MIROX_FUNCTION(NAME) {                                      \

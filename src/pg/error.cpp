@@ -1,4 +1,4 @@
-// Errors that more than one place raises (see error.hpp). Takes no locks.
+// Errors that are raised in several places (see error.hpp). Takes no locks.
 #include "pg/prelude.hpp"
 
 extern "C" {

@@ -3,19 +3,19 @@
 //     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("name is empty"),
 //                 errhint("Give 1 to 100 characters."));
 //
-// Each error has a DETAIL where there is something to tell and a HINT that says what to do; none repeats a secret. It is a
-// longjmp: only trivially destructible locals may be alive.
+// An error has a DETAIL where there is more to say, and a HINT only where it tells what to do. No text holds a secret. An error
+// is a longjmp: only trivially destructible locals may be alive.
 #pragma once
 
-// The statement is left out of the log: a caller's SQL text may hold a secret.
+// The statement is kept out of the log: SQL text may hold a secret.
 #define MIROX_RAISE(SQLSTATE, ...) ereport(ERROR, errcode(SQLSTATE), errhidestmt(true), __VA_ARGS__)
 
-// For what cannot be: MIROX_DEFECT("unexpected column %d", number).
+// For a state that cannot occur: MIROX_DEFECT("unexpected column %d", number).
 #define MIROX_DEFECT(...)                                             \
     MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg_internal(__VA_ARGS__), \
-                errhint("This is a defect of mirox_tokens; please report it with the server log."))
+                errhint("Report this defect of mirox_tokens, with the server log."))
 
-// For what is no error: MIROX_LOG(WARNING, errmsg(…), errhint(…)). A caller's statement and context are left out of it too.
+// For a log message that is no error: MIROX_LOG(WARNING, errmsg(…), errhint(…)). It hides the statement and the context too.
 #define MIROX_LOG(LEVEL, ...)                                            \
     do {                                                                 \
         static_assert((LEVEL) < ERROR, "an error is raised");            \

@@ -19,7 +19,7 @@ struct Reader {
     int elements;
 };
 
-// The parser is the server's, in C: what it calls back neither raises nor throws.
+// The server's C parser calls these back, so they neither raise nor throw.
 JsonAction start_field(void* state, char* name, bool) {
     auto* reader = static_cast<Reader*>(state);
     if (reader->lexer->lex_level == 1) {
@@ -58,7 +58,7 @@ JsonAction start_element(void* state, bool) {
     MIROX_JSON_DONE;
 }
 
-// The server's parser calls itself for each level, until the stack is full, which is an ERROR.
+// The server's parser recurses for each level. A deep text would fill the stack, which is an ERROR.
 bool is_nested_deeper(std::string_view json, int most) {
     int depth = 0;
     bool in_string = false;
@@ -87,7 +87,7 @@ bool parse(std::string_view json, Reader& reader) {
     actions.array_element_start = start_element;
     actions.scalar = take_scalar;
     const bool well_formed = pg_parse_json(reader.lexer, &actions) == JSON_SUCCESS;
-    // What was unescaped went through here, a secret too.
+    // The lexer unescaped the values in this buffer, a secret too.
     core::wipe(reader.lexer->strval->data, static_cast<std::size_t>(reader.lexer->strval->maxlen));
     return well_formed;
 }

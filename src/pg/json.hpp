@@ -1,5 +1,5 @@
-// Reading a JSON object that somebody else wrote, without an error for what it holds: the server's own input functions
-// would quote it, and it may hold a secret.
+// Reads a JSON object from outside and raises no error for its content: the input functions of the server would quote the
+// content, which may hold a secret.
 //
 // Takes no locks.
 #pragma once
@@ -8,11 +8,11 @@
 
 namespace mirox::pg {
 
-// What is nested deeper is none to us: headers, which are all that we read, are nested twice at most.
+// Text that is nested deeper counts as no JSON. The only objects read here are headers, which have two levels at most.
 inline constexpr int kMaxJsonDepth = 16;
 
-// A field to look for: `name` in any case. `found` counts how often it stood in the object itself (not in what that
-// holds); `value` is the last one, unescaped, palloc'd, and empty when it was no string.
+// A field to look for: `name` in any case. `found` counts its occurrences in the object itself, not in nested ones. `value` is
+// the last one, unescaped and palloc'd; it is empty when that was no string.
 struct JsonField {
     const char* name;
     std::string_view value;
@@ -22,10 +22,10 @@ struct JsonField {
 // False when the text is no JSON object, or is nested too deep.
 bool read_json_fields(std::string_view json, std::span<JsonField> fields);
 
-// For a value that may be a secret: a copy of the reader's own.
+// Wipes a value that may be a secret. The value is a copy that belongs to the reader.
 void wipe_json_value(JsonField& field);
 
-// How many elements a JSON list holds; -1 when the text is none.
+// The number of elements of a JSON list; -1 when the text is no list.
 int json_list_size(std::string_view json);
 
 }  // namespace mirox::pg

@@ -18,7 +18,7 @@ void load(void* state) {
 
 void* load_function(const char* library, const char* function, Trouble& trouble) {
     Load asked = {library, function, nullptr};
-    // In a transaction, whose abort lets go of whatever the server held when it failed.
+    // In a transaction: its abort releases everything that the server held when the load failed.
     return in_transaction(load, &asked, trouble) ? asked.found : nullptr;
 }
 

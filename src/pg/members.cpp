@@ -43,12 +43,12 @@ CacheId cache_of(const OwnedCatalog& catalog) {
     return static_cast<CacheId>(catalog.cache);
 }
 
-// Which changes of catalog rows are of ours: a bit for each hash value of such a row. Some rows of others share one, and then we
-// merely look again.
+// Which changed catalog rows concern the extension: a bit for the hash value of each such row. Other rows may share a hash value,
+// and then the members are checked once more than needed.
 constexpr std::uint32_t kBits = 1 << 14;
 std::uint64_t bits[kBits / 64];
 bool own = false;
-Oid own_of = InvalidOid;  // the owner for whom that holds
+Oid own_of = InvalidOid;  // the owner that this was checked for
 std::uint64_t changes = 0;
 
 void hear_of_row(Datum, int, uint32 hash) {
@@ -57,13 +57,13 @@ void hear_of_row(Datum, int, uint32 hash) {
     changes++;
 }
 
-// Before the row is read, so that no change of it is missed.
+// Called before the row is read, so that no change of it is missed.
 void listen_to_row(CacheId cache, Oid row) {
     const uint32 hash = GetSysCacheHashValue1(cache, ObjectIdGetDatum(row));
     bits[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64);
 }
 
-// Calls each for the owned objects that depend so on the object.
+// Calls `each` for the objects that depend in this way on the given object and have an owner.
 void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* state, const Member& member), void* state) {
     Relation dependencies = table_open(DependRelationId, AccessShareLock);
     ScanKeyData keys[2];
@@ -82,7 +82,7 @@ void for_each_dependent(Oid catalog, Oid object, char how, void (*each)(void* st
     table_close(dependencies, AccessShareLock);
 }
 
-// Whoever may create in our schemas can put an overload beside a function that our SQL names.
+// A role that may create objects in these schemas can add an overload of a function that the extension's SQL names.
 void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
     for (int i = 0; list != nullptr && i < ACL_NUM(list); i++) {
         const AclItem& item = ACL_DAT(list)[i];
@@ -91,7 +91,7 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
             item.ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(item.ai_grantee, false));
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     errmsg("%s may create objects in a schema of mirox_tokens", grantee),
-                    errdetail("What stands there could take the place of what the extension's own SQL names."),
+                    errdetail("An object created there could take the place of one that the extension's own SQL names."),
                     errhint("REVOKE CREATE ON %s FROM %s.", name_of_member(member), grantee));
     }
 }
@@ -102,7 +102,7 @@ void check_object(void* state, const Member& object) {
     struct varlena* acl;
     const Oid has = owner_of_member(object, &acl);
     if (!OidIsValid(has)) return;  // dropped meanwhile
-    // A superuser's could do nothing that he could not do himself, as long as he is one.
+    // An object of a superuser gains nothing, as long as its owner is a superuser.
     if (has != owner) listen_to_row(AUTHOID, has);
     if (has != owner && !superuser_arg(has))
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

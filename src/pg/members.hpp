@@ -1,4 +1,4 @@
-// The members of the extension, by pg_depend: what ALTER EXTENSION and DROP EXTENSION take for ours.
+// The members of the extension by pg_depend, which ALTER EXTENSION and DROP EXTENSION go by.
 //
 // Locks: AccessShareLock on pg_depend.
 #pragma once
@@ -18,27 +18,27 @@ struct OwnedCatalog {
 struct Member {
     const OwnedCatalog* catalog;
     Oid object;
-    bool fresh;  // a member only since this transaction
+    bool fresh;  // became a member in this transaction
 };
 
 // Calls each(state, member) for the schemas, tables, sequences, views, functions and types of the extension.
 void for_each_member(Oid extension, void (*each)(void* state, const Member& member), void* state);
 
-// As ALTER, GRANT and REVOKE … ON name it: `TABLE mirox.token_report`; palloc'd.
+// The name for ALTER, GRANT and REVOKE … ON, such as `TABLE mirox.token_report`; palloc'd.
 const char* name_of_member(const Member& member);
 
 // The member's owner and, in `acl`, its access list (null: none); InvalidOid when it is gone.
 Oid owner_of_member(const Member& member, struct varlena** acl);
 
-// ERROR 55000 unless our schemas, and the tables, views, sequences, functions and types in them, belong to the extension's owner or
-// a superuser, and nobody else may create anything there. Our SQL runs as that owner and names what stands in these schemas:
-// whoever owns it, or can put a look-alike beside it, could have his own code run so. All that stands there is looked at, not
-// the members alone, since one that was taken out of the extension is still what our SQL names. Remembered until one of them
-// changes.
+// ERROR 55000 unless the extension's schemas and all tables, views, sequences, functions and types in them belong to the
+// extension's owner or a superuser, and no other role may create objects there. The extension's SQL runs as its owner and names
+// objects of these schemas. A role that owns such an object, or can put an overload beside it, could run its own code as that
+// owner. All objects of the schemas are checked, not only members, because the SQL still names an object that was taken out of
+// the extension. The result is kept until one of them changes.
 void require_own_members();
 
-// Before a GRANT or REVOKE of ours: two at once on one object end in the server's XX000. Until the transaction's end.
-// ShareUpdateExclusiveLock on the extension.
+// Call it before a GRANT or REVOKE: two at once on the same object end in the server's XX000. Takes ShareUpdateExclusiveLock on
+// the extension, until the end of the transaction.
 void lock_grants();
 
 // Called once from _PG_init.

@@ -1,4 +1,4 @@
-// inet and cidr Datums as the core's addresses (see network.hpp). Takes no locks; reads no table.
+// Converts inet and cidr Datums (see network.hpp). Takes no locks; reads no table.
 #include "pg/network.hpp"
 
 extern "C" {
@@ -41,11 +41,11 @@ Datum cidr_datum(const core::Address& network) {
 
 namespace {
 
-// Calls `each` with every network of a cidr[] but NULLs, until it answers true.
+// Calls `each` with every network of a cidr[] that is not NULL, until it returns true.
 template <typename Each>
 bool any_network(Datum cidr_array, Each&& each) {
     ArrayType* array = DatumGetArrayTypeP(cidr_array);
-    // Ours holds no NULL (issue_token refuses one); a direct UPDATE could bring one in, which then matches nothing.
+    // issue_token refuses a NULL. A direct UPDATE could still store one, which then matches nothing.
     const bits8* nulls = ARR_NULLBITMAP(array);
     const char* at = ARR_DATA_PTR(array);
     const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));

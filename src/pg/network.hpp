@@ -1,4 +1,4 @@
-// inet and cidr Datums as the core's addresses, and back. IPv4-mapped IPv6 counts as IPv4 everywhere.
+// Converts inet and cidr Datums to addresses of src/core and back. IPv4-mapped IPv6 counts as IPv4 everywhere.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -7,7 +7,7 @@
 
 namespace mirox::pg {
 
-// Of an inet or cidr.
+// The address of an inet or cidr.
 core::Address address_of(Datum value);
 inline core::Address address_arg(FunctionCallInfo fcinfo, int n) {
     return n >= fcinfo->nargs || fcinfo->args[n].isnull ? core::Address{} : address_of(fcinfo->args[n].value);
@@ -22,10 +22,10 @@ inline Datum plain_network(Datum cidr) {
     return cidr_datum(address_of(cidr));
 }
 
-// The networks of a cidr[], NULLs left out; palloc'd.
+// The networks of a cidr[] without its NULLs; palloc'd.
 std::span<const core::Address> addresses_of(Datum cidr_array);
 
-// True when one of the networks of a cidr[] holds the address. No allocation but detoasting.
+// True when one of the networks of a cidr[] contains the address. Allocates only to detoast.
 bool array_contains(Datum cidr_array, const core::Address& address);
 
 }  // namespace mirox::pg

@@ -1,5 +1,5 @@
-// The server's headers, once, in the order and language linkage they need, before any C++ header that could
-// clash with their macros. Every file outside src/core starts with this include.
+// The server's headers, in the order and with the language linkage that they need, before any C++ header that could clash with
+// their macros. Every file outside src/core includes this first.
 #pragma once
 
 extern "C" {

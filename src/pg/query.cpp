@@ -1,4 +1,4 @@
-// SQL of our own (see query.hpp). Takes no locks of its own; statements take the ordinary ones.
+// The extension's own SQL (see query.hpp). Takes no locks itself; the statements take the ordinary ones.
 #include "pg/query.hpp"
 
 #include "pg/members.hpp"
@@ -30,8 +30,8 @@ int pin_search_path() {
     return level;
 }
 
-// Our own triggers check every change of our tables, so they must fire. A trigger on a users table that is ENABLE ALWAYS calls us also
-// where session_replication_role is replica, and there they would not.
+// The extension's triggers check every change of its tables, so they must fire. A trigger on a users table that is ENABLE ALWAYS
+// also calls the extension where session_replication_role is replica. There the extension's triggers would not fire.
 static void pin_own_triggers() {
     if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
         (void)set_config_option("session_replication_role", "origin", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -40,11 +40,11 @@ static void pin_own_triggers() {
 OwnerScope enter_owner() {
     OwnerScope scope;
     GetUserIdAndSecContext(&scope.caller, &scope.security_context);
-    // In a transaction that has long begun nothing else may have told us of what changed meanwhile.
+    // In a long transaction, changes made meanwhile may not have been noticed yet.
     AcceptInvalidationMessages();
     require_own_members();
     const Oid owner = catalog().owner;
-    // Every name is qualified as it is; this is the second lock on the same door.
+    // All names are qualified already; this is a second protection.
     scope.guc_level = pin_search_path();
     pin_own_triggers();
     SetUserIdAndSecContext(
@@ -141,7 +141,7 @@ void return_rows(FunctionCallInfo fcinfo) {
                 ERRCODE_DATATYPE_MISMATCH,
                 errmsg("column %d of function %s is of another type than declared", i + 1, get_func_name(fcinfo->flinfo->fn_oid)),
                 errdetail("It is of type %s, and declared as %s.", format_type_be(is), format_type_be(said)),
-                errhint("Use the function that mirox_tokens of the library's version brings."));
+                errhint("Restore the function from the install script of the library's version."));
     }
     for (std::uint64_t i = 0; i < SPI_processed; i++) tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
 }

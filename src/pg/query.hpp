@@ -1,6 +1,6 @@
-// SQL of our own, run by C code: each statement prepared once a backend, run as the extension's owner with a search_path
-// of pg_catalog alone and, where it must see what others have just committed, with a fresh snapshot at any isolation
-// level. A Query is a constinit global; Args and Scope are plain data, safe across a server error.
+// The extension's own SQL, run by C code. Each statement is prepared once a backend and runs as the extension's owner, with a
+// search_path of pg_catalog alone. Where it must see what other transactions have just committed, it gets a fresh snapshot at any
+// isolation level. A Query is a constinit global. Args and OwnerScope are plain data, so a server error may pass over them.
 #pragma once
 
 #include "pg/catalog.hpp"
@@ -13,11 +13,11 @@ extern "C" {
 
 namespace mirox::pg {
 
-// Until AtEOXact_GUC(false, level), or the transaction's abort: names are looked up in pg_catalog, then pg_temp.
+// Names are looked up in pg_catalog, then pg_temp, until AtEOXact_GUC(false, level) or the transaction's abort.
 int pin_search_path();
 
-// Who acts: the extension's owner, with the caller remembered. enter() and leave() pair in one function; on an ERROR the
-// server's transaction abort undoes both (user and GUC nest level), and nothing of ours needs to run.
+// Switches to the extension's owner and remembers the caller. enter_owner() and leave_owner() pair in one function. On an ERROR
+// the server's transaction abort restores the user and the GUC nest level, so no cleanup is needed here.
 struct OwnerScope {
     Oid caller;
     int security_context;
@@ -25,13 +25,13 @@ struct OwnerScope {
 };
 OwnerScope enter_owner();
 
-// For SQL over somebody else's table: as that table's owner and as the server checks its foreign keys (row security does not hide
-// rows from it), besides restricted. Planning alone runs code of the table's owner, such as CHECK constraints and the
-// predicates of indexes, and must not run it with anybody else's rights. leave_owner() ends it.
+// For SQL on a table of another role. It runs as the owner of that table, in a security-restricted operation, and row security
+// does not hide rows from it, as when the server checks a foreign key. Planning alone runs code of the table's owner, such as
+// CHECK constraints and index predicates. That code must not run with the rights of another role. leave_owner() ends it.
 OwnerScope enter_table_owner(Oid owner);
 
-// From here on all that this process runs as the owner is a security-restricted operation. For a background process, whose
-// session is a superuser's: a deferred trigger that its SQL set off would fire at COMMIT, as that superuser.
+// Makes everything that this process runs as the owner a security-restricted operation. For a background process, whose session
+// belongs to a superuser: a deferred trigger that its SQL set off would otherwise fire at COMMIT, as that superuser.
 void restrict_process();
 void leave_owner(const OwnerScope& scope);
 
@@ -67,14 +67,14 @@ struct Query {
     const char* sql;
     std::array<Type, kMaxArgs> types;  // of $1, $2, …; the rest none
     SPIPlanPtr plan = nullptr;
-    std::uint64_t epoch = 0;  // of the catalog that the plan was made for
+    std::uint64_t epoch = 0;  // the epoch of the catalog when the plan was made
 };
 
-// Runs the statement inside an SPI connection (spi_open()). `fresh`: with the newest committed state and whatever this
-// transaction has done, whatever the isolation level. Returns the number of rows; results are in SPI_tuptable.
+// Runs the statement inside an SPI connection (spi_open()). `fresh`: it sees the newest committed state and the changes of this
+// transaction, at any isolation level. Returns the number of rows; the results are in SPI_tuptable.
 std::uint64_t run(Query& query, Args& args, bool fresh = true);
 
-// A value of row `row`, column `column` (from 1) of the last result.
+// The value in row `row` (from 0), column `column` (from 1) of the last result.
 Datum result(std::uint64_t row, int column, bool* is_null);
 // The same for a column that is never NULL.
 Datum result_value(std::uint64_t row, int column);
@@ -82,12 +82,12 @@ Datum result_value(std::uint64_t row, int column);
 void spi_open();
 void spi_close();
 
-// Runs a command that returns no rows, inside an SPI connection; what comes next sees what it did.
+// Runs a command that returns no rows, inside an SPI connection. Later statements see its changes.
 void execute(const char* command);
 
-// Fills a set-returning function's result with the last result of SPI. 42804 when a column is of another type than the function's
-// row type says. Where one of the two has more columns, as after a new version of the library or of the script, those at the end are
-// left out or NULL.
+// Fills the result of a set-returning function from the last SPI result. ERROR 42804 when a column's type differs from the
+// function's row type. After an upgrade of only the library or the script, one of the two may have more columns: those at the end
+// are left out or NULL.
 void return_rows(FunctionCallInfo fcinfo);
 
 }  // namespace mirox::pg

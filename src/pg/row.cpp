@@ -1,4 +1,4 @@
-// Which row type a function returns (see row.hpp).
+// The row type of a function's result (see row.hpp).
 #include "pg/row.hpp"
 
 #include "pg/catalog.hpp"
@@ -6,8 +6,8 @@
 namespace mirox::pg {
 namespace {
 
-// Kept for the backend: to ask for it costs as much as a look-up. The server's entry of a type stays where it is for the
-// backend's life, and hears of changes to the type itself.
+// Kept for the backend, because asking for it costs as much as a look-up. The server keeps the entry of a type at the same
+// address for the backend's life, and updates it when the type changes.
 struct RowType {
     Oid function;
     std::uint64_t epoch;

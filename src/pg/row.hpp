@@ -1,6 +1,6 @@
-// Rows that C gives back, filled by the names of their columns, so that neither an order nor a number is written down twice. A
-// column that the script has and this library does not know (a later version's) stays NULL; a value for which the script has no
-// column (an earlier one's) is left out.
+// Builds result rows by the names of their columns, so that neither order nor number of columns is written twice. A column that
+// the script has and this library does not know (of a later version) stays NULL. A value for which the script has no column (an
+// earlier version) is left out.
 //
 // Takes no locks.
 #pragma once
@@ -20,7 +20,7 @@ class Row {
     // All columns are NULL.
     explicit Row(TupleDesc columns) : columns_(columns) { clear(); }
 
-    // Quickest in the order of the columns.
+    // Fastest in the order of the columns.
     Row& set(const char* column, Datum value) {
         const int count = columns_->natts;
         for (int tried = 0; tried < count; tried++, next_++) {
@@ -34,12 +34,12 @@ class Row {
         return *this;
     }
     Row& set_if(bool given, const char* column, Datum value) { return given ? set(column, value) : *this; }
-    // An instant, where 0 is none.
+    // Sets an instant; 0 stays NULL.
     Row& set_time(const char* column, std::int64_t at) { return set_if(at != 0, column, TimestampTzGetDatum(at)); }
 
     HeapTuple tuple() { return heap_form_tuple(columns_, values_, nulls_); }
     Datum datum() { return HeapTupleGetDatum(tuple()); }
-    // Adds it to the result of a set-returning function, and begins anew.
+    // Adds the row to the result of a set-returning function, and clears it.
     void put(const ReturnSetInfo* info) {
         tuplestore_putvalues(info->setResult, columns_, values_, nulls_);
         clear();
@@ -56,12 +56,12 @@ class Row {
 
     TupleDesc columns_;
     int next_ = 0;
-    // Only a column that is not NULL has a value that is read.
+    // Only values of columns that are not NULL are read.
     Datum values_[kMostColumns];
     bool nulls_[kMostColumns];
 };
 
-// The row type that the function returns, its columns known (tupDesc); for use at once.
+// The row type that the function returns, with its columns (tupDesc). Use it at once; do not keep it.
 const TypeCacheEntry& result_type(FunctionCallInfo fcinfo);
 
 // The same for a function of OUT columns, which has no named type.

@@ -1,5 +1,5 @@
-// The settings mirox_tokens.* (see settings.hpp). Policy is SUSET: nothing that weakens a check can be set by an
-// ordinary role. Lists and intervals are parsed in their check hooks, so that a bad value never takes effect.
+// The settings mirox_tokens.* (see settings.hpp). Policy is SUSET: no ordinary role can set anything that weakens a check. Check
+// hooks parse lists and intervals, so a bad value never takes effect.
 #include "pg/settings.hpp"
 
 #include "core/rate_limit.hpp"
@@ -23,10 +23,10 @@ char* audit_retention_text;
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
 
-// The five years of the contract, which settings may lower and never raise.
+// The longest lifetime, 5 years: settings may lower it and never raise it.
 constexpr Interval kFiveYears = {0, 0, 60};
 
-// Parses an interval without ereport, since a check hook must answer, not throw.
+// Parses an interval without ereport: a check hook must return false, not raise.
 bool parse_interval(const char* text, Interval& out) {
     char work[256];
     char* field[MAXDATEFIELDS];
@@ -42,7 +42,7 @@ bool parse_interval(const char* text, Interval& out) {
     return itmin2interval(&itm, &out) == 0;
 }
 
-// Leaves a value to the assign hook; false when there is no memory.
+// Passes a value to the assign hook. False when there is no memory.
 template <typename T>
 bool leave_to_assign(const T& value, void** extra) {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -77,7 +77,7 @@ void assign_span(const char*, void* extra) {
     current.*span = *static_cast<Interval*>(extra);
 }
 
-// Empty: nothing is taken away.
+// Empty: nothing is deleted.
 extern "C" bool check_retention(char** value, void** extra, GucSource) {
     if ((*value)[0] == '\0') {
         *extra = nullptr;
@@ -94,9 +94,9 @@ extern "C" bool check_prefix(char** value, void** extra, GucSource) {
     core::PrefixList list;
     if (!core::parse_prefix_list(*value, list)) {
         GUC_check_errdetail(
-            "It must be a list of up to %d stems, each of up to %d lower-case letters and digits and "
-            "beginning with a "
-            "letter; none may be another one with \"s\" added, since that is the prefix of its session "
+            "It must be a list of up to %d stems. A stem is a lower-case letter followed by lower-case letters and digits, up to "
+            "%d "
+            "characters in all. No stem may equal another one with \"s\" added, which is the prefix of the other's session "
             "secrets.",
             static_cast<int>(core::kMaxStems), static_cast<int>(core::kMaxStemChars));
         return false;
@@ -121,72 +121,74 @@ const Settings& settings() {
     return current;
 }
 
-// Sizes of shared memory, which only a server that starts with us can be asked for; elsewhere a setting of this level would be
-// a FATAL error, and the types must load anywhere.
+// Sizes of shared memory, which only a library that is preloaded can request. Elsewhere a PGC_POSTMASTER setting would be a FATAL
+// error, and the types must load in any session.
 static void define_sizes() {
-    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts", "Sets for how many accounts at a time the rate limit is kept.",
-                            "Each takes 64 bytes of shared memory. An account that has its whole burst needs "
-                            "none; beyond the number, accounts "
-                            "share a limit, never the looser for it.",
+    DefineCustomIntVariable("mirox_tokens.max_tracked_accounts",
+                            "Sets how many accounts have a rate limit of their own at a time.",
+                            "Each takes 64 bytes of shared memory. An account with its whole burst left takes none. "
+                            "Accounts beyond this number share a limit, which never admits more requests.",
                             &current.max_tracked_accounts, 65536, kLeastTrackedAccounts, kMostTrackedAccounts, PGC_POSTMASTER, 0,
                             nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mirox_tokens.ring_size", "Sets how much memory holds recorded uses until they are drained.",
-                            "It is a file in pg_stat_tmp of this size, allocated when the server starts. A use takes 64 bytes, "
-                            "and as "
-                            "much again for each 64 bytes of its user agent and scope.",
-                            &current.ring_size, 64, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.ring_size", "Sets the size of the ring that holds recorded uses until they are drained.",
+        "The ring is a file of this size in pg_stat_tmp, allocated when the server starts. A use takes 64 bytes, "
+        "and 64 more for each 64 bytes of its user agent and scope.",
+        &current.ring_size, 64, 1, 4095, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 void define_settings() {
     if (process_shared_preload_libraries_in_progress) define_sizes();
-    DefineCustomStringVariable("mirox_tokens.agent_rules", "Sets the file of rules by which browsers and systems are named.",
-                               "It is uap-core's regexes.yaml, read by the background worker.", &current.agent_rules,
+    DefineCustomStringVariable("mirox_tokens.agent_rules",
+                               "Sets the file of rules that recognise browsers and operating systems.",
+                               "The file is regexes.yaml of uap-core. The background worker reads it.", &current.agent_rules,
                                "/usr/share/uap-core/regexes.yaml", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.audit_retention", "Sets how long the audit log and recorded usage are kept.",
-                               "Empty keeps them for good. Usage by the hour and day is taken away after the same time.",
+                               "Empty keeps them forever. Usage by hour and day is deleted after the same time.",
                                &audit_retention_text, "", PGC_SIGHUP, 0, check_retention, assign_retention, nullptr);
     DefineCustomStringVariable("mirox_tokens.default_lifetime", "Sets how long a token lives when issued without an expiration.",
                                nullptr, &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
                                assign_span<&Settings::default_lifetime>, nullptr);
     DefineCustomBoolVariable("mirox_tokens.enable_function_scan",
-                             "Lets the planner use a scan node of the extension's own for its functions in FROM.",
-                             "Off, the server's own scan is used. The answer is the same.", &current.enable_function_scan, true,
-                             PGC_SUSET, GUC_EXPLAIN, nullptr, nullptr, nullptr);
+                             "Enables the extension's own scan node for its functions in FROM.",
+                             "When it is off, the server's function scan is used. The results are the same.",
+                             &current.enable_function_scan, true, PGC_SUSET, GUC_EXPLAIN, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.expiry_notice", "Sets how long before its expiration a token counts as expiring.",
                                nullptr, &expiry_notice_text, "30 days", PGC_SUSET, 0, check_notice,
                                assign_span<&Settings::expiry_notice>, nullptr);
     DefineCustomIntVariable("mirox_tokens.flush_interval", "Sets how often recorded uses are written to the tables.",
-                            "It is sooner when the ring fills.", &current.flush_interval, 10000, 100, 600000, PGC_SIGHUP,
-                            GUC_UNIT_MS, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.geoip_database", "Sets the MaxMind DB file by which addresses are placed.",
-                               "Empty: locations are not known. It is read by the background worker, again when it changes.",
+                            "They are written sooner when the ring fills up.", &current.flush_interval, 10000, 100, 600000,
+                            PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("mirox_tokens.geoip_database", "Sets the MaxMind DB file that gives the locations of addresses.",
+                               "Empty: locations are not known. The background worker reads the file, and again when it changes.",
                                &current.geoip_database, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.jwt_issuer", "Sets the claim iss of tokens that are issued in the form of a JWT.",
-                               nullptr, &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.jwt_key_file", "Sets the file of the keys that sign tokens in the form of a JWT.",
-                               "A key a line, \"kid: key in hex or base64\"; the first signs, all verify. A change of the file "
-                               "works at once.",
-                               &current.jwt_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets how long a token may live at most.",
-                               "It may be lowered from 5 years, not raised.", &max_lifetime_text, "5 years", PGC_SUSET, 0,
+    DefineCustomStringVariable("mirox_tokens.jwt_issuer", "Sets the claim iss of tokens that are issued as JWT.", nullptr,
+                               &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "mirox_tokens.jwt_key_file", "Sets the file of the keys that sign and verify JWTs.",
+        "Each line holds a key, \"kid: key in hex or base64\". The first key signs, all keys verify. A changed file "
+        "takes effect at once.",
+        &current.jwt_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("mirox_tokens.max_lifetime", "Sets the longest lifetime of a token.",
+                               "It can be lowered from 5 years, not raised.", &max_lifetime_text, "5 years", PGC_SUSET, 0,
                                check_lifetime, assign_span<&Settings::max_lifetime>, nullptr);
     DefineCustomIntVariable("mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
-                            "It may be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
+                            "It can be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
                             kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
-                            "Give each node that writes (after logical replication, say) a number of its own.", &current.node_id,
-                            0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+                            "Give each node that writes a different number, for example with logical replication.",
+                            &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.prefix",
                                "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
-                               "A token's prefix is the stem, a session's the stem and \"s\".", &prefix_text, "mirox", PGC_SUSET,
-                               GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
+                               "A token's prefix is the stem, a session's is the stem and \"s\".", &prefix_text, "mirox",
+                               PGC_SUSET, GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.rate_burst", "Sets how many requests an account may make at once after a pause, unless it has its own.",
         nullptr, &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mirox_tokens.rate_limit",
-                            "Sets how many requests a minute an account may make, unless it has its own.",
-                            "All of an account's tokens and web sessions share it; 0 lets nobody through.", &current.rate_limit,
-                            600, 0, static_cast<int>(core::kMaxLimitPerMinute), PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mirox_tokens.rate_limit", "Sets how many requests a minute an account may make, unless it has its own.",
+        "All tokens and web sessions of an account share the limit. 0 admits no request.", &current.rate_limit, 600, 0,
+        static_cast<int>(core::kMaxLimitPerMinute), PGC_SUSET, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace mirox::pg

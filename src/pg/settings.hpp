@@ -1,4 +1,4 @@
-// The settings mirox_tokens.*: one place for their names, bounds, defaults and texts.
+// The settings mirox_tokens.*: their names, bounds, defaults and texts.
 #pragma once
 
 #include "pg/prelude.hpp"

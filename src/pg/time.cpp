@@ -8,7 +8,7 @@ int compare_spans(const Interval& a, const Interval& b) {
 }
 
 bool is_always_positive(const Interval& span) {
-    // The fewest days that so many months have; of a span into the past, the most.
+    // The fewest days that this many months can have; for negative months, the most.
     const std::int64_t years = span.month / MONTHS_PER_YEAR, months = span.month % MONTHS_PER_YEAR;
     const std::int64_t days =
         (span.month > 0 ? years * 365 + months * 28 : years * 366 + months * 31) + span.day + span.time / USECS_PER_DAY;
@@ -16,7 +16,7 @@ bool is_always_positive(const Interval& span) {
 }
 
 TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
-    // A timestamptz is a timestamp in UTC; the sum of timestamp and interval knows no time zone.
+    // A timestamptz is a timestamp in UTC, and timestamp + interval uses no time zone.
     return DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
 }
 

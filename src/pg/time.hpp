@@ -1,4 +1,4 @@
-// Intervals and instants as the server reckons them, whatever the session's settings.
+// Computes with intervals and instants as the server does, independent of the session's settings.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -9,14 +9,14 @@ extern "C" {
 
 namespace mirox::pg {
 
-// Which of two intervals is longer, as the server orders them: below, at or above 0.
+// Compares two intervals in the server's order: below, equal to or above 0.
 int compare_spans(const Interval& a, const Interval& b);
 
-// Whether every instant is followed by a later one when the span is added to it. `1 mon -28 days` is longer than nothing as the
-// server orders intervals, and ends where it begins in a February.
+// Whether adding the span to any instant gives a later one. `1 mon -28 days` is positive in the server's order of intervals, but
+// adding it in a February gives the same instant.
 bool is_always_positive(const Interval& span);
 
-// The instant `span` after `from`, counted in UTC whatever the session's TimeZone (months and days as UTC has them).
+// The instant `span` after `from`, in UTC whatever the session's TimeZone (months and days of UTC).
 TimestampTz add_in_utc(TimestampTz from, const Interval& span);
 
 // The instant in UTC for a message, whatever the session's TimeZone and DateStyle; palloc'd.

@@ -21,7 +21,7 @@ void keep(const char* text, char (&out)[256]) {
 
 void run_step(void (*step)(void*), void* state, int most_ms) {
     StartTransactionCommand();
-    // The server's main loop would do it by statement_timeout.
+    // In the server's main loop, statement_timeout would do this.
     if (most_ms > 0) enable_timeout_after(STATEMENT_TIMEOUT, most_ms);
     PushActiveSnapshot(GetTransactionSnapshot());
     step(state);
@@ -54,7 +54,7 @@ bool in_transaction(void (*step)(void*), void* state, Trouble& trouble, int most
         keep(error->message, trouble.message);
         keep(error->detail, trouble.detail);
         FreeErrorData(error);
-        // As PostgresMain does: nothing of the failed transaction is left, a request to cancel it has been served.
+        // As PostgresMain does: clear all state of the failed transaction, including a served cancel request.
         disable_all_timeouts(false);
         QueryCancelPending = false;
         AbortCurrentTransaction();

@@ -1,4 +1,4 @@
-// Between Datums and what the rules take (see values.hpp). Takes no locks; reads no table.
+// Converts Datums (see values.hpp). Takes no locks; reads no table.
 #include "pg/values.hpp"
 
 extern "C" {
@@ -81,11 +81,10 @@ Datum scopes_from_text_array(Datum array) {
                         errhint("Leave the element out, or name a scope such as parks:read."));
         const std::string_view text = text_view(items[i]);
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
-        // Not repeated: what is no scope may be a secret in the wrong place.
+        // The text is not repeated: it may be a secret in the wrong argument.
         if (status != core::ScopeStatus::ok)
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
-                        errdetail("Element %d: %s", i + 1, scope_status_text(status)),
-                        errhint("A scope is resource[.sub...][:action], such as parks:read, or * for everything."));
+                        errdetail("Element %d: %s", i + 1, scope_status_text(status)), errhint(kScopeHint));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
@@ -142,7 +141,7 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
     out = text;
     if (plain) return true;
     const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
-    // What would not fit into an allocation once converted is longer than anything that we take.
+    // A text that does not fit into an allocation once converted is longer than any valid input.
     if (!OidIsValid(conversion) || text.size() > MaxAllocSize / MAX_CONVERSION_GROWTH - 1) return false;
     const int size = static_cast<int>(text.size());
     const int room = size * MAX_CONVERSION_GROWTH + 1;
@@ -155,7 +154,7 @@ bool try_to_utf8(std::string_view text, std::string_view& out) {
 
 namespace {
 
-// Whatever has a counterpart is converted, and `lacking` stands for each character that has none.
+// Converts every character that it can; `lacking` gives the replacement of the others.
 std::string_view convert_all(std::string_view text, int from, int to, std::string_view (*lacking)(std::string_view)) {
     bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
     if (!plain) {
@@ -207,7 +206,7 @@ std::string_view from_utf8(std::string_view utf8) {
 
 std::string_view from_utf8_lossy(std::string_view utf8) {
     const int size = static_cast<int>(utf8.size());
-    // What was cut within a character, or damaged, is no UTF-8 and must not get into a table.
+    // Text that was cut within a character, or damaged, is not UTF-8 and must not get into a table.
     if (pg_encoding_verifymbstr(PG_UTF8, utf8.data(), size) != size) {
         char* const copy = pnstrdup(utf8.data(), utf8.size());
         for (int at = 0; at < size;) {

@@ -1,5 +1,5 @@
-// Between Datums and what the rules take: views of text, digests and scopes. All results point into the argument
-// (detoasted in the current memory context where needed); nothing here owns anything.
+// Converts Datums to the views that src/core works on, and back: text, digests, scopes. All results point into the argument
+// (detoasted in the current memory context where needed); nothing here owns memory.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -23,7 +23,7 @@ inline Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
-// An argument that may be NULL: `given` is false then.
+// An argument that may be NULL; `given` is false then.
 struct OptionalText {
     std::string_view text;
     bool given;
@@ -39,14 +39,14 @@ inline OptionalText secret_arg(FunctionCallInfo fcinfo, int n) {
     return {secret_view(fcinfo->args[n].value), true};
 }
 
-// An array Datum of non-NULL (or, with nulls, some NULL) elements of a built-in type.
+// An array Datum of elements of a built-in type; with `nulls`, some may be NULL.
 Datum array_datum(Oid type, Datum* values, bool* nulls, int count);
 
-// Whether ids may be of this type (a domain's base): text, varchar, uuid, smallint, integer and bigint, whose text form hangs on
-// no setting and which are equal only where their text forms are.
+// Whether a column of this type (the base type of a domain) may hold ids: text, varchar, uuid, smallint, integer and bigint.
+// Their text form depends on no setting, and two values are equal only when their text forms are.
 bool is_id_type(Oid base);
 
-// mirox.scopes: a varlena whose payload is core::encode()'s.
+// mirox.scopes: a varlena with the stored form that core::encode() writes.
 inline core::ScopeSet scope_set(Datum value) {
     const std::string_view bytes = text_view(value);
     return core::ScopeSet({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
@@ -59,28 +59,27 @@ inline const std::uint8_t* digest_bytes(Datum value) {
     return reinterpret_cast<const std::uint8_t*>(DatumGetPointer(value));
 }
 
-// The scopes of a text[]; a malformed one, or more than 256, is an ERROR 22023 that names it. NULL elements are refused.
-// Returns a mirox.scopes Datum.
+// Returns a text[] as a mirox.scopes Datum. ERROR 22023 for a malformed scope, a NULL element or more than 256 scopes.
 Datum scopes_from_text_array(Datum array);
 
-// Why a scope was refused, for a DETAIL.
+// Why a scope was refused, for a DETAIL, and the HINT that goes with it.
 const char* scope_status_text(core::ScopeStatus status);
+inline constexpr char kScopeHint[] = "Write a scope as resource[.sub...][:action], such as parks:read, or * for everything.";
 
-// What both sets cover. More than core::kMaxScopes: with `cut` the first of them by text order, and *was_cut is set
-// (it may only be narrower than the truth); otherwise an ERROR 54000.
+// The intersection of two sets. When it has more than core::kMaxScopes: with `cut`, the first of them in text order, and *was_cut
+// is set (the result only covers less than the full intersection); without it, ERROR 54000.
 Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* was_cut);
 
-// What a token may of what its owner may, each a mirox.scopes; own 0: all of it. Beyond core::kMaxScopes the rest is cut, never
-// added, with a WARNING.
+// The permissions of a token: those of the owner, intersected with its own (own 0: all of the owner's). Both are mirox.scopes.
+// Beyond core::kMaxScopes the rest is cut, with a WARNING; nothing is ever added.
 Datum compile_permissions(Datum owner, Datum own);
 
-// Text in the database's encoding from and to UTF-8, as the rules in core take it. In SQL_ASCII the bytes are taken as
-// they are.
+// Converts text of the database encoding to UTF-8, as src/core takes it, and back. In SQL_ASCII the bytes are taken unchanged.
 std::string_view to_utf8(std::string_view server_text);
-// False, with no ERROR, where the text has no counterpart.
+// The same without an ERROR: false when the text cannot be converted.
 bool try_to_utf8(std::string_view server_text, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
-// For what is only ever shown, and must not fail for what a client sent: a character without counterpart becomes U+FFFD,
+// For text that is only displayed and must not fail for what a client sent: a character that cannot be converted becomes U+FFFD,
 // or, in an encoding other than UTF-8, `?` (an ellipsis: three dots).
 std::string_view to_utf8_lossy(std::string_view server_text);
 std::string_view from_utf8_lossy(std::string_view utf8);

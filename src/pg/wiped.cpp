@@ -8,7 +8,7 @@ extern "C" {
 #include "access/htup_details.h"
 }
 
-// The name of such a context: the server wants it written out.
+// The name of such a context. A macro, because the server requires a literal.
 #define MIROX_WIPED "mirox_tokens secret"
 
 namespace mirox::pg {
@@ -25,8 +25,9 @@ void wipe(void* at) {
     core::wipe(wiped->bytes, wiped->size);
 }
 
-// For a result. A larger one has a block of its own, which goes back to the system when the server frees it: it could not be
-// looked at once more. No secret is so long, but a JWT for a user id of nothing but characters that JSON escapes.
+// The largest result that is wiped. A larger one gets a block of its own, which the server gives back to the system when it frees
+// it, so wiped_free() could not look at it afterwards. The only secret of that length is a JWT for a user id made up of
+// characters that JSON escapes.
 constexpr Size kMost = 4096;
 
 void* result_alloc(Size size) {
@@ -36,7 +37,7 @@ void* result_alloc(Size size) {
 }  // namespace
 
 void* wiped_alloc(MemoryContext parent, Size size) {
-    // In a context of its own nobody else is given what the server has freed.
+    // In a context of its own, memory that the server has freed is not given to another caller.
     const MemoryContext own = AllocSetContextCreate(parent, MIROX_WIPED, ALLOCSET_DEFAULT_SIZES);
     auto* const wiped = static_cast<Wiped*>(MemoryContextAllocZero(own, sizeof(Wiped)));
     wiped->bytes = MemoryContextAlloc(own, size);

@@ -1,5 +1,5 @@
--- Base types: digest, secret, scopes. Their support functions stay with PUBLIC: a type is of no use to a role that
--- may not call its input function, and none of them reads a table.
+-- Base types: digest, secret, scopes. PUBLIC may call their support functions: a type is of no use to a role that may not call
+-- its input function, and none of them reads a table.
 
 -- ---- digest: 32 bytes, fixed length --------------------------------------------------------------------------------
 CREATE TYPE mirox.digest;
@@ -76,7 +76,7 @@ CREATE FUNCTION mirox.secret_out(mirox.secret) RETURNS cstring
     AS 'MODULE_PATHNAME', 'mirox_secret_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE TYPE mirox.secret (INPUT = mirox.secret_in, OUTPUT = mirox.secret_out, STORAGE = plain);
 COMMENT ON TYPE mirox.secret IS
-    'A well-formed secret; shows only its redacted form. For arguments and variables: a dump of a column would lose the value';
+    'A well-formed secret, shown in redacted form only. For arguments and variables: a dump of a column would lose the value';
 
 -- ---- scopes: a set of scopes in normal form --------------------------------------------------------------------------
 CREATE TYPE mirox.scopes;
@@ -93,7 +93,7 @@ CREATE TYPE mirox.scopes (
     STORAGE = extended
 );
 COMMENT ON TYPE mirox.scopes IS
-    'A normalised set of scopes, written as a text array is: {parks:read,reports}; sorted, none covered by another';
+    'A normalised set of scopes, written like a text array: {parks:read,reports}; sorted, none covered by another';
 
 CREATE FUNCTION mirox.scopes(text[]) RETURNS mirox.scopes
     AS 'MODULE_PATHNAME', 'mirox_scopes_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -158,7 +158,8 @@ COMMENT ON OPERATOR mirox.* (mirox.scopes, mirox.scopes) IS
 CREATE OPERATOR CLASS mirox.scopes_hash_ops DEFAULT FOR TYPE mirox.scopes USING hash AS
     OPERATOR 1 mirox.=, FUNCTION 1 mirox.scopes_hash(mirox.scopes);
 
--- Said in so many words, since ALTER DEFAULT PRIVILEGES may have taken it from PUBLIC. All that stands in the schema so far.
+-- Granted explicitly, since ALTER DEFAULT PRIVILEGES may have taken it from PUBLIC. This covers every function that exists in the
+-- schema so far.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mirox TO PUBLIC;
 GRANT USAGE ON TYPE mirox.digest, mirox.secret, mirox.scopes TO PUBLIC;
 
@@ -166,4 +167,5 @@ CREATE FUNCTION mirox_internal.compile_permissions(owner mirox.scopes, own mirox
     AS 'MODULE_PATHNAME', 'mirox_compile_permissions' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.compile_permissions(mirox.scopes, mirox.scopes) FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.compile_permissions(mirox.scopes, mirox.scopes) IS
-    'Internal: what a token may of what its owner may; own NULL: all of it. Beyond 256 scopes the rest is cut, never added';
+    'Internal: the owner''s permissions, intersected with the token''s own; own NULL: all of the owner''s. Beyond 256 scopes '
+    'the rest is cut';

@@ -1,22 +1,23 @@
--- Tables of management. What changes an account, its tokens or its sessions locks the account's row first and then
--- reads with a fresh snapshot (src/store); that is why there are no foreign keys here: their checks read with the
--- transaction's snapshot, and at REPEATABLE READ would fail on rows that are plainly there. The triggers of
--- 30_triggers.sql keep the same integrity, also for DML that bypasses the functions.
+-- Tables of management. Each change of an account, its tokens or its sessions locks the account's row first and then reads with a
+-- fresh snapshot (src/store). That is why there are no foreign keys here: their checks read with the transaction's snapshot, and
+-- at REPEATABLE READ would fail on rows that exist. The triggers of 30_triggers.sql keep the same integrity, also for DML that
+-- bypasses the functions.
 --
--- An audited row carries the key (audit_node, audit_id) of its last row in audit_log. An INSERT that brings one is a
--- replay (a restore, a subscriber) and is taken as it is.
+-- An audited row has the key (audit_node, audit_id) of its last row in audit_log. An INSERT that brings such a key is a replay (a
+-- restore, a subscriber) and is stored unchanged.
 --
--- token_secret and session are read by C code at fixed offsets: their columns may be added to, never moved.
+-- C code reads token_secret and session at fixed offsets: columns may be added, never moved.
 
--- What a column's value must be is said by domains, not by CHECK constraints: a domain's condition is read once a backend, a
--- constraint's by each statement that writes a row, which costs as much as writing it. Both hold whatever is done to triggers.
--- (An account's name keeps its CHECK: its trigger, which comes first, says it better, and accounts are seldom written.)
+-- Domains, not CHECK constraints, say what values a column may have. The condition of a domain is read once a backend. A CHECK
+-- constraint is read by each statement that writes a row, which costs as much as writing it. Both hold even when triggers are
+-- disabled. (An account's name keeps its CHECK: the trigger comes first and gives the better error, and accounts are seldom
+-- written.)
 CREATE DOMAIN mirox_internal.requests_a_minute AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 0);
 CREATE DOMAIN mirox_internal.burst AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
 CREATE FUNCTION mirox_internal.ends(at timestamptz) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_ends' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.ends(timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.ends(timestamptz) IS 'Internal: 22023 for an expiration that never comes';
+COMMENT ON FUNCTION mirox_internal.ends(timestamptz) IS 'Internal: true, or 22023 for an infinite expiration';
 CREATE DOMAIN mirox_internal.end_time AS timestamptz CHECK (mirox_internal.ends(VALUE));
 CREATE DOMAIN mirox_internal.place AS smallint CHECK (VALUE OPERATOR(pg_catalog.>=) 1 AND VALUE OPERATOR(pg_catalog.<=) 64);
 CREATE DOMAIN mirox_internal.generation AS integer CHECK (VALUE OPERATOR(pg_catalog.>=) 1);
@@ -38,13 +39,13 @@ REVOKE ALL ON DOMAIN mirox_internal.metadata FROM PUBLIC;
 REVOKE ALL ON DOMAIN mirox_internal.secret_scheme FROM PUBLIC;
 REVOKE ALL ON DOMAIN mirox_internal.secret_state FROM PUBLIC;
 COMMENT ON DOMAIN mirox_internal.requests_a_minute IS 'Internal: a rate limit';
-COMMENT ON DOMAIN mirox_internal.burst IS 'Internal: how many requests a rate limit admits at once from idle';
-COMMENT ON DOMAIN mirox_internal.end_time IS 'Internal: when something expires, never infinite';
+COMMENT ON DOMAIN mirox_internal.burst IS 'Internal: the requests that a rate limit admits at once after a pause';
+COMMENT ON DOMAIN mirox_internal.end_time IS 'Internal: an expiration, never infinite';
 COMMENT ON DOMAIN mirox_internal.place IS 'Internal: a token''s place in its owner''s list, 1 to 64';
 COMMENT ON DOMAIN mirox_internal.generation IS 'Internal: how often a token was issued and rotated';
 COMMENT ON DOMAIN mirox_internal.networks IS 'Internal: the networks a token may be used from, at least one';
 COMMENT ON DOMAIN mirox_internal.token_format IS 'Internal: opaque or jwt';
-COMMENT ON DOMAIN mirox_internal.metadata IS 'Internal: a JSON object of the application''s own';
+COMMENT ON DOMAIN mirox_internal.metadata IS 'Internal: a JSON object that the application defines';
 COMMENT ON DOMAIN mirox_internal.secret_scheme IS 'Internal: how a digest was made';
 COMMENT ON DOMAIN mirox_internal.secret_state IS 'Internal: c current, o overlapping, r rotated away, v revoked';
 
@@ -80,11 +81,11 @@ CREATE TABLE mirox_internal.audit_log (
 );
 REVOKE ALL ON TABLE mirox_internal.audit_log FROM PUBLIC;
 CREATE INDEX audit_log_token ON mirox_internal.audit_log (token_id, at) WHERE token_id IS NOT NULL;
--- For audit_trail: by time, and whose account it was that is gone.
+-- For audit_trail: by time, and the user of a deleted account.
 CREATE INDEX audit_log_at ON mirox_internal.audit_log (at);
 CREATE INDEX audit_log_deleted ON mirox_internal.audit_log (account_id) WHERE event = 'account_deleted';
 COMMENT ON TABLE mirox_internal.audit_log IS
-    'Each act of management, written by triggers, never changed. Read it through the view audit_trail';
+    'Each act of management, written by triggers and never changed. Read it through the view audit_trail';
 COMMENT ON COLUMN mirox_internal.audit_log.db_role IS 'current_user at the call';
 COMMENT ON COLUMN mirox_internal.audit_log.acting_token_id IS 'The token that the transaction acted for; NULL: none';
 COMMENT ON COLUMN mirox_internal.audit_log.acting_session_id IS 'The web session that the transaction acted for; NULL: none';
@@ -105,10 +106,10 @@ CREATE TABLE mirox_internal.account (
     audit_id bigint
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.account FROM PUBLIC;
-COMMENT ON TABLE mirox_internal.account IS 'Owners of tokens. The row is the lock for all that is the account''s';
-COMMENT ON COLUMN mirox_internal.account.permissions IS 'What the owner may; no token of the owner''s ever may more';
+COMMENT ON TABLE mirox_internal.account IS 'Owners of tokens. The row is the lock for everything that belongs to the account';
+COMMENT ON COLUMN mirox_internal.account.permissions IS 'The owner''s permissions; no token of the owner has more';
 COMMENT ON COLUMN mirox_internal.account.rate_limit IS 'Requests a minute; NULL: mirox_tokens.rate_limit';
-COMMENT ON COLUMN mirox_internal.account.burst IS 'Requests at once from idle; NULL: mirox_tokens.rate_burst';
+COMMENT ON COLUMN mirox_internal.account.burst IS 'Requests at once after a pause; NULL: mirox_tokens.rate_burst';
 
 CREATE TABLE mirox_internal.session (
     digest mirox.digest NOT NULL UNIQUE,
@@ -162,20 +163,20 @@ CREATE TABLE mirox_internal.token (
     audit_id bigint
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.token FROM PUBLIC;
--- The cap itself: 64 places, each held by one unrevoked token. It holds whatever is done to the triggers.
+-- This is the cap: 64 places, each held by one unrevoked token. It holds even when triggers are disabled.
 CREATE UNIQUE INDEX token_place ON mirox_internal.token (account_id, place) WHERE revoked_at IS NULL;
--- Whether a group is in use, asked when it is dropped: the built-in ones never are.
+-- Tells whether a group is in use when it is dropped. Built-in groups cannot be dropped.
 CREATE INDEX token_group ON mirox_internal.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
--- A token that was revoked is still the account's, by a token's place alone it would not be found.
+-- Finds all tokens of an account: token_place has only the unrevoked ones.
 CREATE INDEX token_account ON mirox_internal.token (account_id);
-COMMENT ON TABLE mirox_internal.token IS 'Tokens: what the owner sees of them. Their secrets'' digests stand in token_secret';
-COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own narrowing; NULL: none';
+COMMENT ON TABLE mirox_internal.token IS 'Tokens as the owner sees them. The digests of their secrets are in token_secret';
+COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own permissions, which narrow the owner''s; NULL: no narrowing';
 COMMENT ON COLUMN mirox_internal.token.generation IS 'Raised by each rotation; usage is kept by generation';
-COMMENT ON COLUMN mirox_internal.token.lifetime IS 'The length of the expiration window, which rotation restarts';
+COMMENT ON COLUMN mirox_internal.token.lifetime IS 'The lifetime, which rotation starts again';
 COMMENT ON COLUMN mirox_internal.token.hint IS 'The redacted form of the current secret';
 
--- One row a secret, with all that a check needs. state: c current, o overlapping (until ends_at), r rotated away,
--- v revoked. rate_limit and burst: -1 for the configured default.
+-- One row for each secret, with all data that a check needs. state: c current, o overlapping (until ends_at), r rotated away, v
+-- revoked. rate_limit and burst: -1 for the configured default.
 CREATE TABLE mirox_internal.token_secret (
     digest mirox.digest NOT NULL PRIMARY KEY,
     token_id bigint NOT NULL,
@@ -197,14 +198,15 @@ CREATE TABLE mirox_internal.token_secret (
     audit_id bigint
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.token_secret FROM PUBLIC;
--- What a check looks up by: a page or two whatever the number of secrets, where the btree of the key takes three or four.
+-- The index that a check uses: a page or two for any number of secrets, where the btree of the key takes three or four.
 CREATE INDEX token_secret_lookup ON mirox_internal.token_secret USING hash (digest);
--- A token's current secret is of its own generation, an overlapping one of the generation before: one of each at most. No index
--- knows of the state, so that to rotate or revoke a secret changes its row alone (a HOT update), not an index.
+-- A token's current secret has the token's generation, an overlapping one the generation before, so there is at most one of each.
+-- No index contains the state, so rotating or revoking a secret changes only its row (a HOT update).
 CREATE UNIQUE INDEX token_secret_token ON mirox_internal.token_secret (token_id, generation);
--- What expires soon. Not on the token's row, where rotation changes the date and would have to write all of that row's indexes.
+-- Finds tokens that expire soon. It is not on the row of the token, because rotation changes the date and would then write all
+-- indexes of that row.
 CREATE INDEX token_secret_expiry ON mirox_internal.token_secret (expires_at);
-COMMENT ON TABLE mirox_internal.token_secret IS 'Digests of secrets: a token''s current one, at most one overlapping, and past ones';
+COMMENT ON TABLE mirox_internal.token_secret IS 'Digests of secrets: the current one of each token, at most one overlapping, and past ones';
 COMMENT ON COLUMN mirox_internal.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox_internal.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
 
@@ -224,10 +226,10 @@ CREATE TABLE mirox_internal.endpoint (
 );
 REVOKE ALL ON TABLE mirox_internal.endpoint FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.endpoint IS
-    'What scope each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
-    'specific rule wins; a path that no rule names needs the scope *';
+    'The scope that each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
+    'specific rule wins; a path without a rule needs the scope *';
 
--- ---- dump and restore: all but what the script itself fills ----------------------------------------------------------
+-- ---- dump and restore: everything except rows that the script itself inserts ----------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.session_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_id_seq', '');

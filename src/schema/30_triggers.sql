@@ -1,4 +1,4 @@
--- Triggers: the cap, integrity, audit, and what is derived. In C (src/store/triggers_*.cpp), since they must read with a
+-- Triggers: the cap, integrity, audit and derived data. They are in C (src/store/triggers_*.cpp), since they must read with a
 -- fresh snapshot at any isolation level.
 
 CREATE FUNCTION mirox_internal.account_guard() RETURNS trigger
@@ -42,10 +42,10 @@ COMMENT ON FUNCTION mirox_internal.token_follow() IS 'Internal: carries a token'
 COMMENT ON FUNCTION mirox_internal.token_secret_guard() IS 'Internal: audits changes of secrets that bypass the functions';
 COMMENT ON FUNCTION mirox_internal.group_guard() IS 'Internal: protects built-in groups and groups in use, audits changes';
 COMMENT ON FUNCTION mirox_internal.endpoint_guard() IS 'Internal: brings endpoint rules to their normal form, audits changes';
-COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: tells every backend to read the cached table afresh';
+COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: makes every backend read the cached table again';
 COMMENT ON FUNCTION mirox_internal.statement_lock() IS
-    'Internal: a direct UPDATE or DELETE waits for all management in flight, since it locks rows before their account';
-COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses to truncate, and to change what only the worker may';
+    'Internal: makes a direct UPDATE or DELETE wait for all running acts of management, since it locks rows before their account';
+COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses TRUNCATE, and changes that only the worker may make';
 
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.account
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.account_guard();
@@ -73,8 +73,8 @@ CREATE TRIGGER group_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.p
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.group_guard();
 CREATE TRIGGER group_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.permission_group
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
--- Standbys get the invalidation by WAL; a subscriber's apply worker must send its own, a row at a time, since logical
--- replication fires no statement triggers but for TRUNCATE.
+-- Standbys get the invalidation by WAL. The apply worker of a subscriber must send its own, for each row, since logical
+-- replication fires no statement triggers except for TRUNCATE.
 CREATE TRIGGER group_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.permission_group
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
 ALTER TABLE mirox_internal.permission_group ENABLE ALWAYS TRIGGER group_changed;
@@ -84,7 +84,7 @@ CREATE TRIGGER endpoint_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_interna
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.endpoint_guard();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
--- As for groups: a subscriber's apply worker fires row triggers alone.
+-- As for groups: the apply worker of a subscriber fires only row triggers.
 CREATE TRIGGER endpoint_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.endpoint
     FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
 ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
@@ -92,7 +92,7 @@ ALTER TABLE mirox_internal.endpoint ENABLE ALWAYS TRIGGER endpoint_row_changed;
 
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
--- Nobody but the worker changes what is recorded. By statement: the worker, which passes, pays nothing for its rows.
+-- Only the worker changes recorded use. Triggers for each statement, so that the worker pays nothing for its rows.
 CREATE TRIGGER agent_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.agent
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER caller_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.caller
@@ -124,7 +124,7 @@ CREATE TRIGGER group_no_truncate BEFORE TRUNCATE ON mirox_internal.permission_gr
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 
 -- ---- the built-in permission groups ----------------------------------------------------------------------------------
--- Filled by the script, never dumped; no audit row, since nobody did it.
+-- Inserted by the script, never dumped. They have no audit row, since no role made them.
 INSERT INTO mirox_internal.permission_group (group_id, name, permissions, description, builtin, audit_node, audit_id) VALUES
     (1, 'full_access', '{*}', 'The owner''s own permissions', true, 0, 0),
     (2, 'reporting', '{exports,reports}', 'Generating reports and exporting data only', true, 0, 0),

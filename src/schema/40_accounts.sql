@@ -6,7 +6,7 @@ CREATE FUNCTION mirox.put_account(user_id text, permissions text[], rate_limit i
 REVOKE ALL ON FUNCTION mirox.put_account(text, text[], integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.put_account(text, text[], integer, integer) IS
     'Registers an account or changes it. rate_limit: requests a minute, burst: requests at once; NULL: the configured '
-    'defaults. What the owner loses here, every token of the owner''s loses at its next check';
+    'defaults. A permission that the owner loses here is lost by every token of the owner at its next check';
 
 CREATE FUNCTION mirox.lock_account(user_id text, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_lock_account' LANGUAGE C VOLATILE;
@@ -18,20 +18,22 @@ CREATE FUNCTION mirox.unlock_account(user_id text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_unlock_account' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.unlock_account(text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.unlock_account(text) IS
-    'Lets a locked account''s tokens and sessions in again; false when it was not locked. P0002: no such account';
+    'Unlocks an account, so that its tokens and sessions work again; false when it was not locked. P0002: no such account';
 
 CREATE FUNCTION mirox.delete_account(user_id text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_delete_account' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.delete_account(text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.delete_account(text) IS
-    'Revokes the account''s tokens, closes its sessions, then deletes all of it but the audit log; false when there was none';
+    'Revokes the account''s tokens, closes its sessions, then deletes the account; the audit log stays. False when there was no '
+    'account';
 
 CREATE FUNCTION mirox.open_session(user_id text, lifetime interval DEFAULT '12 hours', client_ip inet DEFAULT NULL,
                                    user_agent text DEFAULT NULL) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_open_session' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.open_session(text, interval, inet, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.open_session(text, interval, inet, text) IS
-    'Opens a web session for a logged-in user; returns its secret, shown this once. P0002: no such account; 28000: locked';
+    'Opens a web session for a logged-in user; returns its secret, which is shown only once. P0002: no such account; 28000: '
+    'locked';
 
 CREATE FUNCTION mirox.close_session(session text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_close_session' LANGUAGE C VOLATILE;

@@ -5,10 +5,10 @@ CREATE FUNCTION mirox.bind_accounts(users regclass, id_column name) RETURNS void
 REVOKE ALL ON FUNCTION mirox.bind_accounts(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.bind_accounts(regclass, name) IS
     'Puts triggers on the platform''s own users table, so that deleting a user deletes the account and changing its id '
-    'renames it, judged at the end of the transaction. The caller must own the table';
+    'renames it, at the end of the transaction. The caller must own the table';
 
--- It stands in the DDL of users' tables, whose owners make partitions: so in schema mirox, and of no level. bind_accounts gives
--- EXECUTE to the table's owner, and without it the function does not act.
+-- Schema mirox, because the DDL of users tables names it, and their owners make partitions. It has no level: bind_accounts grants
+-- EXECUTE to the owner of the table, and without that grant the function does nothing.
 CREATE FUNCTION mirox.account_bound() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_account_bound' LANGUAGE C;
 REVOKE ALL ON FUNCTION mirox.account_bound() FROM PUBLIC;

@@ -5,7 +5,7 @@ CREATE TYPE mirox.issued_token AS (
     created_at timestamptz
 );
 GRANT USAGE ON TYPE mirox.issued_token TO PUBLIC;
-COMMENT ON TYPE mirox.issued_token IS 'What issuing and rotating return: the one time that the secret is shown';
+COMMENT ON TYPE mirox.issued_token IS 'The result of issuing and rotating a token; the only time that the secret is shown';
 
 CREATE FUNCTION mirox.issue_token(
     session text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
@@ -25,19 +25,19 @@ CREATE FUNCTION mirox.rotate_token(session text, token_id bigint, overlap interv
     AS 'MODULE_PATHNAME', 'mirox_rotate_token' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.rotate_token(text, bigint, interval) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.rotate_token(text, bigint, interval) IS
-    'Gives a token a new secret, restarts its expiration window and clears its usage. The old secret stops at once, or '
-    'after overlap (7 days at most, never past its own expiry). P0002: no such token of the owner''s, or revoked';
+    'Gives a token a new secret, starts its lifetime again and clears its usage. The old secret stops at once, or '
+    'after overlap (7 days at most, never past its own expiry). P0002: the owner has no such token, or it is revoked';
 
 CREATE FUNCTION mirox.revoke_token(session text, token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_revoke_token' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_token(text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_token(text, bigint, text) IS
-    'Revokes a token at once; returns when, the first time''s when done again. P0002: no such token of the owner''s';
+    'Revokes a token at once; returns the time at which it was first revoked. P0002: the owner has no such token';
 
 CREATE FUNCTION mirox.revoke_all_tokens(session text, reason text DEFAULT NULL) RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_revoke_all_tokens' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_all_tokens(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.revoke_all_tokens(text, text) IS 'Revokes every token of the owner''s; returns how many';
+COMMENT ON FUNCTION mirox.revoke_all_tokens(text, text) IS 'Revokes every token of the owner; returns how many';
 
 CREATE FUNCTION mirox.revoke_expired_tokens(session text) RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_revoke_expired_tokens' LANGUAGE C VOLATILE;
@@ -49,20 +49,20 @@ CREATE FUNCTION mirox.revoke_self(secret text, reason text DEFAULT NULL) RETURNS
     AS 'MODULE_PATHNAME', 'mirox_revoke_self' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_self(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_self(text, text) IS
-    'Revokes the token whose secret this is, and nothing else: for whoever finds a leaked one. P0002: no such secret in use; '
-    '42501: the transaction acts for another token';
+    'Revokes the token that this secret belongs to, and nothing else: for anyone who finds a leaked secret. P0002: no such '
+    'secret in use; 42501: the transaction acts for another token';
 
 CREATE FUNCTION mirox.revoke_any_token(token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_revoke_any_token' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_any_token(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_any_token(bigint, text) IS
-    'Revokes anybody''s token, without a session; returns when, the first time''s when done again. P0002: no such token';
+    'Revokes a token of any account, without a session; returns the time at which it was first revoked. P0002: no such token';
 
 CREATE FUNCTION mirox.rename_token(session text, token_id bigint, name text) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_rename_token' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.rename_token(text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.rename_token(text, bigint, text) IS
-    'Renames a token; returns the name as it is stored (trimmed, NFC). P0002: no such token of the owner''s, or revoked';
+    'Renames a token; returns the name as it is stored (trimmed, NFC). P0002: the owner has no such token, or it is revoked';
 
 CREATE FUNCTION mirox.list_tokens(
     session text,
@@ -85,7 +85,7 @@ CREATE FUNCTION mirox.token_history(
 REVOKE ALL ON FUNCTION mirox.token_history(text, bigint, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.token_history(text, bigint, timestamptz) IS
     'When and how one of the owner''s tokens was used since it was issued or last rotated: by minute, newest first. since: '
-    'only what lasted until then or came later. P0002: no such token of the owner''s';
+    'only uses at or after that time. P0002: the owner has no such token';
 
 CREATE FUNCTION mirox_internal.token_status(revoked_at timestamptz, expires_at timestamptz, now timestamptz) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_token_status' LANGUAGE C STABLE PARALLEL SAFE;
@@ -97,7 +97,7 @@ CREATE FUNCTION mirox_internal.days_until(instant timestamptz, now timestamptz) 
 REVOKE ALL ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) IS 'Internal: whole days from now until the instant, 0 when past';
 
--- Not immutable, nor for a parallel worker: the transaction's identity has a say.
+-- Neither immutable nor parallel safe: the result depends on the identity of the transaction.
 CREATE FUNCTION mirox.reveal(secret mirox.secret) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_reveal' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;

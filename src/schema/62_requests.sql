@@ -1,16 +1,16 @@
--- Requests as a gateway has them: endpoint rules, the check of a whole request, the client's address behind proxies.
+-- Requests at a gateway: endpoint rules, the check of a whole request, the client's address behind proxies.
 
 CREATE FUNCTION mirox.put_endpoint(method text, path text, scope text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_put_endpoint' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.put_endpoint(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.put_endpoint(text, text, text) IS
-    'Says what scope a method and path need, or changes it. * as a method: every method; in a path: * one segment, ** the '
+    'Sets the scope that a method and path need. * as a method: every method; in a path: * one segment, ** the '
     'rest. The most specific rule wins, the path before the method. 22023: a malformed rule';
 
 CREATE FUNCTION mirox.drop_endpoint(method text, path text) RETURNS boolean
     AS 'MODULE_PATHNAME', 'mirox_drop_endpoint' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.drop_endpoint(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.drop_endpoint(text, text) IS 'Takes an endpoint rule away; false when there was none';
+COMMENT ON FUNCTION mirox.drop_endpoint(text, text) IS 'Drops an endpoint rule; false when there was none';
 
 CREATE TYPE mirox.http_verdict AS (
     status integer, reason text, token_id bigint, user_id text, permission_group text, permissions mirox.scopes,
@@ -19,7 +19,7 @@ CREATE TYPE mirox.http_verdict AS (
 );
 GRANT USAGE ON TYPE mirox.http_verdict TO PUBLIC;
 COMMENT ON TYPE mirox.http_verdict IS
-    'A verdict with what HTTP wants: the header fields WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining and '
+    'A verdict with what HTTP needs: the header fields WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining and '
     'RateLimit-Reset (NULL: leave it out), and the scope that the request needs. status may also be 400';
 
 CREATE FUNCTION mirox.check_request("authorization" text, method text, path text, client_ip inet DEFAULT NULL,
@@ -27,9 +27,9 @@ CREATE FUNCTION mirox.check_request("authorization" text, method text, path text
     AS 'MODULE_PATHNAME', 'mirox_check_request' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.check_request(text, text, text, inet, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.check_request(text, text, text, inet, text) IS
-    'Checks a request by its Authorization header, method and target, as they came; takes tokens and web sessions. Judged in '
-    'the order 401, 429, 403; each authenticated request draws once on its owner''s rate limit. Never an error for what a '
-    'client sent. Call it as SELECT ... FROM mirox.check_request(...)';
+    'Checks a request by its Authorization header, method and target, as the client sent them; accepts tokens and web sessions. '
+    'The order is 401, 429, 403; each authenticated request counts once against its owner''s rate limit. Client input never '
+    'raises an error. Call it as SELECT ... FROM mirox.check_request(...)';
 
 CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, path text DEFAULT NULL,
                                     client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
@@ -37,16 +37,16 @@ CREATE FUNCTION mirox.explain_check(credential text, method text DEFAULT NULL, p
     AS 'MODULE_PATHNAME', 'mirox_explain_check' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.explain_check(text, text, text, inet, text, text) IS
-    'What a check would answer, with the exact reason, whose secret it is and the scope needed; records nothing and draws '
+    'What a check would answer, with the exact reason, the owner of the secret and the scope needed; records nothing and counts '
     'nothing. credential: an Authorization header or a secret; then method and path, or required_scope';
 
--- To PUBLIC: policies and types call it as the querying role, and it tells a caller nothing but what it was given.
+-- To PUBLIC: policies and types call it as the querying role, and its result depends only on its arguments.
 CREATE FUNCTION mirox.client_ip(forwarded text, peer inet, trusted cidr[]) RETURNS inet
     AS 'MODULE_PATHNAME', 'mirox_client_ip' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 GRANT EXECUTE ON FUNCTION mirox.client_ip(text, inet, cidr[]) TO PUBLIC;
 COMMENT ON FUNCTION mirox.client_ip(text, inet, cidr[]) IS
-    'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not one of our trusted proxies; the '
-    'peer when it is not one itself. NULL when a trusted proxy does not tell who came to it, and without a peer';
+    'The client''s address: the rightmost hop of X-Forwarded-For or Forwarded that is not a trusted proxy; the peer itself when '
+    'it is not a trusted proxy. NULL when a trusted proxy does not tell the address before it, and without a peer';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.put_endpoint(text,text,text)', 'function', 'admin'),

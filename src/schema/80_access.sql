@@ -4,13 +4,13 @@ CREATE FUNCTION mirox.grant_access(role regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_grant_access' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.grant_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.grant_access(regrole, text) IS
-    'Lets a role use what its level names: login, application, gateway, reporting or admin (all of them)';
+    'Grants a role the use of all objects of a level: login, application, gateway, reporting or admin (all of them)';
 
 CREATE FUNCTION mirox.revoke_access(role regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_revoke_access' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.revoke_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_access(regrole, text) IS
-    'Takes a level from a role; what another level of the role''s also names stays';
+    'Revokes a level from a role; objects that another level of the role also has stay granted';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.grant_access(regrole,text)', 'function', 'admin'),

@@ -1,5 +1,5 @@
--- What stands behind the reports: callers as they are shown, and what of recorded use is still open, by token, minute, hour and day.
--- Each reader adds what is open to what is closed, in one snapshot (25_usage.sql).
+-- Internal views of the reports: callers as they are shown, and the recorded use that is still open, by token, minute, hour and
+-- day. Each reader adds the open use to the closed use, in one snapshot (25_usage.sql).
 
 CREATE VIEW mirox_internal.caller_shown AS
     SELECT c.caller_id,
@@ -17,11 +17,11 @@ CREATE VIEW mirox_internal.caller_shown AS
 REVOKE ALL ON TABLE mirox_internal.caller_shown FROM PUBLIC;
 COMMENT ON VIEW mirox_internal.caller_shown IS 'Internal: callers as reports show them';
 
--- Unpacked before anything is sorted or gathered (hence OFFSET 0: the packed arrays are not carried along).
+-- Unpacked before any sort or aggregation (hence OFFSET 0), so that the packed arrays are not carried along.
 CREATE VIEW mirox_internal.open_all AS
     SELECT minute, caller_id, requests, first_at, last_at, token_id FROM mirox_internal.open_use OFFSET 0;
 REVOKE ALL ON TABLE mirox_internal.open_all FROM PUBLIC;
-COMMENT ON VIEW mirox_internal.open_all IS 'Internal: use of open minutes by minute, caller and drain, all of it';
+COMMENT ON VIEW mirox_internal.open_all IS 'Internal: all use of open minutes by minute, caller and drain';
 
 CREATE VIEW mirox_internal.open_token AS
     SELECT s.token_id, s.generation, s.uses, s.refusals, s.last_used_at, s.last_refused_at, c.ip AS last_ip,
@@ -67,9 +67,9 @@ CREATE VIEW mirox_internal.open_day AS
 REVOKE ALL ON TABLE mirox_internal.open_day FROM PUBLIC;
 COMMENT ON VIEW mirox_internal.open_day IS 'Internal: use of open minutes by day and caller';
 
--- What a token's use is in all, in token_report and list_tokens(): what is closed (c), what is open (o) and what shared memory holds (p).
--- The newest says from where and with what. A use in shared memory has no location; an address that it shares with the one before
--- is where that was.
+-- All use of a token, for token_report and list_tokens(): the closed part (c), the open part (o) and the part in shared memory
+-- (p). The newest part gives address and agent. A use in shared memory has no location; when its address is the same as the last
+-- one in the tables, that location is shown.
 CREATE FUNCTION mirox_internal.whole_use(
     c_uses bigint, c_refusals bigint, c_used_at timestamptz, c_refused_at timestamptz, c_ip inet, c_location text, c_browser text,
     c_os text,
@@ -92,4 +92,4 @@ BEGIN ATOMIC
                  p_used_at > COALESCE(GREATEST(c_used_at, o_used_at), '-infinity') AS p) n;
 END;
 REVOKE ALL ON FUNCTION mirox_internal.whole_use FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.whole_use IS 'Internal: a token''s use, of its closed part, its open one and what is in shared memory';
+COMMENT ON FUNCTION mirox_internal.whole_use IS 'Internal: all use of a token: the closed part, the open part and the part in shared memory';

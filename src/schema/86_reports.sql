@@ -1,13 +1,13 @@
--- Views for reporting tools (level reporting). No digest is in any of them. A view reads the tables as the extension's owner;
--- the functions in it run as the reader, which is why they have the level too.
+-- Views for reporting tools (level reporting). None shows a digest. A view reads the tables as the extension's owner. The
+-- functions in it run as the reader, so the level has them too.
 --
--- token_report and those that build on it also show what stands in shared memory and is not drained yet. None sorts or gathers
--- the usage of all time, so that a page of any comes at once.
+-- token_report and the views that build on it also show uses that are in shared memory and not drained yet. No view sorts or
+-- aggregates the use of all time, so one page of any comes at once.
 
 CREATE FUNCTION mirox_internal.expiry_horizon() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_expiry_horizon' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.expiry_horizon() FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.expiry_horizon() IS 'Internal: until when a token counts as expiring (mirox_tokens.expiry_notice from now)';
+COMMENT ON FUNCTION mirox_internal.expiry_horizon() IS 'Internal: tokens that expire before this count as expiring (mirox_tokens.expiry_notice from now)';
 CREATE FUNCTION mirox_internal.places() RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_places' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.places() FROM PUBLIC;
@@ -57,19 +57,19 @@ COMMENT ON COLUMN mirox.token_report.status IS 'active, expiring (within mirox_t
 COMMENT ON COLUMN mirox.token_report.created_at IS 'When it was issued';
 COMMENT ON COLUMN mirox.token_report.rotated_at IS 'When it was last rotated; NULL: never';
 COMMENT ON COLUMN mirox.token_report.expires_at IS 'When it stops working';
-COMMENT ON COLUMN mirox.token_report.last_used_at IS 'When it was last let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.token_report.last_used_at IS 'When it was last admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.token_report.last_ip IS 'The address of the last use';
-COMMENT ON COLUMN mirox.token_report.last_location IS 'Where that address is, as far as mirox_tokens.geoip_database tells';
+COMMENT ON COLUMN mirox.token_report.last_location IS 'The location of that address, by mirox_tokens.geoip_database';
 COMMENT ON COLUMN mirox.token_report.last_browser IS 'The browser or program of the last use';
 COMMENT ON COLUMN mirox.token_report.last_os IS 'The operating system of the last use';
-COMMENT ON COLUMN mirox.token_report.uses IS 'How often it was let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.token_report.uses IS 'How often it was admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.token_report.refusals IS 'How often it was refused, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.token_report.last_refused_at IS 'When it was last refused';
 COMMENT ON COLUMN mirox.token_report.hint IS 'The redacted form of the current secret';
 COMMENT ON COLUMN mirox.token_report.allowed_ips IS 'The networks it works from; NULL: all';
 COMMENT ON COLUMN mirox.token_report.revoked_at IS 'When it was revoked; NULL: it was not';
 COMMENT ON COLUMN mirox.token_report.revoke_reason IS 'Why it was revoked';
-COMMENT ON COLUMN mirox.token_report.metadata IS 'What the application keeps with it';
+COMMENT ON COLUMN mirox.token_report.metadata IS 'Metadata of the application';
 
 CREATE VIEW mirox.expiring_tokens AS
     SELECT r.token_id, r.user_id, r.name, r.permission_group, r.permissions, r.place, r.status, r.created_at, r.rotated_at,
@@ -78,7 +78,7 @@ CREATE VIEW mirox.expiring_tokens AS
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
       AND r.expires_at <= mirox_internal.expiry_horizon()
-      -- A token expires with its current secret, whose index tells which ones to look at.
+      -- A token expires with its current secret, whose index finds the rows to look at.
       AND r.token_id IN (SELECT s.token_id FROM mirox_internal.token_secret s
                          WHERE s.expires_at > pg_catalog.statement_timestamp() AND s.expires_at <= mirox_internal.expiry_horizon());
 REVOKE ALL ON TABLE mirox.expiring_tokens FROM PUBLIC;
@@ -93,12 +93,12 @@ COMMENT ON COLUMN mirox.expiring_tokens.status IS 'active, expiring (within miro
 COMMENT ON COLUMN mirox.expiring_tokens.created_at IS 'When it was issued';
 COMMENT ON COLUMN mirox.expiring_tokens.rotated_at IS 'When it was last rotated; NULL: never';
 COMMENT ON COLUMN mirox.expiring_tokens.expires_at IS 'When it stops working';
-COMMENT ON COLUMN mirox.expiring_tokens.last_used_at IS 'When it was last let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.expiring_tokens.last_used_at IS 'When it was last admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.expiring_tokens.last_ip IS 'The address of the last use';
-COMMENT ON COLUMN mirox.expiring_tokens.last_location IS 'Where that address is, as far as mirox_tokens.geoip_database tells';
+COMMENT ON COLUMN mirox.expiring_tokens.last_location IS 'The location of that address, by mirox_tokens.geoip_database';
 COMMENT ON COLUMN mirox.expiring_tokens.last_browser IS 'The browser or program of the last use';
 COMMENT ON COLUMN mirox.expiring_tokens.last_os IS 'The operating system of the last use';
-COMMENT ON COLUMN mirox.expiring_tokens.uses IS 'How often it was let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.expiring_tokens.uses IS 'How often it was admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.expiring_tokens.refusals IS 'How often it was refused, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.expiring_tokens.days_left IS 'Whole days until it expires';
 
@@ -124,12 +124,12 @@ COMMENT ON COLUMN mirox.unused_tokens.status IS 'active, expiring (within mirox_
 COMMENT ON COLUMN mirox.unused_tokens.created_at IS 'When it was issued';
 COMMENT ON COLUMN mirox.unused_tokens.rotated_at IS 'When it was last rotated; NULL: never';
 COMMENT ON COLUMN mirox.unused_tokens.expires_at IS 'When it stops working';
-COMMENT ON COLUMN mirox.unused_tokens.last_used_at IS 'When it was last let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.unused_tokens.last_used_at IS 'When it was last admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.unused_tokens.last_ip IS 'The address of the last use';
-COMMENT ON COLUMN mirox.unused_tokens.last_location IS 'Where that address is, as far as mirox_tokens.geoip_database tells';
+COMMENT ON COLUMN mirox.unused_tokens.last_location IS 'The location of that address, by mirox_tokens.geoip_database';
 COMMENT ON COLUMN mirox.unused_tokens.last_browser IS 'The browser or program of the last use';
 COMMENT ON COLUMN mirox.unused_tokens.last_os IS 'The operating system of the last use';
-COMMENT ON COLUMN mirox.unused_tokens.uses IS 'How often it was let through, since it was issued or last rotated';
+COMMENT ON COLUMN mirox.unused_tokens.uses IS 'How often it was admitted, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.unused_tokens.refusals IS 'How often it was refused, since it was issued or last rotated';
 COMMENT ON COLUMN mirox.unused_tokens.days_unused IS 'Whole days since its last use (or since it was issued or rotated)';
 
@@ -166,16 +166,16 @@ COMMENT ON COLUMN mirox.account_report.tokens IS 'Tokens that are not revoked';
 COMMENT ON COLUMN mirox.account_report.tokens_expiring IS 'Of those, the ones that expire within mirox_tokens.expiry_notice';
 COMMENT ON COLUMN mirox.account_report.tokens_expired IS 'Of those, the ones that have expired';
 COMMENT ON COLUMN mirox.account_report.places_free IS 'How many more tokens it may hold';
-COMMENT ON COLUMN mirox.account_report.last_used_at IS 'When one of its tokens was last let through';
-COMMENT ON COLUMN mirox.account_report.uses IS 'How often its tokens were let through, since each was issued or last rotated';
+COMMENT ON COLUMN mirox.account_report.last_used_at IS 'When one of its tokens was last admitted';
+COMMENT ON COLUMN mirox.account_report.uses IS 'How often its tokens were admitted, since each was issued or last rotated';
 COMMENT ON COLUMN mirox.account_report.refusals IS 'How often its tokens were refused, since each was issued or last rotated';
-COMMENT ON COLUMN mirox.account_report.permissions IS 'What the owner may';
+COMMENT ON COLUMN mirox.account_report.permissions IS 'The owner''s permissions';
 COMMENT ON COLUMN mirox.account_report.created_at IS 'When the account was registered';
 
 -- ---- usage by time -----------------------------------------------------------------------------------------------------
 
--- What is open is added to the hours and days that are there, and stands beside them where there is none. Each half is joined to its
--- callers by itself, so that a reader who asks for some of them reads no others.
+-- Open use is added to the hours and days that exist, and makes rows of its own where none exists. Each half is joined to its
+-- callers separately, so that a query for some callers reads no others.
 CREATE VIEW mirox.usage_hourly AS
     SELECT u.hour, c.user_id, c.token_id, c.ip, c.location, c.browser, c.os, c.scope, c.status, c.reason,
            u.requests + COALESCE(o.requests, 0) AS requests, LEAST(u.first_at, o.first_at) AS first_at,
@@ -190,20 +190,20 @@ CREATE VIEW mirox.usage_hourly AS
     WHERE c.token_id > 0
       AND NOT EXISTS (SELECT FROM mirox_internal.usage_hour u WHERE u.caller_id = o.caller_id AND u.hour = o.hour);
 REVOKE ALL ON TABLE mirox.usage_hourly FROM PUBLIC;
-COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, place, agent, scope and outcome';
-COMMENT ON COLUMN mirox.usage_hourly.hour IS 'The hour, beginning';
-COMMENT ON COLUMN mirox.usage_hourly.user_id IS 'The owner, as the platform names the user; of a deleted account, its last name';
+COMMENT ON VIEW mirox.usage_hourly IS 'Use of tokens: a row for each hour, token, address, location, agent, scope and outcome';
+COMMENT ON COLUMN mirox.usage_hourly.hour IS 'The start of the hour';
+COMMENT ON COLUMN mirox.usage_hourly.user_id IS 'The owner, as the platform names the user; for a deleted account, its last id';
 COMMENT ON COLUMN mirox.usage_hourly.token_id IS 'The token''s id';
 COMMENT ON COLUMN mirox.usage_hourly.ip IS 'The caller''s address; NULL: not known';
-COMMENT ON COLUMN mirox.usage_hourly.location IS 'Where that address was at the time; NULL: not known';
+COMMENT ON COLUMN mirox.usage_hourly.location IS 'The location of that address at the time; NULL: not known';
 COMMENT ON COLUMN mirox.usage_hourly.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_hourly.os IS 'The operating system';
-COMMENT ON COLUMN mirox.usage_hourly.scope IS 'What the request needed; NULL: nothing in particular';
+COMMENT ON COLUMN mirox.usage_hourly.scope IS 'The scope that the request needed; NULL: none';
 COMMENT ON COLUMN mirox.usage_hourly.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer; other: one that this version does not know';
-COMMENT ON COLUMN mirox.usage_hourly.requests IS 'How many there were';
-COMMENT ON COLUMN mirox.usage_hourly.first_at IS 'When the first was';
-COMMENT ON COLUMN mirox.usage_hourly.last_at IS 'When the last was';
+COMMENT ON COLUMN mirox.usage_hourly.reason IS 'The exact reason of the answer; other: a reason that this version does not know';
+COMMENT ON COLUMN mirox.usage_hourly.requests IS 'Number of requests';
+COMMENT ON COLUMN mirox.usage_hourly.first_at IS 'Time of the first';
+COMMENT ON COLUMN mirox.usage_hourly.last_at IS 'Time of the last';
 COMMENT ON COLUMN mirox.usage_hourly.user_agent IS 'The user agent that the caller sent, cleaned and cut at 512 bytes';
 COMMENT ON COLUMN mirox.usage_hourly.generation IS 'How often the token had been issued and rotated';
 
@@ -221,25 +221,25 @@ CREATE VIEW mirox.usage_daily AS
     WHERE c.token_id > 0
       AND NOT EXISTS (SELECT FROM mirox_internal.usage_day u WHERE u.caller_id = o.caller_id AND u.day = o.day);
 REVOKE ALL ON TABLE mirox.usage_daily FROM PUBLIC;
-COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, place, agent, scope and outcome';
+COMMENT ON VIEW mirox.usage_daily IS 'Use of tokens: a row for each day in UTC, token, address, location, agent, scope and outcome';
 COMMENT ON COLUMN mirox.usage_daily.day IS 'The day in UTC';
-COMMENT ON COLUMN mirox.usage_daily.user_id IS 'The owner, as the platform names the user; of a deleted account, its last name';
+COMMENT ON COLUMN mirox.usage_daily.user_id IS 'The owner, as the platform names the user; for a deleted account, its last id';
 COMMENT ON COLUMN mirox.usage_daily.token_id IS 'The token''s id';
 COMMENT ON COLUMN mirox.usage_daily.ip IS 'The caller''s address; NULL: not known';
-COMMENT ON COLUMN mirox.usage_daily.location IS 'Where that address was at the time; NULL: not known';
+COMMENT ON COLUMN mirox.usage_daily.location IS 'The location of that address at the time; NULL: not known';
 COMMENT ON COLUMN mirox.usage_daily.browser IS 'The browser or program';
 COMMENT ON COLUMN mirox.usage_daily.os IS 'The operating system';
-COMMENT ON COLUMN mirox.usage_daily.scope IS 'What the request needed; NULL: nothing in particular';
+COMMENT ON COLUMN mirox.usage_daily.scope IS 'The scope that the request needed; NULL: none';
 COMMENT ON COLUMN mirox.usage_daily.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer; other: one that this version does not know';
-COMMENT ON COLUMN mirox.usage_daily.requests IS 'How many there were';
-COMMENT ON COLUMN mirox.usage_daily.first_at IS 'When the first was';
-COMMENT ON COLUMN mirox.usage_daily.last_at IS 'When the last was';
+COMMENT ON COLUMN mirox.usage_daily.reason IS 'The exact reason of the answer; other: a reason that this version does not know';
+COMMENT ON COLUMN mirox.usage_daily.requests IS 'Number of requests';
+COMMENT ON COLUMN mirox.usage_daily.first_at IS 'Time of the first';
+COMMENT ON COLUMN mirox.usage_daily.last_at IS 'Time of the last';
 COMMENT ON COLUMN mirox.usage_daily.user_agent IS 'The user agent that the caller sent, cleaned and cut at 512 bytes';
 COMMENT ON COLUMN mirox.usage_daily.generation IS 'How often the token had been issued and rotated';
 
--- In this view and the next, tables are put together first and callers joined to the whole, so that the newest rows of all
--- come by the indexes on time.
+-- In this view and the next, the tables are combined first and then joined to callers, so that the indexes on time give the
+-- newest rows of all tables.
 CREATE VIEW mirox.refusals AS
     SELECT e.first_at, e.last_at, COALESCE(e.status, c.status) AS status, COALESCE(e.reason, c.reason) AS reason, e.token_id,
            c.user_id, COALESCE(e.network, c.ip) AS ip, COALESCE(e.location, c.location) AS location, c.user_agent, e.requests,
@@ -253,19 +253,19 @@ CREATE VIEW mirox.refusals AS
     WHERE e.status IS NOT NULL OR c.status >= 400;
 REVOKE ALL ON TABLE mirox.refusals FROM PUBLIC;
 COMMENT ON VIEW mirox.refusals IS
-    'A row for each refused caller, reason and minute. Callers without a known token are gathered by network';
-COMMENT ON COLUMN mirox.refusals.first_at IS 'When the first was';
-COMMENT ON COLUMN mirox.refusals.last_at IS 'When the last was';
+    'A row for each refused caller, reason and minute. Callers without a known token are grouped by network';
+COMMENT ON COLUMN mirox.refusals.first_at IS 'Time of the first';
+COMMENT ON COLUMN mirox.refusals.last_at IS 'Time of the last';
 COMMENT ON COLUMN mirox.refusals.status IS 'The HTTP status of the answer';
-COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer; other: one that this version does not know';
+COMMENT ON COLUMN mirox.refusals.reason IS 'The exact reason of the answer; other: a reason that this version does not know';
 COMMENT ON COLUMN mirox.refusals.token_id IS 'The token, when it is known';
 COMMENT ON COLUMN mirox.refusals.user_id IS 'The owner, when known';
-COMMENT ON COLUMN mirox.refusals.ip IS 'The address; of callers without a known token their network; NULL: not known, or gathered from many';
-COMMENT ON COLUMN mirox.refusals.location IS 'Where that address was at the time; NULL: not known';
-COMMENT ON COLUMN mirox.refusals.user_agent IS 'The user agent; not kept of callers without a known token';
-COMMENT ON COLUMN mirox.refusals.requests IS 'How many there were';
-COMMENT ON COLUMN mirox.refusals.session_id IS 'The web session whose request it was; NULL: a token''s, or nobody''s';
-COMMENT ON COLUMN mirox.refusals.scope IS 'What the request needed, or the function that an act called (management_refused); NULL: nothing in particular';
+COMMENT ON COLUMN mirox.refusals.ip IS 'The address; for callers without a known token the network; NULL: not known, or many networks';
+COMMENT ON COLUMN mirox.refusals.location IS 'The location of that address at the time; NULL: not known';
+COMMENT ON COLUMN mirox.refusals.user_agent IS 'The user agent; not recorded for callers without a known token';
+COMMENT ON COLUMN mirox.refusals.requests IS 'Number of requests';
+COMMENT ON COLUMN mirox.refusals.session_id IS 'The web session that sent the request; NULL: a token, or an unauthenticated caller';
+COMMENT ON COLUMN mirox.refusals.scope IS 'The scope that the request needed, or the function that was called (management_refused); NULL: none';
 
 CREATE VIEW mirox.audit_trail AS
     SELECT e.audit_id, e.at,
@@ -290,18 +290,18 @@ CREATE VIEW mirox.audit_trail AS
     LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id;
 REVOKE ALL ON TABLE mirox.audit_trail FROM PUBLIC;
 COMMENT ON VIEW mirox.audit_trail IS
-    'A row for each act of management, and for each use of a token or session, gathered by the minute (requests says how many)';
+    'A row for each act of management, and for each use of a token or session, summed by minute (requests is the number)';
 COMMENT ON COLUMN mirox.audit_trail.audit_id IS 'With node, the key of the row in the audit log; NULL: a use';
-COMMENT ON COLUMN mirox.audit_trail.at IS 'When it happened; of uses, when the first of the minute was';
+COMMENT ON COLUMN mirox.audit_trail.at IS 'When it happened; for uses, the first one of the minute';
 COMMENT ON COLUMN mirox.audit_trail.event IS 'What happened: token_issued, token_used, token_refused ...';
-COMMENT ON COLUMN mirox.audit_trail.user_id IS 'Whose account it is';
+COMMENT ON COLUMN mirox.audit_trail.user_id IS 'The user of the account';
 COMMENT ON COLUMN mirox.audit_trail.token_id IS 'The token';
 COMMENT ON COLUMN mirox.audit_trail.session_id IS 'The web session that acted';
 COMMENT ON COLUMN mirox.audit_trail.db_role IS 'The database role that called: current_user at the call';
 COMMENT ON COLUMN mirox.audit_trail.ip IS 'The address of the session or of the caller';
 COMMENT ON COLUMN mirox.audit_trail.user_agent IS 'The user agent of the session or of the caller';
-COMMENT ON COLUMN mirox.audit_trail.requests IS 'How many uses the row stands for; NULL: an act of management';
-COMMENT ON COLUMN mirox.audit_trail.detail IS 'What else there is to tell: changes, or the answer that a use got';
+COMMENT ON COLUMN mirox.audit_trail.requests IS 'The number of uses in the row; NULL: an act of management';
+COMMENT ON COLUMN mirox.audit_trail.detail IS 'Details: changes, or the answer to a use';
 COMMENT ON COLUMN mirox.audit_trail.node IS 'With audit_id, the key in the audit log';
 COMMENT ON COLUMN mirox.audit_trail.acting_token_id IS 'The token that the transaction acted for (authenticate); NULL: none';
 COMMENT ON COLUMN mirox.audit_trail.acting_session_id IS 'The web session that the transaction acted for; NULL: none';

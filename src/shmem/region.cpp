@@ -50,9 +50,8 @@ std::uint64_t random_id() {
 
 [[noreturn]] void give_up(const char* doing) {
     ereport(FATAL, errcode_for_file_access(), errmsg("could not %s file \"%s\": %m", doing, kFile),
-            errhint("mirox_tokens records usage in this file: mirox_tokens.ring_size of disk must be free, "
-                    "and the folder "
-                    "writable."));
+            errdetail("mirox_tokens records usage in this file."),
+            errhint("Make its folder writable, with mirox_tokens.ring_size of disk space free."));
     pg_unreachable();
 }
 

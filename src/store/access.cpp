@@ -21,7 +21,7 @@ void change_access(const char* role, std::string_view level, bool grant) {
     pg::run(select_levels, which);
     if (!DatumGetBool(pg::result_value(0, 1)))
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such level of access"),
-                    errdetail("There are: %s.", TextDatumGetCString(pg::result_value(0, 2))), errhint("Choose one of these."));
+                    errhint("Use one of: %s.", TextDatumGetCString(pg::result_value(0, 2))));
     pg::lock_grants();
     args.text(level)
         .add(ObjectIdGetDatum(pg::catalog().extension))

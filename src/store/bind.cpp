@@ -32,8 +32,7 @@ void require_bindable(const PlatformTable& table) {
 void require_alone(const PlatformTable& table) {
     if (table.partition)
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("table \"%s\" is a partition of another table", table.name),
-                    errdetail("A user may move from one partition to another."),
-                    errhint("Bind the partitioned table at the top."));
+                    errdetail("A user may move from one partition to another."), errhint("Bind the topmost partitioned table."));
     if (has_superclass(table.oid) || (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
                     errmsg("table \"%s\" inherits from another table, or another from it", table.name),

@@ -29,7 +29,7 @@ namespace {
 [[noreturn]] void refuse_call() {
     MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as mirox.bind_accounts sets it up"),
                 errdetail("It is a trigger on the platform's users table, and of no use otherwise."),
-                errhint("Use mirox.bind_accounts."));
+                errhint("Call mirox.bind_accounts to put the trigger on your users table."));
 }
 
 // ---- the bound table -------------------------------------------------------------------------------------------------------
@@ -270,8 +270,8 @@ constinit Move move = {};
     move = {};
     MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a user cannot move to another partition and get another id at once"),
                 errdetail("The account could not be told from another user's."),
-                errhint("Move the row and change its id in two statements; where the id decides the "
-                        "partition, make a user of the new id."));
+                errhint("Move the row and change its id in two statements. Where the id decides the partition, insert a new user "
+                        "with the new id."));
 }
 
 [[noreturn]] void refuse_loss() {

@@ -146,9 +146,8 @@ bool is_watched(Oid table, BoundTrigger& out) {
 [[noreturn]] void refuse(const char* table) {
     MIROX_RAISE(ERRCODE_OBJECT_IN_USE, errmsg("table \"%s\" holds users that accounts are bound to", table),
                 errdetail("Their rows would go without a trigger, and their accounts would stay."),
-                errhint("Delete the rows in a transaction before, which ends the accounts, or drop the "
-                        "triggers that call "
-                        "mirox.account_bound."));
+                errhint("Delete the rows in an earlier transaction, which deletes their accounts too, or drop the triggers that "
+                        "call mirox.account_bound."));
 }
 
 bool has_triggers(Oid table) {

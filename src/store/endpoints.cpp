@@ -62,7 +62,7 @@ void fill() {
                   errmsg("mirox_internal.endpoint holds rules that cannot be used; every request needs "
                          "the scope \"*\""),
                   errdetail("Status %d of %zu rules.", static_cast<int>(status), count),
-                  errhint("Delete the rules that were written past mirox.put_endpoint."));
+                  errhint("Delete the rules that were written without mirox.put_endpoint."));
     }
     validity.keep(begun);
     MemoryContextSwitchTo(before);
@@ -120,8 +120,9 @@ void normalise_rule(std::string_view method, std::string_view path, std::string_
     const core::EndpointStatus status =
         core::normalise_endpoint({pg::to_utf8(method), pg::to_utf8(path), pg::to_utf8(scope)}, out);
     if (status != core::EndpointStatus::ok)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"), errdetail("%s", status_text(status)),
-                    errhint("Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"), errdetail("%s", status_text(status)),
+            errhint("Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest of the path."));
 }
 
 bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope) {

@@ -21,7 +21,7 @@ void check_name(std::string_view name) {
     if (!core::is_segment(name) || name.front() < 'a' || name.front() > 'z')
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
                     errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
-                    errhint("Give a name such as read_only."));
+                    errhint("Use a name such as read_only."));
 }
 
 MemoryContext memory = nullptr;
@@ -91,7 +91,7 @@ const Group& require_group(std::string_view name) {
     for (int i = 0; i < count; i++)
         appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()), groups[i].name.data());
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"), errdetail("There are: %s.", names.data),
-                errhint("Choose one of these, or add one with mirox.put_group."));
+                errhint("Use one of these, or add a group with mirox.put_group."));
 }
 
 void put_group(std::string_view name, Datum permissions, const pg::OptionalText& description) {

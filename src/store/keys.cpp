@@ -207,13 +207,14 @@ void clear_keys(shmem::KeyShelf& shelf) {
 }
 
 void log_news(const KeyFile& file) {
+    const char* effect =
+        file.good.count > 0 ? "The last good keys stay in force." : "No token in the form of a JWT can be checked.";
     if (file.fault == kGood)
         MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file can be used again"));
     else
         MIROX_LOG(LOG, errmsg("the file of mirox_tokens.jwt_key_file cannot be used: %s", kFaultTexts[file.fault].text),
-                  file.line > 0 ? errdetail("Line %d.", file.line) : 0,
-                  file.good.count > 0 ? errhint("The last good keys stay in force until it is repaired.")
-                                      : errhint("No token in the form of a JWT can be checked until it is repaired."));
+                  file.line > 0 ? errdetail("Line %d. %s", file.line, effect) : errdetail("%s", effect),
+                  errhint("Repair the file."));
 }
 
 // The current state of the file; null if none is set.
@@ -264,8 +265,7 @@ const core::JwtKey& jwt_signing_key() {
     const KeyFile* file = key_file();
     if (file == nullptr)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
-                    errhint("Name a file of signing keys in mirox_tokens.jwt_key_file, or issue the "
-                            "token as 'opaque'."));
+                    errhint("Set mirox_tokens.jwt_key_file to a file of signing keys, or issue the token as 'opaque'."));
     if (file->good.count == 0)
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
                     errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.", kFaultTexts[file->fault].text),

@@ -19,8 +19,7 @@ namespace mirox::store {
 
 PlatformTable describe(Oid oid) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-    if (!HeapTupleIsValid(tuple))
-        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"), errhint("Name a table that exists."));
+    if (!HeapTupleIsValid(tuple)) MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"));
     const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     PlatformTable table = {};
     table.oid = oid;
@@ -50,7 +49,7 @@ void require_platforms_own(const PlatformTable& table) {
                     errhint("Name one of the platform's own tables."));
     if (schema == pg::catalog().schema || schema == pg::catalog().internal_schema)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a table of mirox_tokens", table.name),
-                    errhint("Give access to it by mirox.grant_access."));
+                    errhint("Grant access to it with mirox.grant_access."));
     if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
                     errdetail("It is its session's alone, and goes with it."), errhint("Name a permanent table."));
@@ -69,8 +68,7 @@ List* lock_family(Oid oid, void (*check)(const PlatformTable& table)) {
 Column require_column(const PlatformTable& table, const char* name) {
     const AttrNumber number = get_attnum(table.oid, name);
     if (number <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name),
-                    errhint("Name a column of the table."));
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name));
     Column column = {};
     column.name = quote_identifier(name);
     Oid type;
@@ -80,8 +78,7 @@ Column require_column(const PlatformTable& table, const char* name) {
     if (!pg::is_id_type(column.type))
         MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
                     errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and "
-                              "bigint, whose text form hangs on no setting."),
-                    errhint("Name a column of one of these types."));
+                              "bigint, whose text form hangs on no setting."));
     // If 'Alice' equaled 'alice', one user would be shown another user's rows, and deleting one would end the other's account.
     if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
         MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("column \"%s\" has a nondeterministic collation", name),

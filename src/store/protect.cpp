@@ -180,7 +180,7 @@ void protect_table(const ProtectRequest& request) {
     if (has_superclass(request.table))
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
                     errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
-                    errhint("Protect the table at the top."));
+                    errhint("Protect the topmost table."));
     Column owner = {}, value = {};
     if (request.owner_column != nullptr) owner = require_column(table, request.owner_column);
     if (request.resource_column != nullptr) value = require_column(table, request.resource_column);
@@ -192,14 +192,14 @@ void protect_table(const ProtectRequest& request) {
         // Permissive policies are combined with OR, so another one shows rows that ours hide. A policy created after
         // protect_table was created knowingly: a warning is enough.
         if (member.oid == table.oid && has_policy(table.oid, kCommands[0].policy)) {
-            MIROX_LOG(WARNING, errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
-                      errhint("Drop it, or make it AS RESTRICTIVE, unless that is what you want."));
+            MIROX_LOG(WARNING, errmsg("policy \"%s\" of table \"%s\" would let more rows through", other, member.name),
+                      errhint("Drop it, or re-create it AS RESTRICTIVE, unless you want it so."));
             continue;
         }
         MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    errmsg("policy \"%s\" of table \"%s\" lets rows through besides", other, member.name),
+                    errmsg("policy \"%s\" of table \"%s\" would let more rows through", other, member.name),
                     errdetail("Permissive policies add up: what one of them shows is shown."),
-                    errhint("Drop the policy, or make it anew AS RESTRICTIVE."));
+                    errhint("Drop the policy, or re-create it AS RESTRICTIVE."));
     }
 
     Protection what = {};

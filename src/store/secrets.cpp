@@ -28,7 +28,7 @@ NewSecret& begin_secret_text() {
 void draw(std::span<char, core::kSecretRandomChars> random) {
     if (!core::random_base62(random))
         MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
-                    errhint("Check that the system's random number generator works, then try again."));
+                    errhint("Check that the system's random number generator works, then retry."));
 }
 
 }  // namespace

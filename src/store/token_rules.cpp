@@ -69,7 +69,7 @@ void too_far_away(TimestampTz now) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
                 errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
-                errhint("Give an earlier date; rotation restarts the window whenever it is needed."));
+                errhint("Use an earlier date. Rotating the token later starts its lifetime again."));
 }
 
 void check_expiry(TimestampTz expires_at, TimestampTz now) {
@@ -116,8 +116,8 @@ int free_place(const Places& places, const Account& owner) {
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
                               static_cast<int>(user.size()), user.data(), places.held, cap, expired),
-                    expired > 0 ? errhint("Free the expired ones' places with mirox.revoke_expired_tokens, or rotate "
-                                          "one back to life.")
+                    expired > 0 ? errhint("Revoke the expired tokens with mirox.revoke_expired_tokens, or rotate one of them "
+                                          "instead of issuing a new token.")
                                 : errhint("Revoke a token that is no longer used with mirox.revoke_token."));
     }
     int place = 1;

@@ -82,12 +82,12 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     if (missing != nullptr)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
                     errdetail("The owner does not have: %s.", missing),
-                    errhint("Ask for what the owner has, or let an administrator give the owner more first."));
+                    errhint("Request only what the owner has, or have an administrator give the owner more."));
     missing = beyond(set, group.permissions);
     if (missing != nullptr)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
                     errdetail("The group does not allow: %s.", missing),
-                    errhint("Ask for what the group allows, or choose another permission group."));
+                    errhint("Request only what the group allows, or use another permission group."));
     return asked;
 }
 
@@ -104,7 +104,7 @@ Datum check_allowed_ips(Datum given) {
     if (count > kMaxAllowedIps || ARR_NDIM(array) > 1)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
                     errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
-                    errhint("Join neighbouring networks into larger ones."));
+                    errhint("Merge adjacent networks into larger ones."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a network must not be NULL"), errhint("Leave the element out."));

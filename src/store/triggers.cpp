@@ -18,9 +18,7 @@ namespace mirox::store::triggers {
 namespace {
 
 Change read_change(FunctionCallInfo fcinfo) {
-    if (!CALLED_AS_TRIGGER(fcinfo))
-        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"),
-                    errhint("It is internal to mirox_tokens."));
+    if (!CALLED_AS_TRIGGER(fcinfo)) MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"));
     auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
     Change change = {};
     change.data = data;
@@ -49,8 +47,7 @@ bool fires(const Change& change, const Fires& as) {
     MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
                 errmsg("trigger \"%s\" does not belong on \"%s\" as it is", change.data->tg_trigger->tgname,
                        RelationGetRelationName(change.data->tg_relation)),
-                errdetail("Its function reads rows of one table of mirox_tokens, at one moment."),
-                errhint("Drop the trigger: the extension has put its own where they belong."));
+                errdetail("Its function reads rows of one table of mirox_tokens, at one moment."), errhint("Drop this trigger."));
 }
 
 // The install script writes rows before all of its tables exist.
@@ -98,7 +95,7 @@ void refuse_move(const Change& change, int column) {
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
                 errmsg("column \"%s\" of %s cannot be changed", NameStr(TupleDescAttr(change.columns, column - 1)->attname),
                        RelationGetRelationName(change.data->tg_relation)),
-                errhint("Leave it as it is, since others go by it, and make a new one instead."));
+                errdetail("Other rows refer to it."), errhint("Insert a new row instead."));
 }
 
 void check_new_line(const Change& change, int column, const char* what) {
@@ -205,7 +202,7 @@ MIROX_FUNCTION(script_only) {
             ERRCODE_INSUFFICIENT_PRIVILEGE,
             errmsg("%s is filled by the scripts of mirox_tokens alone", RelationGetRelationName(change.data->tg_relation)),
             errdetail("What stands there is done with the rights of the extension's owner."),
-            errhint("Give a role rights with mirox.grant_access, or by GRANT."));
+            errhint("Grant rights with mirox.grant_access or GRANT."));
     return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 

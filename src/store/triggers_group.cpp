@@ -40,7 +40,7 @@ MIROX_FUNCTION(group_guard) {
         if (pg::run(group_id >= MIROX_FIRST_GROUP ? select_made_group_use : select_group_use, args) > 0)
             MIROX_RAISE(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, errmsg("the permission group is in use"),
                         errdetail("Some tokens, revoked ones included, are in this group."),
-                        errhint("Keep it and take its permissions away instead."));
+                        errhint("Keep the group, and take its permissions away with mirox.put_group."));
     }
     if (change.inserted && act.direct) {
         const Value name = get(change.after, change, kName);

@@ -25,7 +25,7 @@ void hold_group(std::int32_t group_id) {
     if (!there)
         MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such permission group"),
                     errdetail("There is no permission group with group_id %d.", group_id),
-                    errhint("Choose one of mirox_internal.permission_group."));
+                    errhint("Use a group_id of mirox_internal.permission_group."));
 }
 
 const char* update_of(const Change& change) {

@@ -36,7 +36,7 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
         MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
                     errdetail("Rows of mirox_tokens are written to the tables that its script makes."),
-                    errhint("Put the table back as it was."));
+                    errhint("Restore the table from the install script or a backup."));
     write.state = CreateExecutorState();
     write.before = MemoryContextSwitchTo(write.state->es_query_cxt);
     pg::init_range_table(write.state, write.table, changed);
@@ -67,10 +67,9 @@ void fill_added(Write& write, const Columns& columns) {
 
 // A BEFORE trigger of somebody else that skips the row must not leave half an act behind.
 [[noreturn]] void left_out(const Write& write) {
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
-                errdetail("A BEFORE trigger on the table has left it out."),
-                errhint("Have the trigger raise an error where it means to refuse."));
+    MIROX_RAISE(
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
+        errdetail("A BEFORE trigger on the table has left it out."), errhint("Make the trigger raise an error to refuse a row."));
 }
 
 void put(Write& write, const Columns& columns) {
@@ -92,9 +91,10 @@ void end(Write& write) {
 
 // A session with disabled triggers can change rows without the account's lock. Then what the act has read of the row is outdated.
 [[noreturn]] void changed_meanwhile(const Write& write) {
-    MIROX_RAISE(
-        ERRCODE_T_R_SERIALIZATION_FAILURE, errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
-        errdetail("By somebody who has its triggers off, and so does not wait for the account's row."), errhint("Try again."));
+    MIROX_RAISE(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
+                errdetail("By somebody who has its triggers off, and so does not wait for the account's row."),
+                errhint("Run the transaction again."));
 }
 
 // Locks the row version that the scan has read, and puts it in the slot. The triggers and the update then find this version, and

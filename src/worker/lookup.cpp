@@ -71,10 +71,10 @@ void load_table(shmem::DatabaseStats* stats) {
     if (load_said) return;
     load_said = true;
     MIROX_LOG(WARNING, errmsg("mirox_tokens cannot name browsers, systems and places: its library for that cannot be used"),
-              get == nullptr ? errdetail_internal("%s", trouble.message) : errdetail("It is of another version."),
-              errhint("Install mirox_tokens_enrich of this version beside mirox_tokens, with the libraries that it "
-                      "needs, "
-                      "and restart the server. What is recorded until then is named later."));
+              errdetail("%s. Agents that are recorded meanwhile are looked up later.",
+                        get == nullptr ? trouble.message : "It has another version"),
+              errhint("Install mirox_tokens_enrich of this version beside mirox_tokens, with the libraries that it needs, "
+                      "and restart the server."));
 }
 
 }  // namespace
@@ -98,9 +98,8 @@ void refresh_lookups(shmem::DatabaseStats* stats) {
     char why[enrich::kReasonBytes];
     if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)), geo_said))
         MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations \"%s\": %s", geo_path, why),
-                  errdetail("Locations are not known, unless one that was read before stays in use."),
-                  errhint("Put a MaxMind DB file in the place that mirox_tokens.geoip_database names. It is "
-                          "tried again."));
+                  errdetail("Locations stay unknown, unless a file that was read before is still in use. The worker retries."),
+                  errhint("Put a MaxMind DB file where mirox_tokens.geoip_database points."));
 }
 
 bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out) {
@@ -112,8 +111,8 @@ bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::
     taken_of_round += GetCurrentTimestamp() - begun;
     if (show(&shmem::DatabaseStats::agents, stats, status, agents_said))
         MIROX_LOG(WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart by \"%s\": %s", rules_path, why),
-                  errhint("Install uap-core, or name its regexes.yaml in mirox_tokens.agent_rules. It is tried "
-                          "again."));
+                  errdetail("The worker retries."),
+                  errhint("Install uap-core, or set mirox_tokens.agent_rules to its regexes.yaml."));
     return status == Status::ok;
 }
 

@@ -174,7 +174,7 @@ for my $node ($primary, $standby)
 	is_deeply([ $answer->{state}, told($answer) ], [ undef, \@update ], 'another session is told by what it does first');
 	$wire->close;
 }
-like(slurp_file($primary->logfile), qr/WARNING:  the extension mirox_tokens is of version \Q$this\E here, and its library of \Q$next\E/, 'the log says so too');
+like(slurp_file($primary->logfile), qr/WARNING:  the extension mirox_tokens has version \Q$this\E here, and its library has \Q$next\E/, 'the log says so too');
 checks_under_way('late', 'update after the restart', sub { $primary->safe_psql('late', 'ALTER EXTENSION mirox_tokens UPDATE'); });
 for my $node ($primary, $standby)
 {
