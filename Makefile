@@ -28,7 +28,7 @@ EXTRA_CLEAN = src/enrich/*.o mirox_tokens_enrich$(DLSUFFIX) .deps build results 
 
 # `make install && make installcheck`, as an ordinary user: the tests bring a server of their own, since the library must be
 # preloaded. (`make test` needs no installation, and runs the other suites too.)
-REGRESS = $(filter-out boundary,$(shell sed -n 's/^test: *//p' test/regress.schedule)) # boundary has a library of its own
+REGRESS = $(shell sed -n 's/^test: *//p' test/regress.schedule)
 REGRESS_OPTS = --temp-instance=tmp_check --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale --inputdir=.
 ISOLATION = $(shell sed -n 's/^test: *//p' test/isolation.schedule)
 ISOLATION_OPTS = --temp-instance=tmp_check_iso --temp-config=test/conf/mirox_tokens.conf --encoding=UTF8 --no-locale \

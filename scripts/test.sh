@@ -101,8 +101,8 @@ prepare_servers() {
     stage_server
     TREE=$WORK/tree
     mkdir -p "$TREE"
-    # Objects too: some tests change a copy of the tree and build it.
-    tar -c --exclude=.git --exclude=./build --exclude=./results --exclude='*.bc' \
+    # Objects too, and the headers that SQL was made into: some tests change a copy of the tree and build it.
+    tar -c --exclude=.git --exclude='./build/[!s]*' --exclude=./results --exclude='*.bc' \
         --exclude=node_modules . | tar -x -C "$TREE"
     PGXS_DIR=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
     if is_root; then chown -R postgres: "$TREE" "$STAGE"; fi

@@ -51,8 +51,10 @@ namespace {
 // The arguments that follow the secret: client_ip, user_agent, required_scope.
 Check read_check(FunctionCallInfo fcinfo) {
     const pg::OptionalText scope = pg::text_arg(fcinfo, 3);
-    return {pg::address_arg(fcinfo, 1), pg::text_arg(fcinfo, 2).text, scope.text,
-            scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
+    Check check = {pg::address_arg(fcinfo, 1), scope.given ? store::Need::scope : store::Need::nothing, store::Counting::full};
+    check.texts[shmem::kAgent] = pg::text_arg(fcinfo, 2).text;
+    check.texts[shmem::kScope] = scope.text;
+    return check;
 }
 
 HeapTuple verdict_row(const TypeCacheEntry& type, const Checked& checked) {

@@ -121,11 +121,8 @@ void set_response_headers(const char* headers) {
 
 MIROX_SECRET_FUNCTION(authenticate) {
     const bool counted = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
-    const Check check = {pg::address_arg(fcinfo, 1),
-                         pg::text_arg(fcinfo, 2).text,
-                         {},
-                         store::Need::nothing,
-                         counted ? Counting::full : Counting::none};
+    Check check = {pg::address_arg(fcinfo, 1), store::Need::nothing, counted ? Counting::full : Counting::none};
+    check.texts[shmem::kAgent] = pg::text_arg(fcinfo, 2).text;
     const Answer answer = authenticate(pg::secret_arg(fcinfo, 0).text, check);
     if (answer.status == 200) PG_RETURN_VOID();
     const Refusal& refusal = refusal_of(answer.status);
@@ -148,11 +145,9 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     pg::wipe_json_value(headers[kMoved]);
     pg::wipe_json_value(headers[kAuthorization]);
     // PostgREST does not tell us the client's address. Only the proxy in front of PostgREST knows it.
-    const Check check = {readable ? core::nearest_hop(headers[kForwarded].value) : core::Address{},
-                         readable ? headers[kAgent].value : std::string_view{},
-                         {},
-                         store::Need::nothing,
-                         Counting::full};
+    Check check = {readable ? core::nearest_hop(headers[kForwarded].value) : core::Address{}, store::Need::nothing,
+                   Counting::full};
+    if (readable) check.texts[shmem::kAgent] = headers[kAgent].value;
     const Answer answer = authenticate(one ? credential : std::string_view{}, check);
     const char* response = headers_of(answer);
     if (answer.status == 200) {

@@ -37,7 +37,7 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
     fill_verdict(checked, everything, row);
     char text[core::kMaxChallengeChars];
     const core::Challenge challenge = core::challenge_for(store::outcome_of(checked.reason).status, kind);
-    const std::size_t size = core::write_challenge(challenge, check.scope, text);
+    const std::size_t size = core::write_challenge(challenge, check.texts[shmem::kScope], text);
     if (size > 0) row.set("www_authenticate", pg::text_datum({text, size}));
     if (checked.limited) {
         const core::RateLimitFields fields = core::rate_limit_fields(checked.decision, checked.limit);
@@ -47,7 +47,7 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
             .set("ratelimit_reset", Int32GetDatum(fields.reset));
     }
     if (check.need == Need::scope && (checked.authenticated || everything))
-        row.set("required_scope", pg::text_datum(check.scope));
+        row.set("required_scope", pg::text_datum(check.texts[shmem::kScope]));
     const Datum result = row.datum();
     store::end_check(checked);
     return result;
@@ -71,14 +71,15 @@ void begin_authorization(const core::Authorization& given, const core::Address& 
 void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
     check.need = needed.valid ? Need::scope : Need::invalid;
-    check.scope = needed.scope;
+    check.texts[shmem::kScope] = needed.scope;
 }
 
 }  // namespace
 
 MIROX_SECRET_FUNCTION(check_request) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
-    Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, {}, Need::nothing, Counting::full};
+    Check check = {host_arg(fcinfo, 3), Need::nothing, Counting::full};
+    check.texts[shmem::kAgent] = pg::text_arg(fcinfo, 4).text;
     const core::Authorization given = core::parse_authorization(pg::secret_arg(fcinfo, 0).text);
     Checked checked;
     if (given.kind == AuthorizationKind::bearer) store::ready_endpoints();
@@ -92,8 +93,8 @@ MIROX_SECRET_FUNCTION(check_request) {
 MIROX_READ_ONLY_ACT(explain_check) {
     const pg::OptionalText method = pg::text_arg(fcinfo, 1), path = pg::text_arg(fcinfo, 2);
     const pg::OptionalText scope = pg::text_arg(fcinfo, 5);
-    Check check = {host_arg(fcinfo, 3), pg::text_arg(fcinfo, 4).text, scope.text, scope.given ? Need::scope : Need::nothing,
-                   Counting::dry_run};
+    Check check = {host_arg(fcinfo, 3), scope.given ? Need::scope : Need::nothing, Counting::dry_run};
+    check.texts[shmem::kScope] = scope.text;
     const std::string_view credential = pg::secret_arg(fcinfo, 0).text;
     // A secret alone stands for the header field that would carry it.
     core::Authorization given = {AuthorizationKind::bearer, credential};

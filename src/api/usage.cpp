@@ -1,6 +1,7 @@
 // SQL-callable functions on recorded use: wait for a drain, read what is still in shared memory, and show a token's history.
 //
 // Locks: region_lock() shared while the ring is read, exclusive to create a database's stats.
+#include "api/usage.sql.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
 #include "pg/query.hpp"
@@ -205,26 +206,6 @@ namespace {
 pg::Query select_generation = {"SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
                                {pg::Type::int8, pg::Type::int8}};
 
-// Combines rows of the tables with events that wait to be drained.
-// clang-format off
-pg::Query select_history = {
-    "SELECT min(x.first_at), max(x.last_at), x.status::int4, x.reason, sum(x.requests)::int8, x.ip, max(x.location), "
-    "max(x.browser), max(x.os), x.user_agent, x.scope "
-    "FROM (SELECT u.minute, u.first_at, u.last_at, u.requests, "
-    "c.status, c.reason, c.ip, c.location, c.browser, c.os, c.user_agent, c.scope "
-    "FROM (SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.usage_minute WHERE token_id = $1 "
-    "UNION ALL SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.open_use "
-    "WHERE first_token <= $1 AND last_token >= $1 AND token_id = $1) u "
-    "JOIN mirox_internal.caller_shown c ON c.caller_id = u.caller_id WHERE c.generation = $2 "
-    "UNION ALL SELECT date_trunc('minute', w.at, 'UTC'), w.at, w.at, 1, "
-    "w.status, w.reason, w.ip, NULL, g.browser, g.os, w.user_agent, w.scope "
-    "FROM mirox_internal.waiting_uses((SELECT d.\"position\" FROM mirox_internal.drained d), $1, $2) w "
-    "LEFT JOIN mirox_internal.agent g ON g.agent = w.user_agent COLLATE \"C\") x "
-    "WHERE $3 IS NULL OR x.last_at >= $3 "
-    "GROUP BY x.minute, x.status, x.reason, x.ip, x.user_agent, x.scope ORDER BY 2 DESC, 1 DESC",
-    {pg::Type::int8, pg::Type::int4, pg::Type::timestamptz}};
-// clang-format on
-
 }  // namespace
 
 MIROX_OWN_READ_ONLY_ACT(token_history) {
@@ -238,7 +219,7 @@ MIROX_OWN_READ_ONLY_ACT(token_history) {
         args.int8(PG_GETARG_INT64(1))
             .add(pg::result_value(0, 1))
             .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
-        pg::run(select_history, args);
+        pg::run(api::select_history, args);
         pg::return_rows(fcinfo);
     });
     return (Datum)0;

@@ -4,7 +4,7 @@ CREATE FUNCTION mirox.grant_access(role regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_grant_access' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.grant_access(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.grant_access(regrole, text) IS
-    'Grants a role the use of all objects of a level: login, application, gateway, reporting or admin (all of them)';
+    'Grants a role the use of all objects of a level (mirox_internal.access_rule has the levels; admin has all objects)';
 
 CREATE FUNCTION mirox.revoke_access(role regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_revoke_access' LANGUAGE C VOLATILE;

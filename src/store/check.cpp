@@ -112,7 +112,7 @@ Reason judge_request(Checked& checked, const Check& check) {
         case Need::scope:
             break;
     }
-    return reaches(checked, check.scope) ? Reason::ok : Reason::insufficient_scope;
+    return reaches(checked, check.texts[shmem::kScope]) ? Reason::ok : Reason::insufficient_scope;
 }
 
 }  // namespace
@@ -197,8 +197,7 @@ void conclude(Checked& checked, const Check& check) {
     use.status = static_cast<std::uint16_t>(outcome_of(checked.reason).status);
     use.at = checked.at != 0 ? checked.at : GetCurrentTimestamp();
     use.address = check.client;
-    use.texts[shmem::kAgent] = check.agent;
-    if (check.need == Need::scope) use.texts[shmem::kScope] = check.scope;
+    std::copy(std::begin(check.texts), std::end(check.texts), use.texts);
     shmem::record_use(use);
 }
 

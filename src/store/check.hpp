@@ -19,6 +19,7 @@
 #include "core/rate_limit.hpp"
 #include "core/reason.hpp"
 #include "core/scopes.hpp"
+#include "shmem/core_event.hpp"
 #include "store/groups.hpp"
 #include "store/rows.hpp"
 
@@ -41,11 +42,10 @@ enum class Counting : std::uint8_t {
 };
 
 struct Check {
-    core::Address client;    // family none: unknown
-    std::string_view agent;  // empty: unknown
-    std::string_view scope;  // for Need::scope
+    core::Address client;  // family none: unknown
     Need need;
     Counting counting;
+    std::string_view texts[shmem::kTexts] = {};  // as the use has them; kScope is what Need::scope needs
 };
 
 enum class Credential : std::uint8_t { none, token, session };

@@ -105,7 +105,7 @@ void set_identity(const Checked& checked, const Check& check) {
     if (!next.any_group && checked.group != nullptr) next.group = copy_of(checked.group->permissions);
     next.generation = checked.generation;
     next.client = check.client;
-    next.agent = pg::text_view(pg::text_datum(shmem::cut_agent(check.agent)));
+    next.agent = pg::text_view(pg::text_datum(shmem::cut_agent(check.texts[shmem::kAgent])));
     MemoryContextSwitchTo(before);
     identity = next;
     set_in = GetCurrentSubTransactionId();

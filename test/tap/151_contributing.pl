@@ -3,7 +3,7 @@
 # static rules and works. And each file that the page names is there.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue clean_log);
+use Mirox qw(new_node wire call put_account open_session issue reason clean_log);
 use Mirox::Tree qw(copy_tree copy_stage installation build edits apply_edits);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -37,6 +37,47 @@ my %shows = (
 		is($other->state('SELECT * FROM mirox.audit_trail') . $other->state('SELECT * FROM mirox.token_report'), 'ok42501', 'what it names, and no more');
 		call($wire, 'revoke_access', 'other', 'example');
 		is($other->state('SELECT * FROM mirox.audit_trail'), '42501', 'taken back');
+	},
+	reason => sub {
+		my ($wire) = @_;
+		put_account($wire, 'carl', ['*']);
+		my $token = issue($wire, open_session($wire, 'carl'), 'Refused');
+		is(reason($wire, $token->{secret}), 'ok', 'it is not given without need');
+		call($wire, 'put_account', 'carl', ['*'], 0);
+		is(reason($wire, $token->{secret}), 'example', 'it is given');
+		is($wire->value('SELECT example FROM mirox.stat'), 1, 'and counted');
+		call($wire, 'flush');
+		is($wire->value(q{SELECT status || ' ' || reason FROM mirox.refusals WHERE user_id = 'carl'}), '401 example', 'and reported');
+	},
+	dimension => sub {
+		my ($wire) = @_;
+		put_account($wire, 'dora', ['*']);
+		my $session = open_session($wire, 'dora');
+		my $token = issue($wire, $session, 'Requests');
+		call($wire, 'check_request', "Bearer $token->{secret}", $_, '/parks') for qw(GET GET PUT);
+		reason($wire, $token->{secret});
+		my $history = sub {
+			join ' ', map { $_ // '-' } map { @$_ } $wire->rows('SELECT method, requests FROM mirox.token_history($1, $2) ORDER BY method', $session, $token->{token_id});
+		};
+		is($history->(), 'GET 2 PUT 1 - 1', 'it is read from shared memory');
+		call($wire, 'flush');
+		is($history->(), 'GET 2 PUT 1 - 1', 'and from the tables');
+		for my $view (qw(usage_hourly usage_daily))
+		{
+			is(join(' ', map { $_ // '-' } map { @$_ } $wire->rows("SELECT method, requests FROM mirox.$view WHERE token_id = \$1 ORDER BY method", $token->{token_id})), 'GET 2 PUT 1 - 1', "and by $view");
+		}
+		is($wire->value(q{SELECT count(DISTINCT detail ->> 'method') FROM mirox.audit_trail WHERE token_id = $1}, $token->{token_id}), 2, 'and by the audit trail');
+	},
+	column => sub {
+		my ($wire) = @_;
+		put_account($wire, 'emil', ['*']);
+		my $token = issue($wire, open_session($wire, 'emil'), 'Issued');
+		is($wire->value('SELECT example FROM mirox_internal.token WHERE token_id = $1', $token->{token_id}), 'issued', 'it is filled');
+		is($wire->value(q{SELECT detail ->> 'example' FROM mirox.audit_trail WHERE event = 'token_issued' AND token_id = $1}, $token->{token_id}), 'issued', 'and logged');
+		$wire->rows('ALTER TABLE mirox_internal.token RENAME example TO other');
+		is($wire->state('SELECT * FROM mirox.open_session($1)', 'emil'), '55000', 'a column of another name is noticed');
+		$wire->rows('ALTER TABLE mirox_internal.token RENAME other TO example');
+		is($wire->state('SELECT * FROM mirox.open_session($1)', 'emil'), 'ok', 'until it is put back');
 	});
 
 my $tree = copy_tree();
@@ -60,7 +101,7 @@ is(join(' ', @gone), '', 'what the page names is there');
 my $stage = copy_stage();
 build($tree, $stage);
 {
-	local $ENV{TESTS} = 'acts comments exports listed manual rooms schema secrets version';
+	local $ENV{TESTS} = 'acts comments exports listed manual reasons rooms schema secrets version';
 	my ($out) = run_command([ '/usr/bin/python3', "$tree/test/static/run.py" ]);
 	is(join("\n", $out =~ /^(not ok .*(?:\n    .*)*)/mg), '', 'the static rules are kept');
 	like($out, qr/^ok manual:/m, 'they were looked at');
