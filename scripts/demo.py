@@ -198,7 +198,7 @@ def main(folder, examples):
                     " FROM mirox.token_history($1, $2)", session, ids["Maintenance script"]),
           "last_at", "status", "reason", "requests", "ip", "browser", "os", "scope")
 
-    headline("What a reporting tool sees of the day, strangers apart")
+    headline("What a reporting tool sees of the day, unauthenticated callers apart")
     report = ("SELECT status, reason, sum(requests) AS requests, count(DISTINCT token_id) AS tokens FROM mirox.usage_daily"
               " GROUP BY status, reason ORDER BY status, reason")
     rows = call(dba, report, show=False)

@@ -3,8 +3,9 @@
 #     -- name: delete_notices(before timestamptz)
 #     DELETE FROM mirox_internal.notice WHERE expires_at < $1;
 #
-# In the brackets stand the names of the parameters, which are for readers, and their types, as pg::Type has them. Other comments
-# stand on lines of their own and do not reach the server. -v room=ROOM -v source=src/ROOM/NAME.sql.
+# In the brackets stand the names of the parameters, which are for readers, and their types, as pg::Type has them; a long list goes
+# on in the next comment line. Other comments stand on lines of their own and do not reach the server.
+# -v room=ROOM -v source=src/ROOM/NAME.sql.
 
 function fail(what) {
     print source ":" NR ": " what > "/dev/stderr"
@@ -19,6 +20,10 @@ BEGIN {
 
 /^-- name: / {
     if (name != "") fail("the statement " name " does not end in a semicolon")
+    while ($0 !~ /\)$/ && (getline more) > 0) {
+        sub(/^-- */, " ", more)
+        $0 = $0 more
+    }
     if ($0 !~ /^-- name: [a-z_]+\([^()]*\)$/) fail("not of the form -- name: NAME(PARAMETER TYPE, ...)")
     name = substr($3, 1, index($3, "(") - 1)
     types = $0

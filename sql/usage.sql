@@ -43,7 +43,7 @@ SELECT mirox.flush();
 SELECT event, session_id IS NOT NULL AS of_session, token_id, ip, requests FROM mirox.audit_trail WHERE user_id = 'usage' AND event LIKE 'session\_%ed' AND requests IS NOT NULL;
 SELECT count(*) FROM mirox.usage_daily WHERE ip = '192.0.2.9';
 
--- ---- strangers --------------------------------------------------------------------------------------------------------------
+-- ---- unauthenticated ---------------------------------------------------------------------------------------------------------
 SELECT reason FROM mirox.verify_token('nonsense', '198.51.100.77', 'agent');
 SELECT reason FROM mirox.verify_token('nonsense', '198.51.100.77', 'another agent');
 SELECT reason FROM mirox.verify_token(repeat('x', 100000), '2001:db8:1:2:3:4:5:6');
@@ -76,8 +76,8 @@ SELECT uses FROM mirox.list_tokens(:'session') WHERE name = 'used';
 
 -- ---- whose history it is ------------------------------------------------------------------------------------------------------------
 SELECT mirox.put_account('usage other', '{parks}');
-SELECT mirox.open_session('usage other') AS stranger \gset
-SELECT * FROM mirox.token_history(:'stranger', :token_id);
+SELECT mirox.open_session('usage other') AS other_session \gset
+SELECT * FROM mirox.token_history(:'other_session', :token_id);
 SELECT * FROM mirox.token_history(:'session', NULL);
 SELECT * FROM mirox.token_history('nonsense', :token_id);
 SELECT * FROM mirox.token_history(:'fresh', :token_id);

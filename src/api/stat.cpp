@@ -70,7 +70,7 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
     const shmem::Worker* worker = shmem::worker_of(MyDatabaseId);
     const std::int32_t pid = worker == nullptr ? 0 : worker->pid.load(std::memory_order_relaxed);
     const TimestampTz failed_at = stats.failure.at, failing_since = stats.failure.since;
-    const shmem::Duty duty = stats.failure.duty;
+    const shmem::Job job = stats.failure.job;
     const std::int32_t sqlstate = stats.failure.sqlstate;
     LWLockRelease(shmem::region_lock());
     row.set("events_waiting", count_datum(waiting))
@@ -87,7 +87,7 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
         .set_time("failing_since", failing_since);
     // The server's own message is left out: it quotes values, and readers of this view may not be allowed to see personal data.
     if (failed_at != 0)
-        row.set("last_error", pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(duty))));
+        row.set("last_error", pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(job))));
 }
 
 // Values that all databases share.

@@ -1,10 +1,11 @@
 // SQL-callable functions on recorded use: wait for a drain, read what is still in shared memory, and show a token's history.
 //
 // Locks: region_lock() shared while the ring is read, exclusive to create a database's stats.
+#include "pg/prelude.hpp"
+//
 #include "api/usage.sql.hpp"
 #include "pg/entry.hpp"
 #include "pg/network.hpp"
-#include "pg/query.hpp"
 #include "pg/row.hpp"
 #include "pg/values.hpp"
 #include "shmem/control.hpp"
@@ -33,7 +34,7 @@ namespace {
 // starts, so wait for it, 2 s at most.
 constexpr int kCounterTries = 200;
 void wait_for_counters(shmem::Region& region, shmem::QueueRef queue, std::uint64_t stored) {
-    for (int i = 0; i < kCounterTries && region.unsettled(queue) && stored > region.ring().freed(queue); i++) {
+    for (int i = 0; i < kCounterTries && region.unposted(queue) && stored > region.ring().freed(queue); i++) {
         if (RecoveryInProgress()) return;
         if (i == 0) shmem::wake_worker(MyDatabaseId);
         CHECK_FOR_INTERRUPTS();
@@ -140,12 +141,12 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
 [[noreturn]] void drain_failed(shmem::DatabaseStats* stats) {
     char message[sizeof(shmem::Failure::message)];
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
-    const shmem::Duty duty = stats->failure.duty;
+    const shmem::Job job = stats->failure.job;
     const std::int32_t sqlstate = stats->failure.sqlstate;
     strlcpy(message, stats->failure.message, sizeof(message));
     LWLockRelease(shmem::region_lock());
     MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(duty)),
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(job)),
         errdetail("%s: %s. The worker retries; recorded uses stay in shared memory.", unpack_sql_state(sqlstate), message));
 }
 
@@ -201,20 +202,13 @@ MIROX_READ_ONLY_ACT(flush) {
     PG_RETURN_VOID();
 }
 
-namespace {
-
-pg::Query select_generation = {"SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2",
-                               {pg::Type::int8, pg::Type::int8}};
-
-}  // namespace
-
 MIROX_OWN_READ_ONLY_ACT(token_history) {
     InitMaterializedSRF(fcinfo, 0);
     store::in_session(fcinfo, false, [&](Actor& actor) {
         if (PG_ARGISNULL(1)) store::no_such_token();
         pg::Args token;
         token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
-        if (pg::run(select_generation, token) == 0) store::no_such_token();
+        if (pg::run(api::select_generation, token) == 0) store::no_such_token();
         pg::Args args;
         args.int8(PG_GETARG_INT64(1))
             .add(pg::result_value(0, 1))

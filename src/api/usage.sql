@@ -1,14 +1,20 @@
--- The statement of usage.cpp.
+-- The statements of usage.cpp. They run as the extension's owner with a search_path of pg_catalog.
 
--- Rows of the tables and what still waits in shared memory, gathered alike.
+-- name: select_generation(token_id int8, account_id int8)
+SELECT generation FROM mirox_internal.token WHERE token_id = $1 AND account_id = $2;
+
+-- Rows of the tables, and events that still wait in shared memory, grouped alike.
 -- name: select_history(token_id int8, generation int4, since timestamptz)
 SELECT min(x.first_at), max(x.last_at), x.status::int4, x.reason, sum(x.requests)::int8, x.ip, max(x.location),
        max(x.browser), max(x.os), x.user_agent, x.scope
 FROM (SELECT u.minute, u.first_at, u.last_at, u.requests,
              c.status, c.reason, c.ip, c.location, c.browser, c.os, c.user_agent, c.scope
-      FROM (SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.usage_minute WHERE token_id = $1
+      FROM (SELECT minute, caller_id, requests, first_at, last_at
+            FROM mirox_internal.usage_minute
+            WHERE token_id = $1
             UNION ALL
-            SELECT minute, caller_id, requests, first_at, last_at FROM mirox_internal.open_use
+            SELECT minute, caller_id, requests, first_at, last_at
+            FROM mirox_internal.open_use
             WHERE first_token <= $1 AND last_token >= $1 AND token_id = $1) u
       JOIN mirox_internal.caller_shown c ON c.caller_id = u.caller_id
       WHERE c.generation = $2

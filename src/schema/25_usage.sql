@@ -15,11 +15,11 @@
 
 CREATE SEQUENCE mirox_internal.agent_id_seq;
 CREATE SEQUENCE mirox_internal.caller_id_seq;
-CREATE SEQUENCE mirox_internal.stranger_serial_seq;
+CREATE SEQUENCE mirox_internal.unauthenticated_serial_seq;
 CREATE SEQUENCE mirox_internal.usage_open_id_seq;
 REVOKE ALL ON SEQUENCE mirox_internal.agent_id_seq FROM PUBLIC;
 REVOKE ALL ON SEQUENCE mirox_internal.caller_id_seq FROM PUBLIC;
-REVOKE ALL ON SEQUENCE mirox_internal.stranger_serial_seq FROM PUBLIC;
+REVOKE ALL ON SEQUENCE mirox_internal.unauthenticated_serial_seq FROM PUBLIC;
 REVOKE ALL ON SEQUENCE mirox_internal.usage_open_id_seq FROM PUBLIC;
 
 CREATE TABLE mirox_internal.agent (
@@ -148,7 +148,7 @@ COMMENT ON TABLE mirox_internal.token_usage IS 'Use of each token since it was i
 
 -- Refusals without a known token. (node, ring_id, serial) identifies one life of a slot in shared memory, whose count only grows.
 -- When a minute is over, the networks with the most requests keep their rows, and the others are summed up without an address.
-CREATE TABLE mirox_internal.stranger (
+CREATE TABLE mirox_internal.unauthenticated (
     node integer NOT NULL,
     ring_id bigint NOT NULL,
     serial bigint NOT NULL,
@@ -162,10 +162,10 @@ CREATE TABLE mirox_internal.stranger (
     last_at timestamptz NOT NULL,
     PRIMARY KEY (node, ring_id, serial)
 );
-REVOKE ALL ON TABLE mirox_internal.stranger FROM PUBLIC;
-CREATE INDEX stranger_minute ON mirox_internal.stranger (minute);
-CREATE INDEX stranger_at ON mirox_internal.stranger (first_at);
-COMMENT ON TABLE mirox_internal.stranger IS 'Refusals of callers without a known token, by minute and network; after a day by hour';
+REVOKE ALL ON TABLE mirox_internal.unauthenticated FROM PUBLIC;
+CREATE INDEX unauthenticated_minute ON mirox_internal.unauthenticated (minute);
+CREATE INDEX unauthenticated_at ON mirox_internal.unauthenticated (first_at);
+COMMENT ON TABLE mirox_internal.unauthenticated IS 'Refusals of callers without a known token, by minute and network; after a day by hour';
 
 -- The thresholds at which a notice was sent to the owner of a token, so that each is sent once.
 CREATE TABLE mirox_internal.notice (
@@ -233,7 +233,7 @@ COMMENT ON VIEW mirox_internal.drained IS 'Internal: the position up to which th
 -- ---- dump and restore: everything except the positions --------------------------------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.agent_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.caller_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox_internal.stranger_serial_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.unauthenticated_serial_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_open_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.agent', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.caller', '');
@@ -242,5 +242,5 @@ SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_minute', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_hour', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_day', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_usage', '');
-SELECT pg_catalog.pg_extension_config_dump('mirox_internal.stranger', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.unauthenticated', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.notice', '');

@@ -107,7 +107,7 @@ CREATE TRIGGER usage_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON miro
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER token_usage_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.token_usage
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER stranger_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.stranger
+CREATE TRIGGER unauthenticated_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.unauthenticated
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 
 CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON mirox_internal.account

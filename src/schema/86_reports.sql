@@ -248,7 +248,7 @@ CREATE VIEW mirox.refusals AS
                  NULL::inet AS network, NULL::text COLLATE "C" AS location FROM mirox_internal.minute_use
           UNION ALL
           SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
-          FROM mirox_internal.stranger) e
+          FROM mirox_internal.unauthenticated) e
     LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id
     WHERE e.status IS NOT NULL OR c.status >= 400;
 REVOKE ALL ON TABLE mirox.refusals FROM PUBLIC;

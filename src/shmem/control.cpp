@@ -1,4 +1,4 @@
-// The control block (see control.hpp, also for the locks).
+// The control block. For its locks see control.hpp.
 #include "shmem/control.hpp"
 
 #include "shmem/region.hpp"
@@ -14,8 +14,8 @@ namespace mirox::shmem {
 namespace {
 
 constinit Control* control_block = nullptr;
-constinit DatabaseStats* stats_of_mine = nullptr;
-// When all slots are taken, the next look is a second later, so that checks do not wait for the lock.
+constinit DatabaseStats* own_stats = nullptr;
+// When all slots are taken, the next try is a second later, so that checks do not wait for the lock.
 constinit TimestampTz no_stats_until = 0;
 
 }  // namespace
@@ -26,7 +26,7 @@ bool start_control() {
     if (found) return false;
     memset(static_cast<void*>(control_block), 0, sizeof(Control));
     ConditionVariableInit(&control_block->drained);
-    stats_of_mine = nullptr;
+    own_stats = nullptr;
     return true;
 }
 
@@ -35,17 +35,17 @@ Control& control() {
 }
 
 DatabaseStats* my_stats() {
-    if (stats_of_mine != nullptr && stats_of_mine->database.load(std::memory_order_relaxed) == MyDatabaseId) return stats_of_mine;
+    if (own_stats != nullptr && own_stats->database.load(std::memory_order_relaxed) == MyDatabaseId) return own_stats;
     if (!OidIsValid(MyDatabaseId)) return nullptr;
-    stats_of_mine = stats_of(MyDatabaseId);
-    if (stats_of_mine != nullptr) return stats_of_mine;
+    own_stats = stats_of(MyDatabaseId);
+    if (own_stats != nullptr) return own_stats;
     const TimestampTz now = GetCurrentTimestamp();
     if (now < no_stats_until) return nullptr;
     LWLockAcquire(region_lock(), LW_EXCLUSIVE);
-    stats_of_mine = make_stats(MyDatabaseId);
+    own_stats = make_stats(MyDatabaseId);
     LWLockRelease(region_lock());
-    if (stats_of_mine == nullptr) no_stats_until = now + USECS_PER_SEC;
-    return stats_of_mine;
+    if (own_stats == nullptr) no_stats_until = now + USECS_PER_SEC;
+    return own_stats;
 }
 
 DatabaseStats* stats_of(std::uint32_t database) {
@@ -64,18 +64,18 @@ DatabaseStats* make_stats(std::uint32_t database) {
     return stats;
 }
 
-const char* could_not(Duty duty) {
-    switch (duty) {
-        case Duty::uses:
+const char* could_not(Job job) {
+    switch (job) {
+        case Job::uses:
             return "could not write recorded usage";
-        case Duty::unauthenticated:
+        case Job::unauthenticated:
             return "could not write refusals of unauthenticated callers";
-        case Duty::minutes:
+        case Job::minutes:
             return "could not close minutes";
-        case Duty::notices:
+        case Job::notices:
             return "could not send notices of expiration";
-        case Duty::house:
-            return "could not take old rows away";
+        case Job::maintenance:
+            return "could not do maintenance";
     }
     return "could not do its work";
 }
@@ -93,30 +93,30 @@ bool wants_worker(std::uint32_t database) {
     return false;
 }
 
-bool note_failure(DatabaseStats& stats, Duty duty, int sqlstate, const char* message, bool tell) {
+bool note_failure(DatabaseStats& stats, Job job, int sqlstate, const char* message, bool log) {
     Failure& failure = stats.failure;
     const TimestampTz now = GetCurrentTimestamp();
     LWLockAcquire(region_lock(), LW_EXCLUSIVE);
-    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(duty);
-    const std::uint32_t what = hash_bytes(reinterpret_cast<const unsigned char*>(message), static_cast<int>(strlen(message))) ^
+    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(job);
+    const std::uint32_t hash = hash_bytes(reinterpret_cast<const unsigned char*>(message), static_cast<int>(strlen(message))) ^
                                static_cast<std::uint32_t>(sqlstate);
-    auto& said = failure.said[static_cast<std::uint32_t>(duty)];
+    auto& logged = failure.logged[static_cast<std::uint32_t>(job)];
     if (failure.since == 0) failure.since = now;
-    if ((failure.failing.fetch_or(bit, std::memory_order_relaxed) & bit) == 0 || said.what != what) said.at = 0;
-    failure.duty = duty;
+    if ((failure.failing.fetch_or(bit, std::memory_order_relaxed) & bit) == 0 || logged.hash != hash) logged.at = 0;
+    failure.job = job;
     failure.sqlstate = sqlstate;
     failure.at = now;
     strlcpy(failure.message, message, sizeof(failure.message));
-    said.what = what;
-    const bool say = tell && now - said.at >= USECS_PER_HOUR;
-    if (say) said.at = now;
+    logged.hash = hash;
+    const bool due = log && now - logged.at >= USECS_PER_HOUR;
+    if (due) logged.at = now;
     LWLockRelease(region_lock());
-    return say;
+    return due;
 }
 
-void note_success(DatabaseStats& stats, Duty duty) {
+void note_success(DatabaseStats& stats, Job job) {
     Failure& failure = stats.failure;
-    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(duty);
+    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(job);
     if ((failure.failing.load(std::memory_order_relaxed) & bit) == 0) return;
     LWLockAcquire(region_lock(), LW_EXCLUSIVE);
     if (failure.failing.fetch_and(~bit, std::memory_order_relaxed) == bit) failure.since = 0;
@@ -135,7 +135,8 @@ bool is_kept_away(std::uint32_t database) {
     return false;
 }
 
-// Latches of processes live in shared memory for as long as the server does; one too many wakes nobody up wrongly.
+// A latch stays valid memory after its process has exited. If another process has it by then, that process wakes once too often,
+// which does no harm.
 void wake_worker(std::uint32_t database) {
     if (control_block == nullptr) return;
     if (Worker* worker = worker_of(database); worker != nullptr) {

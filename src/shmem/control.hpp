@@ -1,8 +1,8 @@
-// The control block in shared memory, by which backends, workers and the launcher find each other, and what has happened in each
-// database since the server's start.
+// The control block in shared memory. Through it backends, workers and the launcher find each other. It also holds the statistics
+// of each database since the server's start.
 //
-// Locks: region_lock() exclusive for making slots, for workers and for databases that workers are kept away from; none on a
-// check's path once a backend knows its slot.
+// Locks: region_lock() exclusive to take a slot for stats or a worker, and to change the list of databases that workers are kept
+// away from. A check takes no lock once its backend knows its slot.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -21,41 +21,42 @@ extern "C" {
 
 namespace mirox::shmem {
 
-inline constexpr int kStripes = 16;  // so that backends that count at once meet seldom
+inline constexpr int kStripes = 16;  // so that backends that count at the same time rarely write the same cache line
 
-// How reading the rules of agents and the file of locations went, for mirox.stat.
+// The state of the user agent rules and of the file of locations, for mirox.stat.
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
-// What a worker does, each in transactions of its own.
-enum class Duty : std::uint32_t { uses, unauthenticated, minutes, notices, house };
-inline constexpr int kDuties = 5;
-// For a message that begins with who could not.
-const char* could_not(Duty duty);
+// The jobs of a worker. Each has transactions of its own.
+enum class Job : std::uint32_t { uses, unauthenticated, minutes, notices, maintenance };
+inline constexpr int kJobs = 5;
+// The predicate of an error message, as in "could not send notices of expiration".
+const char* could_not(Job job);
 
-// What went wrong last, and what still does. Read and written under region_lock(), but for `failing`.
+// The last failure, and which jobs still fail. Read and written under region_lock(), except `failing`.
 struct Failure {
-    std::atomic<std::uint32_t> failing;  // a bit for each Duty
-    Duty duty;
+    std::atomic<std::uint32_t> failing;  // a bit for each Job
+    Job job;
     std::int32_t sqlstate;
     TimestampTz at;     // 0: nothing has failed yet
-    TimestampTz since;  // of what fails still
+    TimestampTz since;  // since when a job has been failing; 0: none is
     struct {
-        TimestampTz at;      // when the log was told, since this duty fails; 0: not yet
-        std::uint32_t what;  // hash of what it was told
-    } said[kDuties];
-    char message[256];  // the server's, for level admin alone: it may quote values
+        TimestampTz at;      // when this failure was logged last; 0: not yet
+        std::uint32_t hash;  // of that message
+    } logged[kJobs];
+    char message[256];  // the server's; only for level admin, since it may quote values
 };
 
-// What has happened in a database since the start of the server. It is given to another database only when its own is gone.
+// The statistics of a database since the server's start. The slot is given to another database only when this one no longer
+// exists.
 struct DatabaseStats {
     std::atomic<std::uint32_t> database;      // 0: free
     std::atomic<std::uint32_t> geo;           // Enricher
     std::atomic<std::uint32_t> agents;        // Enricher
     std::atomic<std::uint64_t> requested;     // calls of flush()
-    std::atomic<std::uint64_t> completed;     // of those, which a whole drain has followed
-    std::atomic<std::uint64_t> failed;        // of those, which a drain that failed has followed
-    std::atomic<std::uint64_t> steps;         // transactions of the worker that have ended, however
-    std::atomic<std::int64_t> missing_since;  // TimestampTz since when no worker could be started, 0: not so
+    std::atomic<std::uint64_t> completed;     // how many of those had a successful drain after them
+    std::atomic<std::uint64_t> failed;        // how many of those had a failed drain after them
+    std::atomic<std::uint64_t> steps;         // transactions of the worker that have ended, by commit or rollback
+    std::atomic<std::int64_t> missing_since;  // TimestampTz since when no worker could be started; 0: none is missing
     Failure failure;
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;
@@ -73,20 +74,20 @@ struct Worker {
     std::atomic<std::uint32_t> database;  // 0: free
     std::atomic<std::int32_t> pid;
     std::atomic<Latch*> latch;  // null until it is connected
-    // 1: woken by one of us since it last looked; the server sets latches for reasons of its own.
+    // 1: this extension has woken it since it last looked. The server sets latches for other reasons too.
     std::atomic<std::uint32_t> woken;
 };
 
 // A database whose worker must stay away while a command needs it empty.
 struct KeptAway {
     std::uint32_t database;  // 0: free
-    std::int32_t pid;        // whose command it is
+    std::int32_t pid;        // the backend that runs the command
 };
 
 struct Control {
     std::atomic<Latch*> launcher;
-    std::atomic<std::uint32_t> starved;  // 1: a database waits for a worker and there is no room for one more
-    ConditionVariable drained;           // broadcast after each drain and when a worker leaves
+    std::atomic<std::uint32_t> starved;  // 1: a database waits for a worker and no background worker slot is free
+    ConditionVariable drained;           // broadcast after each drain and when a worker exits
     Worker workers[kMaxDatabases];
     KeptAway kept_away[kMaxDatabases];
     DatabaseStats stats[kMaxDatabases];
@@ -94,33 +95,33 @@ struct Control {
 
 Control& control();
 
-// This database's stats, made when it has none yet; null when there is no room for one.
+// This database's stats, made when it has none yet; null when no slot is free.
 DatabaseStats* my_stats();
 
 // The stats of a database, null when it has none. No lock.
 DatabaseStats* stats_of(std::uint32_t database);
-// The same, made when there is room. Call with region_lock() held exclusively.
+// The same, made when a slot is free. Call with region_lock() held exclusively.
 DatabaseStats* make_stats(std::uint32_t database);
 
-// The worker of a database, null when none runs. No lock; hold one to act on it.
+// The slot of a database's worker, null when none runs. Takes no lock; without one the answer may be out of date.
 Worker* worker_of(std::uint32_t database);
-// Whether a command wants the database empty. Call with region_lock() held.
+// Whether a command needs the database empty. Call with region_lock() held.
 bool is_kept_away(std::uint32_t database);
 
-// Whether anything of the database waits for a worker. No lock.
+// Whether the database has work for a worker. No lock.
 bool wants_worker(std::uint32_t database);
 
-// Takes down that a duty failed, with the server's message. True when the log, which `tell` asks for, was not told of the same
-// within the last hour. Takes region_lock().
-bool note_failure(DatabaseStats& stats, Duty duty, int sqlstate, const char* message, bool tell);
-// … or that it is well (again). Takes region_lock() when it was not.
-void note_success(DatabaseStats& stats, Duty duty);
+// Notes that a job failed, with the server's message. True when the caller should log it: `log` is set, and the same failure was
+// not logged within the last hour. Takes region_lock().
+bool note_failure(DatabaseStats& stats, Job job, int sqlstate, const char* message, bool log);
+// Notes that a job succeeded. Takes region_lock() when it had failed before.
+void note_success(DatabaseStats& stats, Job job);
 
-// Wakes the database's worker, or else the launcher, which starts one. No lock, no ERROR.
+// Wakes the database's worker, or the launcher, which starts one. No lock, no ERROR.
 void wake_worker(std::uint32_t database);
 void wake_launcher();
 
-// Called by startup.cpp. False in a process that finds it made.
+// Called by startup.cpp. False in a process that finds the control block made.
 bool start_control();
 
 }  // namespace mirox::shmem

@@ -1,9 +1,8 @@
-// What the server-free half of shared memory shares: addresses, hashing, the words of a slot and a bounded lock.
+// What the files of shared memory without server calls have in common: addresses, hashing, atomic words and a bounded lock.
 //
 // May include the C++ library and src/core. No file named core_* in this room holds a server call, an exception, an allocation or
-// a system call. Each works on memory that the caller has mapped, at an address that differs from process to process, so nothing
-// stored in it is a pointer. Every shared word is a std::atomic, so that a process may be killed at any instruction and leave a
-// word whole.
+// a system call. Each works on memory that the caller has mapped. The address may differ between processes, so no pointers are
+// stored in it. Every shared word is a std::atomic: a process that is killed at any instruction leaves each word whole.
 #pragma once
 
 #include <array>
@@ -23,7 +22,7 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "shared words mus
 
 inline constexpr std::size_t kCacheLine = 64;
 
-// Microseconds of one clock of the caller's choice (the server's TimestampTz serves); only differences matter.
+// Microseconds of a clock that the caller chooses, such as the server's TimestampTz. Only differences matter.
 using Micros = std::int64_t;
 inline constexpr Micros kMinute = 60'000'000;
 
@@ -33,7 +32,7 @@ constexpr Micros minute_of(Micros at) noexcept {
     return at - (rest < 0 ? rest + kMinute : rest);
 }
 
-// An address or network in shared memory. Whoever reads it finds out by other words whether it was being written meanwhile.
+// An address or network in shared memory. A reader must check by other words whether it was written at the same time.
 struct SharedAddress {
     std::atomic<std::uint64_t> words[2];
     std::atomic<std::uint32_t> form;  // family << 8 | bits
@@ -65,11 +64,11 @@ constexpr std::uint64_t combine(std::uint64_t h, std::uint64_t x) noexcept {
     return scramble(h ^ scramble(x + 0x5851'F42D'4C95'7F2DULL));
 }
 
-// 64 bits over any bytes; not keyed and no defence against forgery: it finds torn and stale records and names texts. Its values
-// are stored (text_key), so it never changes.
+// A 64-bit hash of any bytes. It has no key, so it is no defence against forgery. It detects torn and stale records and names
+// texts. Its values are stored in tables (text_key), so the function must never change.
 std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept;
 
-// The name of a text (a user agent) in a counter: equal texts, equal names. 0 for no text.
+// Names a text (a user agent) in a counter. Equal texts have equal names. 0 for no text.
 inline std::uint64_t text_key(std::string_view text) noexcept {
     return text.empty() ? 0 : hash_bytes(text.data(), text.size()) | 1;
 }
@@ -82,8 +81,8 @@ inline void pause() noexcept {
 #endif
 }
 
-// A lock for rare steps (making an entry) that is never waited for without bound: a holder that was stopped costs the others a
-// fallback, never a hang; one that was killed is undone by recovery, which clears all locks.
+// A spinlock for rare steps, such as making an entry. Waiting for it has a limit: when a process that has the lock is stopped,
+// the others fail to acquire it and take another way. When it is killed, recovery clears all locks.
 struct BoundedLock {
     std::atomic<std::uint32_t> word;
 

@@ -1,8 +1,8 @@
 // Counters of tokens (see core_counters.hpp). Holds no server call, exception, allocation or system call.
 //
-// An entry is found by a fingerprint of its key. Whoever counts adds one to the guard first: if the guard's version is still the
-// one it saw, the entry cannot be given to another before the count has been made, published, applied and stored; else it takes
-// the one back and looks again.
+// An entry is found by a fingerprint of its key. A process that counts adds one to the guard first. If the guard's version is
+// still the one it saw, the entry cannot be given to another token before the event has been counted, published, applied and
+// stored. Otherwise the process subtracts the one again and repeats the search.
 #include "shmem/core_counters.hpp"
 
 namespace mirox::shmem {
@@ -33,7 +33,7 @@ bool is_of(const CounterEntry& e, const TokenKey& key) noexcept {
            e.database.load(memory_order_relaxed) == key.database;
 }
 
-// The details belong to the greatest time seen. A writer that finds another at work leaves it to that one: both uses are of this
+// The details belong to the latest use. A writer that finds another one writing leaves the details to it: both uses are of this
 // moment.
 void note_use(CounterEntry& e, const Event& event) noexcept {
     if (event.at <= e.last_used.load(memory_order_relaxed)) return;
@@ -50,7 +50,7 @@ void note_use(CounterEntry& e, const Event& event) noexcept {
     }
 }
 
-// The last use, whole; nothing but its time when it was being written.
+// The last use with its details; only its time when the details were being written.
 void read_last_use(const CounterEntry& e, PendingCounts& out) noexcept {
     for (unsigned tries = 0; tries < kReadTries; tries++) {
         const std::uint32_t lock = e.last_lock.load(memory_order_acquire);
@@ -108,7 +108,7 @@ bool Counters::find(const TokenKey& key, std::uint64_t hash, Found& out) const n
     });
 }
 
-// Whether nobody needs the entry any more.
+// Whether the entry may be evicted.
 bool Counters::can_go(const CounterEntry& e, std::uint64_t word, const Ring& ring) noexcept {
     const std::uint64_t uses = e.uses.load(memory_order_acquire);
     const std::uint64_t refusals = e.refusals.load(memory_order_acquire);
@@ -120,11 +120,11 @@ bool Counters::can_go(const CounterEntry& e, std::uint64_t word, const Ring& rin
 }
 
 bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, Found& out) noexcept {
-    // Nothing in the window could be given up since this step of freeing, and nothing can before the next.
+    // No entry of the window could be evicted at this step of freeing, and none can be before the next step.
     std::atomic<std::uint32_t>& full_at = full_at_[table_.window_of(hash) / kWindow];
     const std::uint32_t step = ring.free_steps() + 1;
     if (full_at.load(memory_order_relaxed) == step) return false;
-    // Two entries of one key must not come to be: the lock is by hash, so both makers want the same.
+    // One key must never have two entries. The lock is chosen by hash, so two makers of one key want the same lock.
     BoundedLock& lock = head_->locks[(hash >> 24) % 64];
     if (!lock.acquire(kLockSpins)) return false;
     bool done = find(key, hash, out);
@@ -176,8 +176,8 @@ Counters::Counted Counters::count(const TokenKey& key, const Event& event, const
 void Counters::undo(const Counted& counted) noexcept {
     if (!counted) return;
     CounterEntry& e = table_.entries[counted.entry];
-    // The guard first: until the count follows they differ, and nobody may take the entry. It can only have changed hands by
-    // forget(), and then there is nothing to undo.
+    // The guard first: until the count follows, the two differ, and the entry cannot be evicted. Only forget() can have given the
+    // entry away before, and then there is nothing to undo.
     std::uint64_t g = e.guard.load(memory_order_relaxed);
     do {
         if (tag_of(g) != counted.tag) return;
@@ -192,12 +192,12 @@ bool Counters::post(const TokenKey& key, std::uint64_t from, std::uint64_t to, s
     CounterEntry& e = table_.entries[found.at];
     const std::uint32_t lock = e.post_lock.load(memory_order_relaxed) & ~1U;
     e.post_lock.store(lock + 1, memory_order_relaxed);
-    // A pair past the stored position is of a batch that was rolled back: the one before it holds.
+    // A pair past the stored position is of a batch that was rolled back. The pair before it is valid then.
     if (e.posted_at.load(memory_order_relaxed) <= from) {
         e.before_uses.store(e.posted_uses.load(memory_order_relaxed), memory_order_release);
         e.before_refusals.store(e.posted_refusals.load(memory_order_relaxed), memory_order_release);
     }
-    // Released, so that can_go(), which reads these without the lock, never sees a new D with an old position.
+    // Released, since can_go() reads these without the lock and must never see a new D with an old position.
     e.posted_at.store(to, memory_order_release);
     e.posted_uses.store(e.before_uses.load(memory_order_relaxed) + uses, memory_order_release);
     e.posted_refusals.store(e.before_refusals.load(memory_order_relaxed) + refusals, memory_order_release);
@@ -211,7 +211,7 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
         Found found;
         if (!find(key, hash, found)) return false;
         const CounterEntry& e = table_.entries[found.at];
-        // D before C: what is counted in between is shown rather than missed.
+        // D is read before C, so that a use counted in between is shown, not missed.
         const std::uint32_t post = e.post_lock.load(memory_order_acquire);
         const bool newest = stored >= e.posted_at.load(memory_order_acquire);
         const std::uint64_t uses = (newest ? e.posted_uses : e.before_uses).load(memory_order_acquire);
@@ -238,7 +238,7 @@ bool Counters::key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key
     const auto is = [&](const CounterEntry& at) noexcept { return at.database.load(memory_order_relaxed) == database; };
     if (!table_.is_live(entry, is, found)) return false;
     key = {database, e.generation.load(memory_order_relaxed), e.token.load(memory_order_relaxed)};
-    // Still the same token's: what was read belongs together.
+    // If the entry is still in the same life, all parts of the key belong together.
     return Bits::same(e.guard.load(memory_order_acquire), found.word);
 }
 

@@ -1,30 +1,30 @@
-// Counters of tokens: what of a token's use is on its way to the tables, so that a view need not wait for a drain.
+// Counters of tokens: the uses of each token that are not in the tables yet, so that a view need not wait for a drain.
 //
 // May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call. Counting
-// is lock-free; making an entry takes a bounded lock of its hash, and gives up when it cannot have it.
+// is lock-free. Making an entry takes a bounded lock chosen by hash, and is given up when the lock cannot be had.
 //
-// The scheme. An entry belongs to (database, token, generation) and counts, for as long as it lives, the uses and refusals that
-// went into the ring with the mark "counted": C, only ever growing. Beside it stands D, how many of those the worker has applied
-// *at a stored position*: the last two pairs (position, D) are kept. A reader takes a snapshot of the tables, and in it T, the
-// token's stored counts, and P, the stored position of this node's queue; then
+// The scheme. An entry belongs to (database, token, generation). Its count C is the number of uses and refusals that went into
+// the ring with the mark "counted"; it only grows. D is how many of those the worker has applied up to a stored position. The
+// last two pairs (position, D) are kept. A reader takes a snapshot of the tables. In it, it reads T, the token's stored counts,
+// and P, the stored position of this node's queue. A view then shows
 //
 //     shown = T + C - D(P)          last use = the greater of the table's and the entry's
 //
-// where D(P) is the newest pair's when P has reached its position, else the one before. That is exact: the worker posts a pair
-// *before* it commits, so a snapshot that holds the batch (P >= its position) finds the pair, and one that does not, finds the
-// pair before. No base has to be read when an entry is made, T may hold the uses of other nodes too, and an aborted batch is
-// undone by being posted again (post() says from which position on). A snapshot older than the last two drains sees its own T and
-// some of what followed, never more than was made.
+// where D(P) is the D of the newest pair when P has reached its position, else the D of the pair before. That is exact, since the
+// worker posts a pair before it commits: a snapshot that has the batch (P >= its position) finds the newest pair, and one that
+// does not have it uses the pair before. T may include uses on other nodes. When a batch is rolled back, posting the next one
+// replaces its pair (see `from` of post()). A snapshot older than the last two drains shows its own T and a part of the later
+// uses, never more than there were.
 //
-// Eviction. An entry may go when C = D, its newest pair is stored and a later drain has been stored after that, so that no reader
-// of the present needs it. A newcomer that finds no room is in the ring all the same, unmarked; the miss is counted, and the view
-// shows it after the drain.
+// Eviction. An entry may be evicted when C = D, its newest pair is stored, and a later drain has been stored after that, so that
+// no current reader needs it. If a token finds no free entry, its use goes into the ring without the mark and counts as a miss;
+// views show it after the drain.
 //
-// Death and restart. The table is rebuilt from the ring at attach: cleared, then every event not freed is counted again with D =
-// 0 at position 0. Those that had been applied but not freed, the worker posts as applied before its first batch (as a batch from
-// freed to stored); until then a view may show them twice, and asks unsettled() first.
+// Restart. At attach the table is cleared and rebuilt from the ring: every event that is not freed is counted again, with D = 0
+// at position 0. Some of them may be applied already. The worker posts those before its first batch, as a batch from the freed to
+// the stored position. Until then a view would count them twice, so it asks unposted() first.
 //
-// An event that finds no room in the ring is taken back from C: what is shown is what is recorded.
+// An event that finds no room in the ring is subtracted from C again, since it is not recorded.
 #pragma once
 
 #include "shmem/core_ring.hpp"
@@ -38,18 +38,19 @@ struct TokenKey {
     std::int64_t token = 0;
 };
 
-// What a view adds to the stored counts.
+// The counts that a view adds to the stored ones.
 struct PendingCounts {
     std::uint64_t uses = 0;
     std::uint64_t refusals = 0;
     Micros last_used = 0;          // 0: no use since the entry was made
     Micros last_refused = 0;       // 0: no refusal
-    core::Address last_address;    // of the last use; none when it was being written, or there is none
+    core::Address last_address;    // of the last use; none when unknown or just being written
     std::uint64_t last_agent = 0;  // text_key() of its user agent
 };
 
 struct alignas(kCacheLine) CounterEntry {
-    // version (30) | state (2) | events begun to be counted (32). Equal to uses + refusals when nobody is counting.
+    // version (30) | state (2) | events whose counting has begun (32). The last equals uses + refusals when no process is
+    // counting.
     std::atomic<std::uint64_t> guard;
     std::atomic<std::uint64_t> uses;
     std::atomic<std::uint64_t> refusals;
@@ -58,11 +59,11 @@ struct alignas(kCacheLine) CounterEntry {
     std::atomic<std::int64_t> token;
     std::atomic<std::uint32_t> database;
     std::atomic<std::int32_t> generation;
-    std::atomic<std::uint32_t> last_lock;  // odd while the last use's details are being written
-    // Details of the last use, on the second line.
+    std::atomic<std::uint32_t> last_lock;  // odd while the details of the last use are being written
+    // Details of the last use, on the second cache line.
     alignas(kCacheLine) SharedAddress address;
     std::atomic<std::uint64_t> agent;
-    // The worker's: D and the D before.
+    // Written by the worker: D and the D before.
     std::atomic<std::uint64_t> posted_at;
     std::atomic<std::uint64_t> posted_uses;
     std::atomic<std::uint64_t> posted_refusals;
@@ -82,7 +83,7 @@ struct alignas(kCacheLine) CountersHead {
 
 class Counters {
   public:
-    // What count() gives, for undo().
+    // The result of count(), for undo().
     struct Counted {
         std::uint32_t entry = 0;
         std::uint32_t tag = 0;  // 0: not counted
@@ -95,25 +96,26 @@ class Counters {
     static std::size_t bytes(std::uint32_t entries) noexcept;
     static Counters initialise(std::byte* at, std::uint32_t entries) noexcept;
     static Counters view(std::byte* at, std::uint32_t entries) noexcept;
-    void clear() noexcept;  // exclusive, nobody else attached
+    void clear() noexcept;  // no other process may be attached
 
-    // Counts an event about to be published with the mark, or says that it could not. Lock-free for a known token.
+    // Counts an event that is about to be published with the mark. The result says whether it could. Lock-free for a token that
+    // has an entry.
     Counted count(const TokenKey& key, const Event& event, const Ring& ring) noexcept;
-    // The event was not published after all.
+    // To call when the event could not be published.
     void undo(const Counted& counted) noexcept;
 
-    // Worker of the database, before COMMIT of the batch that applies [from, to): of these events so many *marked* uses and
-    // refusals are this token's. `from` is the position stored before the batch. False when the token has no entry, which only
-    // happens when nothing of it was marked.
+    // Called by the database's worker before COMMIT of the batch that applies [from, to): the number of marked uses and refusals
+    // of this token in it. `from` is the position stored before the batch. False when the token has no entry; then none of its
+    // events was marked.
     bool post(const TokenKey& key, std::uint64_t from, std::uint64_t to, std::uint64_t uses, std::uint64_t refusals) noexcept;
 
-    // A reader whose snapshot has the stored position `stored`. False when there is nothing to add.
+    // For a reader whose snapshot has the stored position `stored`. False when there is nothing to add.
     bool pending(const TokenKey& key, std::uint64_t stored, PendingCounts& out) const noexcept;
 
-    // For a reader of all: each index below entries(); false when no token of the database has the entry.
+    // For a reader of all tokens: call it for each index below entries(). False when the entry is of no token of the database.
     bool key_at(std::uint32_t entry, std::uint32_t database, TokenKey& key) const noexcept;
 
-    // Exclusive. Forgets a database's tokens (its extension was dropped).
+    // Exclusive. Removes the entries of a database whose extension was dropped.
     void forget(std::uint32_t database) noexcept;
 
     std::uint32_t entries() const noexcept { return head_->entries; }
@@ -132,9 +134,9 @@ class Counters {
     static bool can_go(const CounterEntry& e, std::uint64_t word, const Ring& ring) noexcept;
 
     CountersHead* head_ = nullptr;
-    std::atomic<std::uint32_t>* prints_ = nullptr;  // of each entry's key a fingerprint: a miss reads two lines
-    // Of each window, the step of freeing (and one) at which a newcomer found no place in it, so that the next ones need not
-    // look.
+    std::atomic<std::uint32_t>* prints_ = nullptr;  // a fingerprint of each entry's key: a miss reads two cache lines
+    // For each window the step of freeing, plus one, at which no entry in it could be had. Until the next step no process tries
+    // again.
     std::atomic<std::uint32_t>* full_at_ = nullptr;
     Entries table_;
 };

@@ -1,4 +1,4 @@
-// A use on its way from a check to the tables: one struct, from whoever judged it to the ring and the drain.
+// A use on its way from the check to the tables: one struct for the check, the ring and the drain.
 //
 // May include the C++ library and src/core; holds no server call, exception, allocation or system call.
 #pragma once
@@ -12,15 +12,15 @@
 
 namespace mirox::shmem {
 
-// What tells uses apart, besides their texts. It stands in the ring as it stands here, and the drain gathers by its bytes: no
-// padding, nothing unset.
+// What distinguishes uses, besides their texts. The ring stores these bytes as they are, and the drain groups by them, so there
+// is no padding and every byte is set.
 struct Facts {
-    std::int64_t holder = 0;  // the token's id, or minus the web session's; 0: nobody known
+    std::int64_t holder = 0;  // the token's id, or minus the web session's; 0: unauthenticated
     std::int64_t account = 0;
     std::int32_t generation = 0;  // of the token
-    std::uint16_t status = 0;     // as HTTP's
+    std::uint16_t status = 0;     // as in HTTP
     std::uint8_t reason = 0;      // core::Reason
-    core::Address address;        // family none: not known
+    core::Address address;        // family none: unknown
     std::uint8_t unused[7] = {};
 
     std::int64_t token() const noexcept { return holder > 0 ? holder : 0; }
@@ -30,14 +30,14 @@ struct Facts {
 };
 static_assert(std::is_trivially_copyable_v<Facts> && std::has_unique_object_representations_v<Facts>);
 
-// The texts of a use, in the order in which they stand in a record. Longer ones are cut in the ring; the caller has cleaned them.
+// The texts of a use, in the order of a record. The ring cuts longer ones; the caller has cleaned them.
 enum TextKind : unsigned { kScope, kAgent, kTexts };
 struct TextColumn {
     const char* name;  // the column that shows it
     std::size_t room;
 };
 inline constexpr TextColumn kTextColumns[kTexts] = {
-    {"scope", core::kMaxScopeChars},           // what was needed
+    {"scope", core::kMaxScopeChars},           // the scope that the request needed
     {"user_agent", core::kMaxUserAgentBytes},  // as the client sent it, cleaned
 };
 
@@ -47,11 +47,11 @@ struct Event : Facts {
 };
 
 struct StoredEvent {
-    Event event;  // its texts point into the ring and last until free_to() passes the event
+    Event event;  // its texts point into the ring and are valid until free_to() passes the event
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
     std::uint64_t ring_id = 0;
-    bool counted = false;  // core_counters has it
+    bool counted = false;  // the counters include it
 };
 
 }  // namespace mirox::shmem

@@ -1,4 +1,4 @@
-// Words of rate limits (see core_limits.hpp). Holds no server call, exception, allocation or system call.
+// The state of rate limits (see core_limits.hpp). Holds no server call, exception, allocation or system call.
 #include "shmem/core_limits.hpp"
 
 namespace mirox::shmem {

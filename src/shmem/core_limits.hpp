@@ -1,17 +1,17 @@
-// Words of rate limits: one 64-bit word an account, shared by all processes, for core/rate_limit.hpp to draw on.
+// The state of rate limits: one 64-bit word for each account, shared by all processes, on which core/rate_limit.hpp draws.
 //
 // May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call. Finding
-// is lock-free; making an entry takes a bounded lock of its hash.
+// a word is lock-free; making an entry takes a bounded lock chosen by hash.
 //
-// What a word says is the caller's; this table needs one question answered, whether it is idle: worth no more than a word never
-// drawn on (core::is_idle). Nobody can get through sooner for want of room:
-//   - only an idle word that nobody is drawing on is given to another account, which loses nothing, since a fresh word says the
-//     same;
-//   - an account that finds no room draws on one of a few shared words: the stricter for it, never the looser;
-//   - and when it does get a word of its own, that begins as a copy of the shared one. Both happen under the lock of the
-//     account's hash, so that no draw falls between.
-// A lock that cannot be had at once (its holder was put off the processor at that instruction) makes use() say `none`: nothing
-// was drawn. The caller sleeps for a millisecond and calls again, and refuses after some tries.
+// The caller defines what a word means. This table only asks whether a word is idle, that is, equivalent to a word that was never
+// drawn on (core::is_idle). When the table is full, no account gets a looser limit:
+//   - only an idle word on which no process draws is given to another account. Its old account loses nothing, since a new word is
+//     equivalent;
+//   - an account that finds no free word draws on one of a few shared words, which makes its limit stricter;
+//   - when the account gets its own word later, it begins as a copy of the shared one. Both steps happen under the lock of the
+//     account's hash, so that no draw falls between them.
+// When the lock cannot be had at once, because the process that has it is not running, use() returns `none` and draws nothing.
+// The caller sleeps for a millisecond and retries, and refuses the request after some tries.
 #pragma once
 
 #include "shmem/core_table.hpp"
@@ -48,8 +48,8 @@ class Limits {
     static std::size_t bytes(std::uint32_t entries) noexcept;
     static Limits initialise(std::byte* at, std::uint32_t entries) noexcept;
     static Limits view(std::byte* at, std::uint32_t entries) noexcept;
-    // Calls draw(std::atomic<std::uint64_t>&) once on the account's word. `draw` makes no server call: the entry is held while it
-    // runs.
+    // Calls draw(std::atomic<std::uint64_t>&) once on the account's word. `draw` must make no server call, since the entry cannot
+    // be evicted while it runs.
     template <typename Draw>
     Word use(std::uint32_t database, std::int64_t account, Micros now, IdleFn idle, Draw&& draw) noexcept {
         const std::uint64_t hash = hash_of(database, account);
@@ -76,7 +76,7 @@ class Limits {
         return Word::none;
     }
 
-    // The word as it stands, for a status that draws nothing; 0 for an account without one that shares an unused one.
+    // The word's value, without a draw. For an account without a word this is its shared word, which is 0 when it was never used.
     std::uint64_t peek(std::uint32_t database, std::int64_t account) const noexcept;
 
     std::uint32_t entries() const noexcept { return head_->entries; }
@@ -96,7 +96,7 @@ class Limits {
         return head_->shared[(hash >> 48) % kSharedWords].word;
     }
     bool find(std::uint32_t database, std::int64_t account, std::uint64_t hash, Found& out) const noexcept;
-    // Under the lock: true when the account has an entry now.
+    // Call with the lock held. True when the account has an entry now.
     bool make(std::uint32_t database, std::int64_t account, std::uint64_t hash, Micros now, IdleFn idle) noexcept;
 
     LimitsHead* head_ = nullptr;

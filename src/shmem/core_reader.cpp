@@ -1,4 +1,4 @@
-// The ring of events: reading what waits, and how much it is. Holds no server call, exception, allocation or system call.
+// The ring of events: reading and counting the events that wait. Holds no server call, exception, allocation or system call.
 #include "shmem/core_record.hpp"
 
 namespace mirox::shmem {
@@ -60,7 +60,7 @@ ReadStatus RingReader::next(StoredEvent& out) noexcept {
             case kDead:
                 break;
         }
-        if (span == 0 || span > cells - cell_) span = cells - cell_;  // a damaged word: give up the rest
+        if (span == 0 || span > cells - cell_) span = cells - cell_;  // a damaged word: skip the rest of the segment
         cell_ += span;
         position_ = base + cell_;
     }
@@ -79,7 +79,7 @@ std::uint64_t Ring::claimed(QueueRef ref) const noexcept {
         if (generation_of(cursor) != generation_of(tail) || queue.tail.load(memory_order_acquire) != tail) continue;
         const std::uint32_t next = is_closed(cursor) ? successor_of(s.next.load(memory_order_acquire)) : 0;
         if (next != 0) {
-            // The tail lags behind: one more segment at most, since nobody claims past it before it is helped on.
+            // The tail is one segment behind at most, since no process claims past it before it has been moved.
             const Segment& n = segments_[next - 1];
             const std::uint64_t end = n.base.load(memory_order_acquire) + cells_of(n.cursor.load(memory_order_acquire));
             if (queue.tail.load(memory_order_acquire) != tail) continue;

@@ -1,5 +1,5 @@
-// Records of the ring (see core_record.hpp), and the hash that tells whole ones. Holds no server call, exception, allocation or
-// system call.
+// Records of the ring (see core_record.hpp), and the hash that shows whether a record is whole. Holds no server call, exception,
+// allocation or system call.
 #include "shmem/core_record.hpp"
 
 #include <algorithm>
@@ -19,8 +19,8 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
 }  // namespace
 
 [[gnu::hot]] std::uint64_t hash_bytes(const void* at, std::size_t size) noexcept {
-    // Four independent chains, so that the multiplier is kept busy; each step is a bijection of its word, so that a change in one
-    // word always shows.
+    // Four independent chains, so that multiplications overlap. Each step is a bijection of its word, so that a change in one
+    // word always changes the hash.
     constexpr std::uint64_t kOdd = 0x9FB2'1C65'1E98'DF25ULL;
     const auto* p = static_cast<const unsigned char*>(at);
     std::uint64_t h[4] = {0x243F'6A88'85A3'08D3ULL, 0x1319'8A2E'0370'7344ULL, 0xA409'3822'299F'31D0ULL, 0x082E'FA98'EC4E'6C89ULL};

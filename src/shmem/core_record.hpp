@@ -1,4 +1,4 @@
-// The words of the ring and the form of a record in it, for core_ring.cpp, core_reader.cpp and core_recovery.cpp alone.
+// The words of the ring and the layout of a record, only for core_ring.cpp, core_reader.cpp and core_recovery.cpp.
 //
 // May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call.
 #pragma once
@@ -29,11 +29,11 @@ constexpr std::uint32_t cells_of(std::uint64_t cursor) noexcept {
 constexpr std::uint32_t events_of(std::uint64_t cursor) noexcept {
     return static_cast<std::uint32_t>(cursor >> 16 & 0x7FFF);
 }
-// Of Segment.next: the segment that follows, index + 1; 0 when none does.
+// From Segment.next the segment that follows, as index + 1; 0 when none does.
 constexpr std::uint32_t successor_of(std::uint64_t next) noexcept {
     return low_of(next) == kSealed ? 0 : low_of(next);
 }
-// A queue that is being closed keeps its database and loses its serial, so that no reference matches it.
+// The key of a queue that is being closed has the database but no serial, so that no reference matches it.
 constexpr bool is_open(std::uint64_t key) noexcept {
     return key >> 32 != 0;
 }
@@ -50,13 +50,13 @@ constexpr std::uint32_t span_of(std::uint32_t state) noexcept {
     return state >> 3;
 }
 
-// The fixed part of a record, one cell; the texts follow. The checksum covers all after itself, and position, ring id and size by
-// way of its seed: an old record left in the cell never passes for a new one.
+// The fixed part of a record, one cell; the texts follow. The checksum covers everything after it. Position, ring id and size are
+// part of its seed, so that an old record left in the cell is never taken for a new one.
 struct RecordHead {
     std::uint64_t checksum;
     std::int64_t at;
     std::uint16_t text_bytes[kTexts];
-    std::byte facts[kCellBytes - 16 - sizeof(text_bytes)];  // the Facts, but for their unused end
+    std::byte facts[kCellBytes - 16 - sizeof(text_bytes)];  // the Facts, except their unused end
 };
 constexpr std::size_t kFactsBytes = offsetof(Facts, unused);
 static_assert(sizeof(RecordHead) == kCellBytes && kFactsBytes <= sizeof(RecordHead::facts));
@@ -68,7 +68,7 @@ constexpr std::size_t max_record_bytes() noexcept {
 }
 constexpr std::uint32_t kMaxRecordCells = round_up(max_record_bytes(), kCellBytes) / kCellBytes;
 
-// A record put together before its cells are claimed, so that little can happen between claim and commit.
+// A record, built before its cells are claimed, so that the time between claim and commit is short.
 struct Ring::Record {
     alignas(8) std::byte bytes[max_record_bytes()];
     std::size_t size;
@@ -76,11 +76,11 @@ struct Ring::Record {
     std::uint64_t body;  // hash of all but the checksum
 
     explicit Record(const Event& event) noexcept;
-    // Writes the checksum for the place that was claimed, and the record into it.
+    // Computes the checksum for the cell that was claimed, and writes the record there.
     void put(Segment& segment, std::uint32_t cell, std::uint64_t begin) noexcept;
 };
 
-// Reads the record at a cell, with every length checked before it is used.
+// Reads the record at a cell. Every length is checked before it is used.
 bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span, StoredEvent& out) noexcept;
 
 }  // namespace mirox::shmem

@@ -1,5 +1,5 @@
-// The ring of events: set right after any deaths, before anybody else has it mapped. Holds no server call, exception, allocation
-// or system call.
+// The ring of events: recovery after processes were killed, before any other process has it mapped. Holds no server call,
+// exception, allocation or system call.
 #include "shmem/core_record.hpp"
 
 namespace mirox::shmem {
@@ -9,7 +9,7 @@ using std::memory_order_release;
 
 namespace {
 
-// Marks dead what was not committed whole, closes the segment and sets its count of events right.
+// Marks records dead that were not committed whole, closes the segment and corrects its count of events.
 void recover_segment(Segment& s, Recovered& found) noexcept {
     const std::uint64_t cursor = s.cursor.load(memory_order_relaxed);
     const std::uint32_t cells = cells_of(cursor) < kSegmentCells ? cells_of(cursor) : kSegmentCells;
@@ -23,7 +23,7 @@ void recover_segment(Segment& s, Recovered& found) noexcept {
             cell += span;
             continue;
         }
-        // No record: as far as the next cell that is the first of one.
+        // Not a record. The dead range ends before the next cell with a state, where a record may begin.
         std::uint32_t to = cell + 1;
         while (to < cells && s.states[to].load(memory_order_relaxed) == 0) to++;
         s.states[cell].store(state_word(kDead, to - cell), memory_order_relaxed);
@@ -37,15 +37,16 @@ void recover_segment(Segment& s, Recovered& found) noexcept {
 
 }  // namespace
 
-// Whether a queue before this one has its database.
-bool Ring::is_twice(std::uint32_t index) const noexcept {
+// Whether an earlier queue has the same database.
+bool Ring::is_duplicate(std::uint32_t index) const noexcept {
     const std::uint32_t database = low_of(queues_[index].key.load(memory_order_relaxed));
     for (std::uint32_t i = 0; i < index; i++)
         if (low_of(queues_[i].key.load(memory_order_relaxed)) == database) return true;
     return false;
 }
 
-// Recovers the segments of the queue's chain as far as it makes sense. Returns the last, index + 1; `end` is where it ends.
+// Recovers the segments of the queue's chain up to the first damaged link. Returns the last one, index + 1; `end` is the position
+// where it ends.
 std::uint32_t Ring::recover_chain(std::uint32_t index, Recovered& found, std::uint64_t& end) noexcept {
     std::uint32_t last = 0;
     for (std::uint32_t at = successor_of(queues_[index].head.load(memory_order_relaxed)); at != 0;) {
@@ -72,8 +73,8 @@ std::uint32_t Ring::recover_chain(std::uint32_t index, Recovered& found, std::ui
     return last;
 }
 
-// The freed position must stand where a record begins; if it does not, the stored one in the database still keeps anything from
-// being applied twice.
+// The freed position must be where a record begins. If it is not, reading begins earlier, and the position stored in the database
+// prevents that events are applied twice.
 void Ring::recover_positions(Queue& queue, std::uint64_t end) noexcept {
     const Segment& s = segments_[queue.head.load(memory_order_relaxed) - 1];
     const std::uint64_t base = s.base.load(memory_order_relaxed);
@@ -95,8 +96,8 @@ Recovered Ring::recover_queue(std::uint32_t index, std::uint64_t& end) noexcept 
     const std::uint64_t key = queue.key.load(memory_order_relaxed);
     Recovered found;
     queue.segments.store(0, memory_order_relaxed);
-    const std::uint32_t last = low_of(key) == 0 || is_twice(index) ? 0 : recover_chain(index, found, end);
-    if (last == 0) {  // never was open, or nothing of it can be read
+    const std::uint32_t last = low_of(key) == 0 || is_duplicate(index) ? 0 : recover_chain(index, found, end);
+    if (last == 0) {  // the queue was never open, or none of it can be read
         const std::uint64_t freed = queue.freed.load(memory_order_relaxed);
         if (end == 0 && low_of(key) != 0 && freed < kMaxPosition) end = freed + kSegmentCells;
         queue.key.store(0, memory_order_relaxed);
@@ -108,8 +109,8 @@ Recovered Ring::recover_queue(std::uint32_t index, std::uint64_t& end) noexcept 
     recover_positions(queue, end);
     found.events = waiting_in(queue, 0);
     queue.torn.fetch_add(found.torn, memory_order_relaxed);
-    queue.unsettled.store(found.events != 0 ? 1 : 0, memory_order_relaxed);
-    if (!is_open(key)) {  // its closing was cut short
+    queue.unposted.store(found.events != 0 ? 1 : 0, memory_order_relaxed);
+    if (!is_open(key)) {  // its closing was interrupted
         close_queue(low_of(key));
         found.events = 0;
     }

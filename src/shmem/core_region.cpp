@@ -1,4 +1,4 @@
-// The region: layout, making, attaching. Holds no server call, exception, allocation or system call.
+// The region: layout, initialising, attaching. Holds no server call, exception, allocation or system call.
 #include "shmem/core_region.hpp"
 
 namespace mirox::shmem {
@@ -10,7 +10,8 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 
 constexpr std::uint64_t kMagic = 0x676E'6972'786F'726DULL;  // "mroxring" in memory
-// Changes with any change of a layout or of the meaning of a word: the first part by hand, a use's by itself.
+// The version of the layout and of the meaning of each word. The first part is changed by hand, the part of Facts follows by
+// itself.
 constexpr std::uint32_t kVersion = 4 << 16 | kTexts << 8 | offsetof(Facts, unused);
 
 constexpr std::uint32_t kMinPower = 64;
@@ -44,12 +45,12 @@ Offsets offsets_of(const Config& c) noexcept {
 struct RegionHeader {
     std::uint64_t magic;
     std::uint32_t version;
-    std::uint32_t byte_order;  // 0x01020304 as the maker wrote it
+    std::uint32_t byte_order;  // 0x01020304 in the byte order of the server that made the file
     Config config;
     std::uint64_t size;
-    std::uint64_t check;                                // over all before
-    std::atomic<std::uint64_t> ready;                   // last of initialise(): magic again
-    std::atomic<std::uint64_t> ring_ids[kKeptRingIds];  // newest first, 0 none
+    std::uint64_t check;                                // hash of everything before it
+    std::atomic<std::uint64_t> ready;                   // the magic again, written last by initialise()
+    std::atomic<std::uint64_t> ring_ids[kKeptRingIds];  // newest first; 0: none
 };
 static_assert(sizeof(RegionHeader) <= kHeaderBytes);
 
@@ -61,7 +62,7 @@ std::uint64_t check_of(const RegionHeader& h) noexcept {
     return hash_bytes(&h, offsetof(RegionHeader, check));
 }
 
-AttachStatus judge(const RegionHeader& h) noexcept {
+AttachStatus check_header(const RegionHeader& h) noexcept {
     if (h.magic != kMagic || h.byte_order != kByteOrder) return AttachStatus::foreign;
     if (h.version != kVersion) return AttachStatus::other_version;
     if (h.check != check_of(h) || !h.config.valid() || h.size != region_bytes(h.config) ||
@@ -94,7 +95,7 @@ std::size_t region_bytes(const Config& config) noexcept {
     return offsets_of(config).end;
 }
 
-void Region::place(std::byte* at, const Config& config) noexcept {
+void Region::set_parts(std::byte* at, const Config& config) noexcept {
     const Offsets o = offsets_of(config);
     header_ = reinterpret_cast<RegionHeader*>(at);
     ring_ = Ring::view(at + o.ring, config.max_databases);
@@ -109,7 +110,7 @@ Region Region::initialise(std::byte* at, const Config& config, std::uint64_t rin
     Counters::initialise(at + o.counters, config.counter_entries);
     Unauthenticated::initialise(at + o.unauthenticated, config.unauthenticated_slots);
     Region region;
-    region.place(at, config);
+    region.set_parts(at, config);
     RegionHeader& h = *region.header_;
     h.magic = kMagic;
     h.version = kVersion;
@@ -125,10 +126,10 @@ Region Region::initialise(std::byte* at, const Config& config, std::uint64_t rin
 AttachStatus Region::view(std::byte* at, std::size_t size, Region& out) noexcept {
     if (size < kHeaderBytes) return AttachStatus::foreign;
     const auto& h = *reinterpret_cast<const RegionHeader*>(at);
-    if (const AttachStatus status = judge(h); status != AttachStatus::ok) return status;
+    if (const AttachStatus status = check_header(h); status != AttachStatus::ok) return status;
     if (h.size != size) return AttachStatus::other_size;
-    out.place(at, h.config);
-    // The parts repeat their sizes, so that each can be used alone; a damaged file may disagree.
+    out.set_parts(at, h.config);
+    // Each part has its size too, so that it can be used alone. In a damaged file the sizes may differ.
     if (out.ring_.head_->segments != h.config.segments || out.ring_.head_->queues != h.config.max_databases ||
         out.counters_.entries() != h.config.counter_entries ||
         out.unauthenticated_.capacity() != h.config.unauthenticated_slots + kOverflowSlots) {
@@ -157,7 +158,7 @@ bool Region::read_config(std::span<const std::byte> header, Config& out) noexcep
     alignas(RegionHeader) std::byte copy[sizeof(RegionHeader)];
     std::memcpy(copy, header.data(), sizeof copy);
     const auto& h = *reinterpret_cast<const RegionHeader*>(copy);
-    if (judge(h) != AttachStatus::ok) return false;
+    if (check_header(h) != AttachStatus::ok) return false;
     out = h.config;
     return true;
 }
@@ -176,7 +177,7 @@ std::size_t Region::ring_ids(std::span<std::uint64_t> out) const noexcept {
     return n;
 }
 
-// The counters begin anew with what the ring still holds.
+// Rebuilds the counters from the events that the ring still has.
 void Region::recount() noexcept {
     counters_.clear();
     for (std::uint32_t i = 0; i < ring_.queue_count(); i++) {
@@ -196,7 +197,7 @@ void Region::recount() noexcept {
 
 QueueRef Region::open_queue(std::uint32_t database) noexcept {
     if (const QueueRef queue = ring_.find_queue(database)) return queue;
-    // A producer that was counting as the database's last queue closed may have left an entry, with its times.
+    // A producer that was counting while the database's last queue was closed may have left an entry with old times.
     counters_.forget(database);
     return ring_.open_queue(database);
 }
@@ -222,12 +223,12 @@ Published Region::record(QueueRef queue, const Event& event) noexcept {
     return published;
 }
 
-bool Region::unsettled(QueueRef queue) const noexcept {
-    return ring_.holds(queue) && ring_.queues_[queue.index].unsettled.load(memory_order_acquire) != 0;
+bool Region::unposted(QueueRef queue) const noexcept {
+    return ring_.holds(queue) && ring_.queues_[queue.index].unposted.load(memory_order_acquire) != 0;
 }
 
-void Region::settled(QueueRef queue) noexcept {
-    if (ring_.holds(queue)) ring_.queues_[queue.index].unsettled.store(0, memory_order_release);
+void Region::set_posted(QueueRef queue) noexcept {
+    if (ring_.holds(queue)) ring_.queues_[queue.index].unposted.store(0, memory_order_release);
 }
 
 }  // namespace mirox::shmem

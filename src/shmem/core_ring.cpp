@@ -1,12 +1,12 @@
 // The ring of events: claiming, committing, freeing.
 //
-// Holds no server call, exception, allocation or system call. The words and who writes them:
-//   Segment.cursor  producers claim by compare-and-swap; whoever finds it too full closes it
-//   Segment.next    the first to link a successor wins; close_queue() seals it
-//   Segment.states  the producer that claimed the cell, then nobody until the segment is given out again
-//   Queue.tail      anybody helps it on to the successor, as in a Michael-Scott queue
+// Holds no server call, exception, allocation or system call. The words, and which processes write them:
+//   Segment.cursor  producers claim by compare-and-swap; one that finds too little room closes the segment
+//   Segment.next    the first producer that links a successor wins; close_queue() seals it
+//   Segment.states  the producer that claimed the cell; then no process until the segment is given out again
+//   Queue.tail      any process moves it to the successor, as in a Michael-Scott queue
 //   Queue.head      the consumer
-// A tag of the segment's generation in cursor, next and tail makes a claim by a sleeper fail.
+// cursor, next and tail have the segment's generation in them, so that the claim of a producer that slept too long fails.
 #include "shmem/core_record.hpp"
 
 namespace mirox::shmem {
@@ -20,7 +20,7 @@ using std::memory_order_release;
 
 constexpr std::size_t kQueuesAt = round_up(sizeof(RingHead), alignof(Queue));
 
-constexpr std::uint32_t kept_back(std::uint32_t segments) noexcept {
+constexpr std::uint32_t reserve_of(std::uint32_t segments) noexcept {
     return segments / 8 < 2 ? 2 : segments / 8;
 }
 
@@ -55,9 +55,9 @@ Ring Ring::initialise(std::byte* at, std::uint32_t segments, std::uint32_t queue
 
 // ---- segments --------------------------------------------------------------------------------------------------------
 
-std::uint32_t Ring::allocate(std::uint32_t queue, std::uint64_t base, bool reserve_too) noexcept {
+std::uint32_t Ring::allocate(std::uint32_t queue, std::uint64_t base, bool use_reserve) noexcept {
     const std::uint32_t free = head_->free_segments.load(memory_order_relaxed);
-    if (free == 0 || (!reserve_too && free <= kept_back(head_->segments))) return 0;
+    if (free == 0 || (!use_reserve && free <= reserve_of(head_->segments))) return 0;
     const std::uint32_t n = head_->segments;
     std::uint32_t at = head_->search_from.load(memory_order_relaxed) % n;
     for (std::uint32_t tried = 0; tried < n; tried++, at = at + 1 == n ? 0 : at + 1) {
@@ -89,7 +89,7 @@ void Ring::give_back(std::uint32_t segment) noexcept {
     head_->free_segments.fetch_add(1, memory_order_relaxed);
 }
 
-// Helps the tail on from where it was seen to the segment (index + 1).
+// Moves the tail from the seen value to the segment (index + 1), unless another process has moved it.
 void Ring::move_tail(Queue& queue, std::uint64_t from, std::uint32_t to) noexcept {
     queue.tail.compare_exchange_strong(from, tagged(generation_of(segments_[to - 1].cursor.load(memory_order_acquire)), to),
                                        memory_order_acq_rel, memory_order_relaxed);
@@ -114,7 +114,7 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
     if (database == 0) return {};
     if (const QueueRef queue = find_queue(database)) return queue;
     for (std::uint32_t i = 0; i < head_->queues; i++) {
-        // One that could not be closed yet must not stand beside a new one of the same database.
+        // A queue that could not be closed yet must not exist beside a new one of the same database.
         if (low_of(queues_[i].key.load(memory_order_relaxed)) == database && !close_queue(database)) return {};
     }
     for (std::uint32_t i = 0; i < head_->queues; i++) {
@@ -124,14 +124,14 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
         const std::uint32_t segment = allocate(i, base, true);
         if (segment == 0) return {};
         for (auto* position : {&queue.applied, &queue.freed, &queue.freed_before}) position->store(base, memory_order_relaxed);
-        for (auto* count : {&queue.dropped, &queue.torn, &queue.dropped_before, &queue.torn_before, &queue.unsettled})
+        for (auto* count : {&queue.dropped, &queue.torn, &queue.dropped_before, &queue.torn_before, &queue.unposted})
             count->store(0, memory_order_relaxed);
         queue.head.store(segment, memory_order_relaxed);
         std::uint32_t serial = head_->queue_serial.fetch_add(1, memory_order_relaxed) + 1;
         if (serial == 0) serial = head_->queue_serial.fetch_add(1, memory_order_relaxed) + 1;
         const std::uint64_t key = tagged(serial, database);
-        // A producer with an old reference that sees the new tail sees, after it, a key that is not its own: the old one went
-        // before the old tail did.
+        // A producer with an old reference that sees the new tail will then see that the key has changed: the old key was removed
+        // before the old tail.
         queue.tail.store(tagged(generation_of(segments_[segment - 1].cursor.load(memory_order_relaxed)), segment),
                          memory_order_release);
         queue.key.store(key, memory_order_release);
@@ -140,8 +140,7 @@ QueueRef Ring::open_queue(std::uint32_t database) noexcept {
     return {};
 }
 
-// Closes the last segment and seals its link; a producer may be adding one at this moment. Returns where the queue's positions
-// end.
+// Closes the last segment and seals its link, while a producer may be adding a segment. Returns the end of the queue's positions.
 std::uint64_t Ring::seal_end(Queue& queue) noexcept {
     for (;;) {
         const std::uint64_t tail = queue.tail.load(memory_order_acquire);
@@ -165,7 +164,7 @@ bool Ring::close_queue(std::uint32_t database) noexcept {
     queue.key.store(database, memory_order_release);
     const std::uint64_t end = seal_end(queue);
 
-    // A claim not yet committed: its producer still writes there.
+    // When a claim is not committed yet, its producer is still writing.
     std::uint64_t discarded = 0;
     RingReader reader(*this, {index, database});
     StoredEvent event;
@@ -193,7 +192,7 @@ bool Ring::close_queue(std::uint32_t database) noexcept {
 
 // ---- publishing ------------------------------------------------------------------------------------------------------
 
-// Claims cells in the segment of this tail and writes the record there. `full`: the segment has no room, and is closed.
+// Claims cells in the tail's segment and writes the record there. `full` when the segment has no room; it is closed then.
 [[gnu::hot]] Ring::Step Ring::claim(std::uint64_t tail, Record& record, bool counted, Published& out) noexcept {
     Segment& s = segments_[low_of(tail) - 1];
     std::uint64_t cursor = s.cursor.load(memory_order_acquire);
@@ -214,7 +213,7 @@ bool Ring::close_queue(std::uint32_t database) noexcept {
     return Step::done;
 }
 
-// Goes on from the closed segment of this tail to its successor, which it makes when there is none. `full`: there is no room.
+// Moves on from the tail's closed segment to its successor, and makes one when there is none. `full` when no segment is free.
 Ring::Step Ring::extend(std::uint32_t index, std::uint64_t tail, Published& out) noexcept {
     Queue& queue = queues_[index];
     Segment& s = segments_[low_of(tail) - 1];
@@ -223,10 +222,10 @@ Ring::Step Ring::extend(std::uint32_t index, std::uint64_t tail, Published& out)
     if (low_of(next) == kSealed) return Step::again;  // the key has changed by now
     if (low_of(next) == 0) {
         const std::uint32_t total = head_->segments;
-        const bool small = queue.segments.load(memory_order_relaxed) < kept_back(total);
+        const bool small = queue.segments.load(memory_order_relaxed) < reserve_of(total);
         const std::uint32_t fresh = allocate(index, s.base.load(memory_order_relaxed) + kSegmentCells, small);
         if (fresh == 0) {
-            // Another may have linked one while we looked.
+            // Another producer may have linked one meanwhile.
             const bool linked = low_of(s.next.load(memory_order_acquire)) != 0 || queue.tail.load(memory_order_acquire) != tail;
             return linked ? Step::again : Step::full;
         }
@@ -293,7 +292,7 @@ void Ring::free_to(QueueRef ref, std::uint64_t position) noexcept {
         if (next == 0) return;
         const std::uint64_t tail = queue.tail.load(memory_order_acquire);
         if (low_of(tail) == index) move_tail(queue, tail, next);
-        // Head first: a death in between leaves a segment that no chain holds, which recovery frees.
+        // Head first: if the process is killed in between, the segment is in no chain, and recovery frees it.
         queue.head.store(next, memory_order_release);
         give_back(index - 1);
     }

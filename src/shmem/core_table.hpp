@@ -1,12 +1,13 @@
-// A hash table of a fixed number of entries in shared memory: what the counters, the rate limits and the refusals of
-// unauthenticated callers have in common.
+// A hash table with a fixed number of entries in shared memory. The counters, the rate limits and the refusals of unauthenticated
+// callers use it.
 //
 // May include the C++ library and core_* of this room only; holds no server call, exception, allocation or system call.
 //
-// An entry is looked for in the window of its hash: neighbouring places, tried in turn from one that the hash chooses. Each entry
-// has a word `guard`: version | state | count, from high to low. An entry is taken and given away by a compare-and-swap of this
-// word, which raises the version. So whoever has read the word and finds the same version later knows that what he read in
-// between belongs to one life of the entry. The count is of those who hold the entry at this moment, or of what it counts.
+// The hash of a key chooses a window of neighbouring entries, and where in it the search begins. Each entry has a word `guard`:
+// version | state | count, from high to low. An entry is taken and released by a compare-and-swap of this word, which raises the
+// version. So a process that finds the same version before and after reading an entry knows that everything it read belongs to
+// one life of the entry, that is, to one key. The count is the number of processes that use the entry at this moment, or of the
+// requests that it counts.
 #pragma once
 
 #include "shmem/core_base.hpp"
@@ -15,7 +16,7 @@ namespace mirox::shmem {
 
 template <int kCountBits, int kStateBits>
 struct Guard {
-    static constexpr std::uint64_t kBusy = std::uint64_t{1} << kCountBits;  // being made or unmade
+    static constexpr std::uint64_t kBusy = std::uint64_t{1} << kCountBits;  // being made or released
     static constexpr std::uint64_t kFree = 0;
     static constexpr std::uint64_t kLive = 2 * kBusy;
     static constexpr std::uint64_t kCountMask = kBusy - 1;
@@ -31,12 +32,12 @@ struct Guard {
     static constexpr std::uint64_t next_version(std::uint64_t word, std::uint64_t state) noexcept {
         return version_of(word) + kVersionStep + state;
     }
-    // Gives the entry another life, if its word is still this one.
+    // Begins the entry's next life, if its word is still this one.
     static bool advance(std::atomic<std::uint64_t>& guard, std::uint64_t word, std::uint64_t state) noexcept {
         return guard.compare_exchange_strong(word, next_version(word, state), std::memory_order_acq_rel,
                                              std::memory_order_relaxed);
     }
-    // Holds the entry, or counts in it, if it is still in the life that `word` was read of.
+    // Adds one to the count, if the entry is still in the life in which `word` was read.
     static bool enter(std::atomic<std::uint64_t>& guard, std::uint64_t word) noexcept {
         if (same(guard.fetch_add(1, std::memory_order_acq_rel), word)) return true;
         guard.fetch_sub(1, std::memory_order_acq_rel);
@@ -44,7 +45,7 @@ struct Guard {
     }
 };
 
-// A process's view of the entries, whose number is a power of two and no smaller than the window.
+// A process's view of the entries. Their number is a power of two and no smaller than the window.
 template <typename Entry, typename Bits, std::uint32_t kWindow>
 struct Table {
     struct Found {
@@ -58,14 +59,14 @@ struct Table {
     std::uint32_t window_of(std::uint64_t hash) const noexcept {
         return static_cast<std::uint32_t>(hash) & mask & ~(kWindow - 1);
     }
-    // The places of the hash's window, until each(place) is true.
+    // Calls each(index) for the entries of the hash's window, until it returns true.
     template <typename Each>
     bool look(std::uint64_t hash, Each&& each) const noexcept {
         for (std::uint32_t i = 0; i < kWindow; i++)
             if (each(window_of(hash) + ((static_cast<std::uint32_t>(hash) + i) & (kWindow - 1)))) return true;
         return false;
     }
-    // The live entry of which is(entry) is true.
+    // Finds the live entry for which is(entry) is true.
     template <typename Is>
     bool find(std::uint64_t hash, Is&& is, Found& out) const noexcept {
         return look(hash, [&](std::uint32_t at) noexcept { return is_live(at, is, out); });
@@ -77,9 +78,9 @@ struct Table {
         out = {at, word};
         return true;
     }
-    // Takes a free place, or else one whose entry can go by can_go(entry, word); fill(entry, place, taken) sets its fields, then
-    // it is live with this count. can_go() is asked again once the entry is out of reach: somebody may have come and gone
-    // meanwhile.
+    // Takes a free entry, or one that can_go(entry, word) allows to evict. fill(entry, index, evicted) sets its fields; then it
+    // is live with this count. can_go() is asked a second time once no other process can enter the entry, since one may have used
+    // it after the first time.
     template <typename CanGo, typename Fill>
     bool make(std::uint64_t hash, std::uint64_t count, CanGo&& can_go, Fill&& fill, Found& out) noexcept {
         for (const bool live : {false, true}) {
@@ -91,7 +92,7 @@ struct Table {
                     return false;
                 const bool taken = !live || can_go(e, word);
                 if (taken) fill(e, at, live);
-                // Added, not stored: one that looked too late may have put its one here and will take it back.
+                // Added, not stored: a process that came too late may have added one to the count, and will subtract it again.
                 const std::uint64_t opening = Bits::kLive - Bits::kBusy + (taken ? count : Bits::count_of(word));
                 out = {at, e.guard.fetch_add(opening, std::memory_order_acq_rel) + opening};
                 return taken;

@@ -1,6 +1,7 @@
 // Refusals of unauthenticated callers (see core_unauthenticated.hpp). Holds no server call, exception, allocation or system call.
 //
-// Two makers of one key may take two slots: each has its own name and its own count, and the views add them up.
+// Two processes that make a slot for one key at the same time may take two slots. Each slot has its own name and count, and views
+// add the counts.
 #include "shmem/core_unauthenticated.hpp"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 
 using Bits = Guard<36, 4>;
-constexpr std::uint64_t kClosed = Bits::kBusy + Bits::kLive;  // read and released, not counted on
+constexpr std::uint64_t kClosed = Bits::kBusy + Bits::kLive;  // can be read and released, but counts no more
 
 constexpr bool is_used(std::uint64_t word) noexcept {
     return Bits::state_of(word) == Bits::kLive || Bits::state_of(word) == kClosed;
@@ -82,7 +83,8 @@ bool Unauthenticated::count_in(Slots slots, std::uint64_t hash, const Unauthenti
             std::int64_t first = s.first_at.load(memory_order_relaxed);
             while (key.first_at < first && !s.first_at.compare_exchange_weak(first, key.first_at, memory_order_relaxed)) {
             }
-            // The version stands in the word: a slot given to another since fails here, and is looked at anew.
+            // The word has the version in it: if the slot has been given to another key since, this fails, and the slot is
+            // checked again.
             if (s.guard.compare_exchange_weak(word, word + 1, memory_order_acq_rel, memory_order_acquire)) return true;
         }
         return false;
@@ -104,8 +106,8 @@ bool Unauthenticated::count_in(Slots slots, std::uint64_t hash, const Unauthenti
         hash, 1, [](const UnauthenticatedSlot&, std::uint64_t) noexcept { return false; }, fill, made);
 }
 
-Unauthenticated::Place Unauthenticated::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
-                                              const core::Address& address, std::uint16_t status, std::uint8_t reason) noexcept {
+Unauthenticated::Result Unauthenticated::count(std::uint32_t database, std::uint64_t ring_id, Micros at,
+                                               const core::Address& address, std::uint16_t status, std::uint8_t reason) noexcept {
     UnauthenticatedCount key;
     key.database = database;
     key.ring_id = ring_id;
@@ -117,17 +119,17 @@ Unauthenticated::Place Unauthenticated::count(std::uint32_t database, std::uint6
         const bool fine = head_->used.load(memory_order_relaxed) < head_->slots / 2;
         const bool ipv4 = address.family == core::AddressFamily::ipv4;
         key.network = core::network_of(address, ipv4 ? (fine ? 32 : 24) : (fine ? 64 : 48));
-        if (count_in(Table<UnauthenticatedSlot, Bits, 16>{slots_, head_->slots - 1}, hash_of(key), key)) return Place::slot;
+        if (count_in(Table<UnauthenticatedSlot, Bits, 16>{slots_, head_->slots - 1}, hash_of(key), key)) return Result::slot;
         key.network = {};
     }
     if (count_in(Table<UnauthenticatedSlot, Bits, kOverflowSlots>{slots_ + head_->slots, kOverflowSlots - 1}, hash_of(key),
                  key)) {
-        // Written once: all who are refused here would meet on its line.
+        // Written only once, since otherwise all processes would write the same cache line.
         if (head_->overflowed.load(memory_order_relaxed) == 0) head_->overflowed.store(1, memory_order_relaxed);
-        return Place::overflow;
+        return Result::overflow;
     }
     head_->uncounted.fetch_add(1, memory_order_relaxed);
-    return Place::uncounted;
+    return Result::uncounted;
 }
 
 bool Unauthenticated::read(std::uint32_t index, std::uint32_t database, UnauthenticatedCount& out) const noexcept {
@@ -145,7 +147,7 @@ bool Unauthenticated::read(std::uint32_t index, std::uint32_t database, Unauthen
         out.status = static_cast<std::uint16_t>(outcome >> 8);
         out.requests = Bits::count_of(word);
         out.word = word;
-        // A late writer of a life before may have touched the times: they stay within the minute.
+        // A late writer of the slot's previous life may have changed the times, so they are limited to the minute.
         out.last_at = std::clamp(s.last_at.load(memory_order_acquire), out.minute, out.minute + kMinute - 1);
         out.first_at = std::clamp(s.first_at.load(memory_order_acquire), out.minute, out.last_at);
         if (s.guard.load(memory_order_relaxed) == word) return true;

@@ -1,4 +1,4 @@
-// The shelf of signing keys (see key_shelf.hpp, also for the locks).
+// Signing keys in shared memory. For the locks see key_shelf.hpp.
 #include "shmem/key_shelf.hpp"
 
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ constinit LWLock* lock = nullptr;
 void* map_undumped(std::size_t size, bool shared) {
     void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
     if (at == MAP_FAILED) return nullptr;
-    // Where the kernel cannot, the keys are as in any other memory of the server's.
+    // If the kernel refuses, core dumps include the keys, as they do the server's other memory.
     (void)madvise(at, size, MADV_DONTDUMP);
     return at;
 }
@@ -35,7 +35,7 @@ void start_key_shelf() {
             ereport(FATAL, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not map shared memory: %m"),
                     errhint("Make more memory available to the server."));
     }
-    // A child that died may have been writing.
+    // After a crash: the child may have been writing.
     core::wipe(&shelf->now, sizeof(shelf->now));
     shelf->version.store(0, std::memory_order_relaxed);
 }

@@ -1,8 +1,8 @@
-// Where the keys that sign JWTs stand for all backends: the last good set of them, and how their file stands now. One backend reads
-// a change of the file and writes it here; the others, new ones too, copy it. store/keys.cpp alone reads and writes it.
+// The JWT signing keys that all backends share: the last valid set, and the current state of the key file. One backend reads a
+// changed file and writes the result here; the others copy it. Only store/keys.cpp reads and writes it.
 //
-// It is a mapping of its own, apart from the rest of shared memory, which the kernel leaves out of core dumps. The postmaster makes
-// it before any child runs, and empties it when it starts its children anew after a crash.
+// It is a separate mapping, which the kernel leaves out of core dumps. The postmaster makes it before any child runs, and empties
+// it when it restarts its children after a crash.
 //
 // Locks: key_lock(), exclusive to write, shared to read; `version` is read without one.
 #pragma once
@@ -37,7 +37,7 @@ struct KeySet {
     SigningKey keys[kMaxJwtKeys];
 };
 
-// Which file was read, and how it stood.
+// Which file was read, and its state at that time.
 struct FileStamp {
     dev_t device;
     ino_t inode;
@@ -47,18 +47,18 @@ struct FileStamp {
 };
 
 struct KeyFile {
-    char path[MAXPGPATH];  // empty: none is set, and there are no keys
+    char path[MAXPGPATH];  // empty: no file is set, and there are no keys
     FileStamp stamp;
-    bool settled;  // a change after reading would show in the stamp
-    int fault;     // store::KeyFault
-    int line;      // of the fault, 0: none
+    bool stable;  // every later change of the file would change the stamp
+    int fault;    // store::KeyFault
+    int line;     // of the fault, 0: none
     TimestampTz since;
     KeySet good;
 };
 static_assert(std::is_trivially_copyable_v<KeyFile>);
 
 struct KeyShelf {
-    std::atomic<std::uint64_t> version;  // raised with each change of what follows
+    std::atomic<std::uint64_t> version;  // grows with each change of `now`
     KeyFile now;
 };
 
@@ -66,11 +66,11 @@ struct KeyShelf {
 void request_key_shelf();
 void start_key_shelf();
 
-// Null in a server that was started without us.
+// Null when the library is not in shared_preload_libraries.
 KeyShelf* key_shelf();
 LWLock* key_lock();
 
-// Memory that is left out of core dumps, zeroed, for as long as the process lives; null when there is none.
+// Zeroed memory that core dumps leave out. It is never freed. Null when there is no memory.
 void* map_undumped(std::size_t size, bool shared);
 
 }  // namespace mirox::shmem

@@ -1,4 +1,4 @@
-// Rate limits (see limits.hpp, also for the locks).
+// Rate limits. For the locks see limits.hpp.
 #include "shmem/limits.hpp"
 
 #include <ctime>
@@ -17,23 +17,23 @@ namespace {
 constinit Limits view;
 constinit bool present = false;
 
-// A power of two, as the table of words wants it; never fewer than asked for.
+// The table needs a power of two; no fewer than the setting says.
 std::uint32_t entries() {
     return pg_nextpower2_32(static_cast<std::uint32_t>(pg::settings().max_tracked_accounts));
 }
 
-// All processes of the machine read the same one, and nobody can set it.
+// All processes of the machine read the same clock, and it cannot be set.
 std::int64_t monotonic_us() {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
-// No word could be had: come back in a second.
+// The answer when no word could be had: retry in a second.
 constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
 
-// A word's lock is held for some hundred nanoseconds, unless its holder is put off the processor meanwhile: on a busy machine
-// that takes some milliseconds. Only a holder that was stopped is not waited for.
+// A lock of the table is kept for some hundred nanoseconds. On a busy machine its process may lose the processor meanwhile, for
+// some milliseconds. The tries are enough for that, and only a process that was stopped makes them fail.
 constexpr int kTries = 200;
 constexpr long kPauseUs = 1000;
 
@@ -59,7 +59,7 @@ core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_min
     Limits& words = limits();
     core::Decision decision = kRefused;
     for (int tries = 0; tries < kTries; tries++) {
-        const std::int64_t now = monotonic_us();  // anew each time: nobody may draw by an old reading
+        const std::int64_t now = monotonic_us();  // read again for each try: a draw must not use an old time
         const auto draw = [&](std::atomic<std::uint64_t>& word) noexcept {
             decision = core::draw(word, now, limit_per_minute, burst);
         };

@@ -1,4 +1,4 @@
-// Recording the outcome of a check (see record.hpp): into shared memory alone, no lock, no allocation, no write.
+// Recording the outcome of a check (see record.hpp): only into shared memory, without a lock, an allocation or disk access.
 #include "shmem/record.hpp"
 
 #include "core/text.hpp"
@@ -17,11 +17,11 @@ extern "C" {
 namespace mirox::shmem {
 namespace {
 
-// How long a check waits for room in a full ring, and how often it looks.
+// How often a check retries when the ring is full, and how long it waits each time.
 constexpr int kWaits = 5;
 constexpr long kWaitUs = 1000;
 
-// The last user agent as it came and as it is stored: clients repeat theirs, and cleaning costs more than comparing.
+// The last user agent, as received and as stored. Clients repeat their user agent, and comparing is cheaper than cleaning.
 constinit char raw_agent[core::kMaxUserAgentBytes * 2];
 constinit std::size_t raw_agent_size = 0;
 constinit char clean_agent[core::kMaxUserAgentBytes];
@@ -53,7 +53,7 @@ void record_use(Event event) {
     if (!shared) return;
     if (DatabaseStats* stats = my_stats(); stats != nullptr && event.reason < core::kReasons)
         stats->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[event.reason].fetch_add(1, std::memory_order_relaxed);
-    // A database of unauthenticated callers alone has a queue too, by which the launcher knows that it wants a worker.
+    // Unauthenticated callers need a queue too: it shows the launcher that the database needs a worker.
     QueueRef queue = my_queue();
     if (event.holder == 0) {
         shared.count_unauthenticated(MyDatabaseId, event);
@@ -70,7 +70,7 @@ void record_use(Event event) {
             if (tries > kWaits) break;
             continue;
         }
-        // Where no worker can come (a standby, a server in single-user mode) there is nothing to wait for.
+        // On a standby and in single-user mode no worker runs that could make room.
         if (tries >= kWaits || !IsUnderPostmaster || RecoveryInProgress()) break;
         pg_usleep(kWaitUs);
     }

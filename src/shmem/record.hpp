@@ -1,4 +1,4 @@
-// Where every check's outcome goes to be counted: one call, at the one place where a check concludes (store/check.cpp).
+// Records the outcome of every check, by one call where a check ends (store/check.cpp).
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -7,11 +7,11 @@
 
 namespace mirox::shmem {
 
-// What of a user agent is looked at: a header of megabytes costs nothing. A character is four bytes at most.
+// The part of a user agent that is read at all, so that a header of megabytes costs nothing. A character has four bytes at most.
 std::string_view cut_agent(std::string_view given);
 
-// Takes the user agent as the client sent it, in the database's encoding, and an event without a holder as the refusal of an
-// unauthenticated caller. Lock-free and without an ERROR; when the ring is full it waits 5 ms at most for the worker, then counts
+// The user agent is as the client sent it, in the database's encoding. An event with holder 0 is the refusal of an
+// unauthenticated caller. Lock-free and without an ERROR. When the ring is full it waits 5 ms at most for the worker, then counts
 // the event as dropped.
 void record_use(Event event);
 

@@ -1,4 +1,4 @@
-// The file-backed region (see region.hpp, also for the locks).
+// The file-backed region. For the locks see region.hpp.
 #include "shmem/region.hpp"
 
 #include <fcntl.h>
@@ -28,14 +28,14 @@ constinit Region region_view;
 constinit std::byte* mapping = nullptr;
 constinit std::size_t mapped = 0;
 constinit LWLock* lock = nullptr;
-constinit QueueRef queue_of_mine;
-// When all queues are taken, the next look is a second later, so that checks do not wait for the lock.
+constinit QueueRef own_queue;
+// When all queues are taken, the next try is a second later, so that checks do not wait for the lock.
 constinit TimestampTz no_queue_until = 0;
 
 Config wanted() {
     const auto ring_bytes = static_cast<std::uint64_t>(pg::settings().ring_size) * 1024 * 1024;
     const auto segments = static_cast<std::uint32_t>(ring_bytes / kSegmentBytes);
-    // As many counters as the ring's typical events can belong to different tokens.
+    // Enough counters for a ring of typical events that all belong to different tokens.
     return Config::fit(ring_bytes, kMaxDatabases, Max(segments * 8, std::uint32_t{1024}),
                        Max(segments * 32, std::uint32_t{1024}));
 }
@@ -62,8 +62,8 @@ std::byte* map(int fd, std::size_t size) {
     return static_cast<std::byte*>(at);
 }
 
-// A file of another size or layout is replaced, under a name of its own first, so that a crash meanwhile leaves one or the
-// other. Allocated in full: a hole would raise SIGBUS on a full disk, in the middle of somebody's check.
+// The new file gets another name first, and replaces the old one when it is complete, so that a crash leaves one of the two. It
+// is allocated in full: on a full disk a hole would raise SIGBUS in the middle of a check.
 void make_file(const Config& config, std::uint64_t id) {
     const std::size_t size = region_bytes(config);
     const int fd = open(kNewFile, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, pg_file_create_mode);
@@ -81,7 +81,7 @@ void make_file(const Config& config, std::uint64_t id) {
     close(fd);
 }
 
-// True when the file that is there could be attached and is to be kept.
+// True when there is a file that could be attached and is kept.
 bool attach_file(const Config& config, std::uint64_t id) {
     const int fd = open(kFile, O_RDWR | O_CLOEXEC, 0);
     if (fd < 0) {
@@ -94,7 +94,7 @@ bool attach_file(const Config& config, std::uint64_t id) {
         close(fd);
         return false;
     }
-    // What a file lacks on disk (it was copied sparsely, say) is allocated before anybody writes to it.
+    // Holes, as in a file that was copied sparsely, are allocated before any process writes to them.
     const auto size = static_cast<std::size_t>(status.st_size);
     const int failed = posix_fallocate(fd, 0, status.st_size);
     if (failed != 0) {
@@ -124,8 +124,8 @@ bool attach_file(const Config& config, std::uint64_t id) {
 
 }  // namespace
 
-// In the postmaster, which is the last to go: what no worker came to write.
-static void tell_of_rest(int, Datum) {
+// Logs how many events no worker has written. In the postmaster, since it exits last.
+static void log_waiting(int, Datum) {
     if (MyProcPid != PostmasterPid || !region_view) return;
     std::uint64_t events = 0;
     int databases = 0;
@@ -148,15 +148,15 @@ void request_region() {
 void start_region() {
     lock = &GetNamedLWLockTranche(kTranche)->lock;
     static constinit bool registered = false;
-    if (!registered) on_proc_exit(tell_of_rest, 0);
+    if (!registered) on_proc_exit(log_waiting, 0);
     registered = true;
-    // After a crash of a child the old mapping is still here: attached anew, in the place of what it was.
+    // After a crash of a child the old mapping still exists. The file is mapped and attached again.
     if (mapping != nullptr) munmap(mapping, mapped);
     mapping = nullptr;
     const std::uint64_t id = random_id();
     const Config config = wanted();
     if (!attach_file(config, id)) make_file(config, id);
-    queue_of_mine = {};
+    own_queue = {};
 }
 
 Region& region() {
@@ -174,20 +174,20 @@ std::size_t region_size() {
 }
 
 QueueRef my_queue() {
-    if (queue_of_mine && queue_of_mine.database() == MyDatabaseId) return queue_of_mine;
-    queue_of_mine = region_view.ring().find_queue(MyDatabaseId);
-    if (queue_of_mine || !OidIsValid(MyDatabaseId)) return queue_of_mine;
+    if (own_queue && own_queue.database() == MyDatabaseId) return own_queue;
+    own_queue = region_view.ring().find_queue(MyDatabaseId);
+    if (own_queue || !OidIsValid(MyDatabaseId)) return own_queue;
     const TimestampTz now = GetCurrentTimestamp();
-    if (now < no_queue_until) return queue_of_mine;
+    if (now < no_queue_until) return own_queue;
     LWLockAcquire(lock, LW_EXCLUSIVE);
-    queue_of_mine = region_view.open_queue(MyDatabaseId);
+    own_queue = region_view.open_queue(MyDatabaseId);
     LWLockRelease(lock);
-    if (!queue_of_mine) no_queue_until = now + USECS_PER_SEC;
-    return queue_of_mine;
+    if (!own_queue) no_queue_until = now + USECS_PER_SEC;
+    return own_queue;
 }
 
 void forget_queue() {
-    queue_of_mine = {};
+    own_queue = {};
 }
 
 }  // namespace mirox::shmem

@@ -1,4 +1,4 @@
-// Shared memory (see startup.hpp, also for the locks).
+// Shared memory. For the locks see startup.hpp.
 #include "shmem/startup.hpp"
 
 #include "shmem/control.hpp"
@@ -18,7 +18,7 @@ namespace {
 shmem_request_hook_type next_request = nullptr;
 shmem_startup_hook_type next_startup = nullptr;
 
-// Of the server's own shared memory.
+// Bytes of the server's main shared memory.
 std::size_t main_bytes() {
     return add_size(limits_bytes(), sizeof(Control) + 2 * kCacheLine);
 }
@@ -34,7 +34,7 @@ void start_up() {
     if (next_startup != nullptr) next_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     start_limits();
-    // A child that was started by exec would find all that follows; ours are forked and inherit it.
+    // Children are forked and inherit the mappings. In a child that was started by exec, start_control() returns false.
     if (start_control()) {
         start_region();
         start_key_shelf();

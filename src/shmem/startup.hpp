@@ -1,20 +1,20 @@
-// What the extension keeps in shared memory: asked for while the server starts, and set up before any child runs. Each part is
-// found by the function in the header named after it: region(), control(), limits(), key_shelf().
+// The extension's shared memory, requested while the server starts and set up before any child runs. Each part has a header with
+// a function of the same name: region(), control(), limits(), key_shelf().
 //
-// Locks: AddinShmemInitLock while it is set up; what stands in it is lock-free or brings its own locks.
+// Locks: AddinShmemInitLock while it is set up. The parts are lock-free or have their own locks.
 #pragma once
 
 #include "pg/prelude.hpp"
 
 namespace mirox::shmem {
 
-// Called from _PG_init while shared_preload_libraries is worked off, after the settings were defined.
+// Called from _PG_init when the library is in shared_preload_libraries, after the settings were defined.
 void request_shared_memory();
 
-// How much there is of it, the region's file included.
+// Its size in bytes, the region's file included.
 std::size_t shared_bytes();
 
-// Asks the server for so many bytes under this name, on a cache line; *found when they were there before.
+// Gets memory of this name and size from the server, aligned to a cache line. *found is true when it existed before.
 std::byte* shared_part(const char* name, std::size_t bytes, bool* found);
 
 }  // namespace mirox::shmem

@@ -163,7 +163,7 @@ void read_file(const char* path, const FileStamp& seen) {
     core::wipe(own->text, sizeof(own->text));
     if (own->read.fault != kGood) core::wipe(&own->read.good, sizeof(own->read.good));
     // File times have a coarse clock, so a file changed within the last 2 s may change again under the same time.
-    own->read.settled = own->read.stamp.error != 0 || own->read.stamp.changed.tv_sec + 2 < time(nullptr);
+    own->read.stable = own->read.stamp.error != 0 || own->read.stamp.changed.tv_sec + 2 < time(nullptr);
 }
 
 // Call with key_lock() held.
@@ -186,7 +186,7 @@ bool publish_keys(shmem::KeyShelf& shelf, TimestampTz at) {
     // A faulty file: the keys of the last good one stay.
     if (read.fault != kGood) read.good = before.good;
     read.since = another || changed ? at : before.since;
-    if (!another && !changed && read.settled == before.settled && same(read.stamp, before.stamp) &&
+    if (!another && !changed && read.stable == before.stable && same(read.stamp, before.stamp) &&
         same_set(read.good, before.good))
         return false;
     shelf.now = read;
@@ -238,7 +238,7 @@ const KeyFile* key_file() {
     else
         seen.error = errno;
     const auto known_by = [&](const KeyFile& file) {
-        return file.settled && same(seen, file.stamp) && strcmp(path, file.path) == 0;
+        return file.stable && same(seen, file.stamp) && strcmp(path, file.path) == 0;
     };
     if (own_version == shelf->version.load(std::memory_order_acquire) && known_by(own->now)) return &own->now;
 

@@ -3,6 +3,7 @@
 
 #include "pg/query.hpp"
 #include "pg/values.hpp"
+#include "worker/batch.sql.hpp"
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
 
@@ -20,7 +21,7 @@ using shmem::Event;
 using shmem::kAgent;
 using shmem::kScope;
 
-// What tells callers apart, compared as bytes.
+// What distinguishes callers, compared as bytes.
 struct Key : shmem::Facts {
     std::uint32_t texts[shmem::kTexts];
 };
@@ -31,15 +32,15 @@ struct Caller {
 
 namespace {
 
-// Distinct refused callers of one token in a batch; what is beyond them is gathered without address and texts, so that whoever
-// holds a dead token cannot fill the tables by inventing agents.
+// Distinct refused callers of one token in a batch. The rest are counted without address and texts, so that nobody can fill the
+// tables by sending a dead token with many user agents.
 constexpr int kRefusedCallers = 200;
-// Callers in a row of usage_open: 2.5 kB. A reader of one token unpacks those that can hold it.
+// Callers in a row of usage_open, which then takes 2.5 kB. A reader of one token unpacks each row that may hold it.
 constexpr int kPacked = 64;
 
 Datum location_of(Batch& batch, const core::Address& address);
 
-// The columns of table caller, and with them what the statements look for and insert. Its unique index caller_key has them all.
+// The columns of table caller, which the statements look for and insert. Its unique index caller_key has all of them.
 struct Dimension {
     const char* column;
     Type type;
@@ -58,7 +59,7 @@ constexpr Dimension kDimensions[] = {
     {"scope", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kScope].shown[k.texts[kScope]]; }},
 };
 
-// Made of the list at first use.
+// Made from the list at first use.
 Query select_callers = {}, insert_callers = {};
 
 void make_statements() {
@@ -83,26 +84,7 @@ void make_statements() {
     MemoryContextSwitchTo(before);
 }
 
-// clang-format off
-Query select_agents = {
-    "SELECT g.n, a.agent_id FROM unnest($1) WITH ORDINALITY g (agent, n) CROSS JOIN LATERAL "
-    "(SELECT a.agent_id FROM mirox_internal.agent a WHERE a.agent = g.agent COLLATE \"C\" OFFSET 0) a",
-    {Type::text_array}};
-
-Query insert_agents = {
-    "INSERT INTO mirox_internal.agent (agent, key, browser, os, resolved) "
-    "SELECT g.agent, g.key, NULLIF(g.browser, ''), NULLIF(g.os, ''), g.resolved "
-    "FROM unnest($1, $2, $3, $4, $5) g (agent, key, browser, os, resolved) ON CONFLICT (agent) DO NOTHING",
-    {Type::text_array, Type::int8_array, Type::text_array, Type::text_array, Type::boolean_array}};
-
-Query put_open = {
-    "INSERT INTO mirox_internal.usage_open "
-    "(minute, first_token, last_token, callers, tokens, requests, first_at, last_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    {Type::timestamptz, Type::int8, Type::int8, Type::int8_array, Type::int8_array, Type::int4_array, Type::timestamptz_array,
-     Type::timestamptz_array}};
-// clang-format on
-
-// ---- gathered --------------------------------------------------------------------------------------------------------
+// ---- gathering --------------------------------------------------------------------------------------------------------
 
 struct Text {
     std::string_view text;  // the key
@@ -129,12 +111,12 @@ struct TokenKey {
 };
 struct Token {
     TokenKey key;
-    std::int64_t marked_uses, marked_refusals;  // those that the counters have
+    std::int64_t marked_uses, marked_refusals;  // those that the counters include
     int refused_callers;
 };
-struct Place {
+struct Location {
     core::Address address;
-    Datum location;  // text
+    Datum text;
 };
 
 std::uint32_t number_of(Texts& texts, std::string_view text) {
@@ -167,14 +149,14 @@ Token& token_of(Batch& batch, const Event& event) {
     return *token;
 }
 
-// ---- written ---------------------------------------------------------------------------------------------------------
+// ---- writing ---------------------------------------------------------------------------------------------------------
 
 Datum location_of(Batch& batch, const core::Address& address) {
     if (address.family == core::AddressFamily::none) return batch.empty;
     bool found;
-    auto* place = static_cast<Place*>(hash_search(batch.places, &address, HASH_ENTER, &found));
-    if (!found) place->location = location_datum(address);
-    return place->location;
+    auto* location = static_cast<Location*>(hash_search(batch.locations, &address, HASH_ENTER, &found));
+    if (!found) location->text = location_datum(address);
+    return location->text;
 }
 
 void show_texts(Batch& batch) {
@@ -185,7 +167,7 @@ void show_texts(Batch& batch) {
     }
 }
 
-// Found; then made where there was none, and found again.
+// Looks the agents up, inserts those that are missing, and looks the inserted ones up too.
 void resolve_agents(shmem::DatabaseStats* stats, Batch& batch) {
     const Texts& agents = batch.texts[kAgent];
     batch.agent_ids = static_cast<Datum*>(palloc0(sizeof(Datum) * (agents.count + 1)));
@@ -213,7 +195,7 @@ void resolve_agents(shmem::DatabaseStats* stats, Batch& batch) {
     }
 }
 
-// The ids of the batch's callers, in their order.
+// The ids of the batch's callers, in the batch's order.
 std::int64_t* resolve_callers(Batch& batch) {
     make_statements();
     const std::uint32_t count = batch.caller_count;
@@ -244,7 +226,7 @@ std::int64_t* resolve_callers(Batch& batch) {
     return ids;
 }
 
-// A use by minute, token and caller: the order in which they are packed.
+// The uses of a caller within a minute. They are packed in the order of minute, token and caller.
 struct Packed {
     std::int64_t minute, token, caller, requests, first_at, last_at;
 };
@@ -273,7 +255,7 @@ void make_batch(Batch& batch) {
     batch.callers = make_table("callers of a batch", sizeof(Key), sizeof(Caller));
     batch.uses = make_table("uses of a batch", sizeof(UseKey), sizeof(Use));
     batch.tokens = make_table("tokens of a batch", sizeof(TokenKey), sizeof(Token));
-    batch.places = make_table("places of a batch", sizeof(core::Address), sizeof(Place));
+    batch.locations = make_table("locations of a batch", sizeof(core::Address), sizeof(Location));
     batch.caller_list = static_cast<Caller**>(palloc(sizeof(Caller*) * kBatch));
     batch.caller_count = 0;
     batch.empty = pg::text_datum({});
@@ -310,7 +292,7 @@ void gather(Batch& batch, const shmem::StoredEvent& stored) {
     use->last_at = Max(use->last_at, event.at);
 }
 
-// (Texts that the database's encoding cannot tell apart may bring one caller twice.)
+// Two texts may become equal in the database's encoding: then one caller occurs twice.
 std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
     show_texts(batch);
     resolve_agents(stats, batch);
@@ -325,7 +307,7 @@ std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
                      ids[use->key.caller], use->requests,
                      use->first_at,        use->last_at};
     qsort(uses, count, sizeof(Packed), compare_packed);
-    Arrays packed(put_open, 4, kPacked);
+    Arrays packed(insert_open, 4, kPacked);
     for (std::uint32_t at = 0; at < count;) {
         const Packed& first = uses[at];
         packed.clear();
@@ -336,12 +318,12 @@ std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
         pg::Args args;
         args.add(TimestampTzGetDatum(first.minute)).int8(first.token).int8(uses[at - 1].token);
         packed.add_to(args);
-        pg::run(put_open, args, false);
+        pg::run(insert_open, args, false);
     }
     return count;
 }
 
-void tell_counters(shmem::Region& region, const Batch& batch, std::uint64_t from, std::uint64_t to) {
+void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, std::uint64_t to) {
     HASH_SEQ_STATUS scan;
     hash_seq_init(&scan, batch.tokens);
     while (auto* token = static_cast<Token*>(hash_seq_search(&scan))) {

@@ -1,10 +1,11 @@
-// From the ring to the tables (see drain.hpp, also for the locks): the transactions, their positions, and what they free.
+// From the ring to the tables: the transactions, their positions, and what they free. For the locks see drain.hpp.
 #include "worker/drain.hpp"
 
 #include "pg/catalog.hpp"
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "worker/batch.hpp"
+#include "worker/drain.sql.hpp"
 #include "worker/lookup.hpp"
 #include "worker/presence.hpp"
 
@@ -20,26 +21,13 @@ extern "C" {
 namespace mirox::worker {
 namespace {
 
-using pg::Query;
-using pg::Type;
 using shmem::QueueRef;
 using shmem::ReadStatus;
 using shmem::Region;
 
-// Events a transaction of a last drain, so that what was written before its time is up stays written.
+// The most events in a transaction of the last drain before a stop. Small batches: each that has committed before the time is up
+// stays written.
 constexpr std::uint64_t kLastBatch = 10'000;
-
-// clang-format off
-Query select_position = {
-    "SELECT COALESCE(max(\"position\"), 0) FROM mirox_internal.drain_position WHERE ring_id = ANY ($1) AND database = $2",
-    {Type::int8_array, Type::oid}};
-
-Query put_position = {
-    "INSERT INTO mirox_internal.drain_position (node, ring_id, database, \"position\", at) "
-    "VALUES ($1, $2, $3, $4, clock_timestamp()) "
-    "ON CONFLICT (node, ring_id, database) DO UPDATE SET \"position\" = excluded.\"position\", at = excluded.at",
-    {Type::int4, Type::int8, Type::oid, Type::int8}};
-// clang-format on
 
 struct Step {
     shmem::DatabaseStats* stats;
@@ -48,10 +36,10 @@ struct Step {
     std::uint64_t ring_id;
     std::uint64_t most;  // events
     std::uint64_t events;
-    std::uint64_t uses;  // by minute and caller
+    std::uint64_t uses;  // rows by minute and caller
     ReadStatus ended;
     bool absent;
-    bool settles;  // what an earlier start wrote is only made known to the counters
+    bool post_only;  // these events are in the tables already, since before a restart: they are only posted to the counters
 };
 
 std::uint64_t stored_position(Region& region) {
@@ -76,33 +64,33 @@ void batch_step(void* state) {
     Region& region = shmem::region();
     plan_by_keys();
     const std::uint64_t freed = region.ring().freed(step.queue);
-    // Positions grow as long as the file lives, whatever ring id an event has; so the greatest one holds for all.
+    // Positions grow for as long as the file lives, whatever the ring id. So the greatest one is valid for all ring ids.
     const std::uint64_t stored = stored_position(region);
     Batch batch;
     make_batch(batch);
     shmem::RingReader reader(region.ring(), step.queue);
     shmem::StoredEvent event;
-    step.settles = stored > freed;
-    step.from = step.settles ? freed : stored;
-    step.to = step.settles ? stored : Max(stored, freed);
+    step.post_only = stored > freed;
+    step.from = step.post_only ? freed : stored;
+    step.to = step.post_only ? stored : Max(stored, freed);
     step.events = 0;
     for (;;) {
         step.ended = reader.next(event);
-        // A batch ends with its ring id; what nothing was read of yet has none.
-        if (step.ended == ReadStatus::new_ring_id && (step.events == 0 || step.settles)) continue;
+        // A batch ends where the ring id changes. A batch without events has none yet.
+        if (step.ended == ReadStatus::new_ring_id && (step.events == 0 || step.post_only)) continue;
         if (step.ended != ReadStatus::event) break;
-        if (step.settles && event.begin >= stored) break;
-        if (!step.settles && event.begin < stored) continue;
+        if (step.post_only && event.begin >= stored) break;
+        if (!step.post_only && event.begin < stored) continue;
         gather(batch, event);
         step.ring_id = event.ring_id;
-        if (!step.settles) step.to = event.end;
+        if (!step.post_only) step.to = event.end;
         step.events++;
-        if (step.events >= step.most && !step.settles) break;
+        if (step.events >= step.most && !step.post_only) break;
     }
-    if (!step.settles && step.ended != ReadStatus::event && step.ended != ReadStatus::new_ring_id)
-        step.to = Max(step.to, reader.position());  // past what was torn
-    if (step.events > 0 && !step.settles) step.uses = write_batch(step.stats, batch);
-    if (step.to > stored && !step.settles) {
+    if (!step.post_only && step.ended != ReadStatus::event && step.ended != ReadStatus::new_ring_id)
+        step.to = Max(step.to, reader.position());  // past torn records
+    if (step.events > 0 && !step.post_only) step.uses = write_batch(step.stats, batch);
+    if (step.to > stored && !step.post_only) {
         if (step.events == 0) step.ring_id = region.ring().ring_id();
         pg::Args args;
         args.int4(pg::settings().node_id)
@@ -111,7 +99,7 @@ void batch_step(void* state) {
             .int8(static_cast<std::int64_t>(step.to));
         pg::run(put_position, args);
     }
-    tell_counters(region, batch, step.from, step.to);
+    post_counts(region, batch, step.from, step.to);
     store::leave(actor);
 }
 
@@ -167,9 +155,9 @@ Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Troub
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);
         region.ring().free_to(queue, step.to);
         LWLockRelease(shmem::region_lock());
-        if (!step.settles) region.settled(queue);
+        if (!step.post_only) region.set_posted(queue);
         open += step.uses;
-        if (stats != nullptr && step.events > 0 && !step.settles) {
+        if (stats != nullptr && step.events > 0 && !step.post_only) {
             const TimestampTz now = GetCurrentTimestamp();
             stats->drains.fetch_add(1, std::memory_order_relaxed);
             stats->flushed.fetch_add(step.events, std::memory_order_relaxed);
@@ -180,7 +168,7 @@ Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Troub
         pgstat_report_stat(true);
         pg::serve_interrupts();
         if (until == 0 ? ShutdownRequestPending != 0 : GetCurrentTimestamp() >= until) return Drained::later;
-        if (step.settles) continue;
+        if (step.post_only) continue;
         if (step.to >= target) return Drained::all;
         if (step.events == 0) return step.ended == ReadStatus::empty ? Drained::all : Drained::later;
     }

@@ -24,40 +24,42 @@ using pg::array_datum;
 
 enum class Drained : std::uint8_t {
     all,     // everything published before the call is in the tables
-    later,   // an event is still being written by its backend: come back
-    absent,  // the extension is not in this database (any more)
+    later,   // a backend is still writing an event: call again
+    absent,  // this database does not have the extension
     failed,  // a transaction was rolled back: `trouble` says why
 };
 
-// Adds to `open` how many rows by minute and caller it wrote to usage_open. `until`: a last drain, in small batches, which ends
-// then at the latest; 0: one that takes its time, and ends when the process is told to stop.
+// Adds to `open` the number of uses by minute and caller that it wrote to usage_open. With `until` it is the last drain before a
+// stop: in small batches, and over by then. With 0 it has no time limit, and ends early when the process is told to stop.
 Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Trouble& trouble, TimestampTz until = 0);
-// The refusals of unauthenticated callers.
+// Writes the refusals of unauthenticated callers.
 Drained drain_unauthenticated(shmem::DatabaseStats* stats, pg::Trouble& trouble, TimestampTz until = 0);
 
-// A transaction of the worker's, counted in the stats (null: none) so that whoever waits sees it move.
+// Runs a transaction of the worker, and counts it in the stats (unless null), so that flush() sees that the worker makes
+// progress.
 bool run_step(shmem::DatabaseStats* stats, void (*step)(void*), void* state, pg::Trouble& trouble, int most_ms = 0);
-// What is left of the time, for run_step(): 0 for as long as it takes.
+// The milliseconds until then, for run_step(). 0 means no limit.
 int left_ms(TimestampTz until);
 
-// Begins what the worker does within a transaction, as the extension's owner and as the one who may change what is recorded.
-// False, and nothing begun, where the extension is not in this database (any more). Ends with store::leave().
+// Begins the worker's part of a transaction, as the extension's owner and with the right to change recorded rows. End it with
+// store::leave(). False when this database does not have the extension; then nothing has begun.
 bool begin_step(store::Actor& actor);
 
-// Until store::leave(): statements planned from now on find rows by an index, one after the other, and read no table whole. A
-// worker's plans are made when it starts, perhaps of tables that are empty then, and serve for as long as it lives; a plan that
-// reads a table, or what many rows have in common in an index, for each row of a batch would never end. Hence in these
-// statements LATERAL and OFFSET 0 (the batch's rows first), and conditions that the right index alone can serve:
-// (a, b) >= (x, y) AND (a, b) <= (x, y) where another index has b alone. (Of such a range the index is read from the row on to
-// the last one with this a, so b must be one that grows.)
+// Until store::leave(), the planner makes plans that look each row up by an index, and never read a whole table. A worker makes
+// its plans when it starts, perhaps while the tables are empty, and keeps them for as long as it runs. A plan that reads a table,
+// or a large part of an index, for each row of a batch would practically never end.
+//
+// For the same reason these statements have LATERAL with OFFSET 0, which makes the planner begin with the batch's rows, and
+// conditions that only the right index can serve: (a, b) >= (x, y) AND (a, b) <= (x, y) where another index has b alone. For such
+// a condition the server reads the index from that row to the last one with this a, so b must be a column whose values grow.
 void plan_by_keys();
 
-// A network as a cidr Datum, which an address is too, with all its bits; 0.0.0.0/0 for none.
+// A network or address as a cidr Datum; 0.0.0.0/0 for none.
 Datum stored_network(const core::Address& network);
 
 Datum* datums(std::uint32_t count);
 
-// Rows for a statement that unnests an array a column: its parameters from $`first` on.
+// Rows for a statement that takes an array for each column: its parameters from $`first` on.
 class Arrays {
   public:
     Arrays(const pg::Query& query, int first, std::uint32_t room) {

@@ -1,8 +1,8 @@
-// The launcher: starts a worker for each database whose queue of the ring has events, and every hour one for each database in
-// turn. It holds no database itself, and finds them in pg_database as autovacuum's launcher does. Events of databases that are
-// gone are discarded and counted.
+// The launcher. It starts a worker for each database whose events wait in the ring, and every hour one for each database in turn.
+// It is connected to no database, and reads pg_database as autovacuum's launcher does. Events of databases that no longer exist
+// are discarded and counted.
 //
-// Locks: region_lock(), shared to look and exclusive to close queues and free stats; AccessShareLock on pg_database in short
+// Locks: region_lock(), shared to read and exclusive to close queues and free stats; AccessShareLock on pg_database in short
 // transactions.
 #include "worker/worker.hpp"
 
@@ -34,33 +34,33 @@ namespace {
 
 constexpr TimestampTz kVisits = USECS_PER_HOUR;
 constexpr TimestampTz kFirstVisits = 30 * USECS_PER_SEC;
-constexpr TimestampTz kStarting = 10 * USECS_PER_SEC;  // how long a start may take before it is tried again
-constexpr TimestampTz kSaysAgain = USECS_PER_HOUR;
-constexpr int kInVain = 5;  // starts in a row after which a worker is missing
-constexpr int kAtOnce = 2;  // visits
+constexpr TimestampTz kStarting = 10 * USECS_PER_SEC;  // how long a start may take before the retry
+constexpr TimestampTz kLogAgain = USECS_PER_HOUR;
+constexpr int kMissingAfter = 5;  // starts in a row without a result, after which the worker counts as missing
+constexpr int kAtOnce = 2;        // visits
 constexpr int kMaxStarts = shmem::kMaxDatabases * 2;
 
 constexpr char kLauncherMain[] = "mirox_launcher_main";
 
-// A worker that was asked for.
+// A worker that the postmaster was asked to start.
 struct Start {
     Oid database;  // InvalidOid: free
     BackgroundWorkerHandle* handle;
     TimestampTz at;
-    int in_vain;  // starts in a row that did nothing for the database
+    int attempts;  // starts in a row after which no worker ran
     bool visit;
 };
 
 struct State {
     Start starts[kMaxStarts];
-    Oid* databases;  // those that can be connected to; palloc'd in `kept`
+    Oid* databases;  // those that accept connections; palloc'd in `kept`
     int database_count;
-    Oid* every;  // all there are
+    Oid* every;  // all databases
     int every_count;
     Oid* to_visit;
     int visit_count;
     TimestampTz next_visits;
-    TimestampTz said_full;  // when the log was told that no slot is free
+    TimestampTz full_logged_at;  // when the log was told that no slot is free
     MemoryContext kept;
 };
 
@@ -97,7 +97,7 @@ bool holds(const Oid* list, int count, Oid database) {
     return false;
 }
 
-// Gives up what is left of databases that are gone.
+// Discards what shared memory holds of databases that no longer exist.
 void forget_gone(const State& state) {
     shmem::Region& region = shmem::region();
     for (std::uint32_t i = 0; i < region.ring().queue_count(); i++) {
@@ -131,7 +131,7 @@ Start* start_of(State& state, Oid database) {
     return nullptr;
 }
 
-// True while a worker that was asked for is about to be there.
+// True while the requested worker is starting or running.
 bool is_starting(Start& start, TimestampTz now) {
     if (start.handle == nullptr) return false;
     pid_t pid;
@@ -145,7 +145,7 @@ bool is_starting(Start& start, TimestampTz now) {
 
 enum class Asked : std::uint8_t { started, waits, full };
 
-// Asks the postmaster for a worker. One that came and went in vain is asked for again ever later, up to a minute.
+// Asks the postmaster for a worker. When the last ones ended without a result, the pause before the retry grows, up to a minute.
 Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     Start* start = start_of(state, database);
     if (start == nullptr) start = start_of(state, InvalidOid);
@@ -161,8 +161,8 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     if (start->database != database) *start = {};
     start->database = database;
     if (is_starting(*start, now)) return Asked::waits;
-    const TimestampTz pause = Min(USECS_PER_MINUTE, (start->in_vain > 8 ? 600 : (1L << start->in_vain)) * 100'000L);
-    if (start->at != 0 && start->in_vain > 0 && now - start->at < pause) return Asked::waits;
+    const TimestampTz pause = Min(USECS_PER_MINUTE, (start->attempts > 8 ? 600 : (1L << start->attempts)) * 100'000L);
+    if (start->at != 0 && start->attempts > 0 && now - start->at < pause) return Asked::waits;
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
     const bool kept_away = shmem::is_kept_away(database);
     LWLockRelease(shmem::region_lock());
@@ -184,26 +184,26 @@ Asked ask_for(State& state, Oid database, bool visit, TimestampTz now) {
     if (!registered) {
         start->handle = nullptr;
         shmem::control().starved.store(1, std::memory_order_relaxed);
-        if (now - state.said_full >= kSaysAgain)
+        if (now - state.full_logged_at >= kLogAgain)
             MIROX_LOG(WARNING, errmsg("mirox_tokens could not start a worker: no background worker slot is free"),
                       errdetail("Recorded uses wait in shared memory; it is tried again."),
                       errhint("Raise max_worker_processes, which is %d.", max_worker_processes));
-        state.said_full = now - state.said_full >= kSaysAgain ? now : state.said_full;
+        state.full_logged_at = now - state.full_logged_at >= kLogAgain ? now : state.full_logged_at;
         return Asked::full;
     }
-    start->in_vain++;
+    start->attempts++;
     start->at = now;
     start->visit = visit;
     return Asked::started;
 }
 
-// A worker that has drained or served was no start in vain.
+// A worker that runs, or has nothing left to do, ends the series of attempts.
 void note_work(State& state, Oid database) {
     Start* start = start_of(state, database);
-    if (start != nullptr) start->in_vain = 0;
+    if (start != nullptr) start->attempts = 0;
 }
 
-// That what waits in a database finds no worker, or that it is not so (any more).
+// Notes whether the events that wait in a database have no worker.
 void note_missing(Oid database, bool missing, TimestampTz now) {
     shmem::DatabaseStats* stats = shmem::stats_of(database);
     if (stats == nullptr && missing) {
@@ -215,7 +215,7 @@ void note_missing(Oid database, bool missing, TimestampTz now) {
     stats->missing_since.store(missing ? now : 0, std::memory_order_relaxed);
 }
 
-void look_around(State& state) {
+void start_workers(State& state) {
     pg::Trouble trouble;
     const TimestampTz now = GetCurrentTimestamp();
     if (!pg::in_transaction(list_databases, &state, trouble)) {
@@ -237,7 +237,7 @@ void look_around(State& state) {
         }
         const bool none = ask_for(state, database, false, now) == Asked::full;
         const Start* start = start_of(state, database);
-        if (none || (start != nullptr && start->in_vain >= kInVain)) note_missing(database, true, now);
+        if (none || (start != nullptr && start->attempts >= kMissingAfter)) note_missing(database, true, now);
         full = none || full;
     }
     if (!full) shmem::control().starved.store(0, std::memory_order_relaxed);
@@ -254,7 +254,7 @@ void look_around(State& state) {
         if (start.visit && OidIsValid(start.database) && is_starting(start, now)) visiting++;
     while (state.visit_count > 0 && visiting < kAtOnce) {
         const Oid database = state.to_visit[state.visit_count - 1];
-        // A template too: CREATE DATABASE keeps its worker away while it wants it empty.
+        // Templates too: CREATE DATABASE keeps the worker of its template away while it runs.
         if (holds(state.databases, state.database_count, database) && shmem::worker_of(database) == nullptr) {
             if (ask_for(state, database, true, now) != Asked::started) break;
             note_work(state, database);
@@ -276,7 +276,7 @@ void register_launcher() {
     strlcpy(worker.bgw_name, "mirox_tokens launcher", BGW_MAXLEN);
     strlcpy(worker.bgw_type, "mirox_tokens launcher", BGW_MAXLEN);
     RegisterBackgroundWorker(&worker);
-    // Nobody runs later who could say so.
+    // Logged here, since without a slot no process runs later that could write this warning.
     if (!IsPostmasterEnvironment || IsUnderPostmaster) return;
     bool found;
     const int count = pg::registered_workers(kLauncherMain, found);
@@ -305,15 +305,15 @@ MIROX_WORKER(launcher_main) {
     for (;;) {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
-        if (ShutdownRequestPending) proc_exit(1);  // 0 would be for good
+        if (ShutdownRequestPending) proc_exit(1);  // after 0 the postmaster would never start it again
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
         }
-        look_around(*state);
+        start_workers(*state);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
                         state->visit_count > 0 ? 1000 : Max(mirox::pg::settings().flush_interval, 100), PG_WAIT_EXTENSION);
-        // One that is woken often (a ring that stays full) still looks around seldom.
+        // A pause, in case the launcher is woken very often, as by a ring that stays full.
         pg_usleep(10'000);
     }
 }

@@ -1,5 +1,5 @@
-// Browser, system and location for the worker (see lookup.hpp). The state is this process's, made at first use and kept until it
-// ends. Takes no locks.
+// Browser, system and location for the worker (see lookup.hpp). Each process has its own state, made at first use and kept until
+// the process ends. Takes no locks.
 #include "worker/lookup.hpp"
 
 #include "pg/library.hpp"
@@ -15,24 +15,25 @@ namespace {
 
 using enrich::Status;
 
-// How long a library that could not be loaded is left alone.
-constexpr TimestampTz kLoadAgain = 60 * USECS_PER_SEC;
+// The pause before a retry to load the library.
+constexpr TimestampTz kLoadRetry = 60 * USECS_PER_SEC;
 
-// What agents may take of a round. The rest is named later, so that nobody holds up the drain by inventing agents.
-constexpr TimestampTz kMostOfRound = USECS_PER_SEC;
+// The time that user agents may take in a round. The rest is resolved later, so that a client that sends many different ones does
+// not hold up the drain.
+constexpr TimestampTz kMostPerRound = USECS_PER_SEC;
 
 constinit const enrich::Table* table = nullptr;
-constinit TimestampTz taken_of_round = 0;
+constinit TimestampTz taken_this_round = 0;
 constinit TimestampTz load_again = 0;
-constinit bool load_said = false;
+constinit bool load_failure_logged = false;
 constinit enrich::Agents* agents = nullptr;
 constinit enrich::Locations* locations = nullptr;
 constinit char rules_path[MAXPGPATH];
 constinit char geo_path[MAXPGPATH];
-constinit Status agents_said = Status::ok;
-constinit Status geo_said = Status::ok;
+constinit Status last_agents = Status::ok;
+constinit Status last_geo = Status::ok;
 
-// True when the path is another than before; keeps it.
+// True when the path has changed; stores the new one.
 bool changed(char (&kept)[MAXPGPATH], const char* given) {
     const char* path = given == nullptr ? "" : given;
     if (strcmp(kept, path) == 0) return false;
@@ -40,22 +41,22 @@ bool changed(char (&kept)[MAXPGPATH], const char* given) {
     return true;
 }
 
-// For mirox.stat; true when it is news for the log.
-bool show(std::atomic<std::uint32_t> shmem::DatabaseStats::*field, shmem::DatabaseStats* stats, Status status, Status& said) {
+// Sets the status that mirox.stat shows. True when it is a new error, which belongs in the log.
+bool show(std::atomic<std::uint32_t> shmem::DatabaseStats::*field, shmem::DatabaseStats* stats, Status status, Status& last) {
     constexpr shmem::Enricher kCodes[] = {shmem::Enricher::ok, shmem::Enricher::none, shmem::Enricher::unreadable,
                                           shmem::Enricher::invalid};
     if (stats != nullptr)
         (stats->*field).store(static_cast<std::uint32_t>(kCodes[static_cast<int>(status)]), std::memory_order_relaxed);
-    const bool news = status != said && status != Status::ok && status != Status::none;
-    said = status;
+    const bool news = status != last && status != Status::ok && status != Status::none;
+    last = status;
     return news;
 }
 
-// The library may be of another version than ours after a package was upgraded under a running server.
+// When a package was upgraded under a running server, the library on disk may be of another version than this one.
 void load_table(shmem::DatabaseStats* stats) {
     const TimestampTz now = GetCurrentTimestamp();
     if (table != nullptr || now < load_again) return;
-    load_again = now + kLoadAgain;
+    load_again = now + kLoadRetry;
     pg::Trouble trouble = {};
     const auto get = reinterpret_cast<enrich::GetTable>(pg::load_function(enrich::kLibrary, enrich::kTableFunction, trouble));
     const enrich::Table* const found = get == nullptr ? nullptr : get();
@@ -68,8 +69,8 @@ void load_table(shmem::DatabaseStats* stats) {
         stats->agents.store(missing, std::memory_order_relaxed);
         stats->geo.store(missing, std::memory_order_relaxed);
     }
-    if (load_said) return;
-    load_said = true;
+    if (load_failure_logged) return;
+    load_failure_logged = true;
     MIROX_LOG(WARNING, errmsg("mirox_tokens cannot name browsers, systems and places: its library for that cannot be used"),
               errdetail("%s. Agents that are recorded meanwhile are looked up later.",
                         get == nullptr ? trouble.message : "It has another version"),
@@ -81,22 +82,22 @@ void load_table(shmem::DatabaseStats* stats) {
 
 void refresh_lookups(shmem::DatabaseStats* stats) {
     load_table(stats);
-    taken_of_round = 0;
+    taken_this_round = 0;
     if (table == nullptr) return;
     const pg::Settings& settings = pg::settings();
     if (changed(rules_path, settings.agent_rules) || agents == nullptr) {
         if (agents != nullptr) table->close_agents(agents);
         agents = table->open_agents(rules_path);
-        agents_said = Status::ok;
+        last_agents = Status::ok;
     }
     if (changed(geo_path, settings.geoip_database) || locations == nullptr) {
         if (locations != nullptr) table->close_locations(locations);
         locations = table->open_locations(geo_path);
-        geo_said = Status::ok;
+        last_geo = Status::ok;
     }
     if (locations == nullptr) return;
     char why[enrich::kReasonBytes];
-    if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)), geo_said))
+    if (show(&shmem::DatabaseStats::geo, stats, table->refresh_locations(*locations, std::span<char>(why)), last_geo))
         MIROX_LOG(WARNING, errmsg("mirox_tokens cannot read the file of locations \"%s\": %s", geo_path, why),
                   errdetail("Locations stay unknown, unless a file that was read before is still in use. The worker retries."),
                   errhint("Put a MaxMind DB file where mirox_tokens.geoip_database points."));
@@ -104,12 +105,12 @@ void refresh_lookups(shmem::DatabaseStats* stats) {
 
 bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out) {
     out = {};
-    if (agents == nullptr || taken_of_round > kMostOfRound) return false;
+    if (agents == nullptr || taken_this_round > kMostPerRound) return false;
     const TimestampTz begun = GetCurrentTimestamp();
     char why[enrich::kReasonBytes];
     const Status status = table->resolve_agent(*agents, agent, out, std::span<char>(why));
-    taken_of_round += GetCurrentTimestamp() - begun;
-    if (show(&shmem::DatabaseStats::agents, stats, status, agents_said))
+    taken_this_round += GetCurrentTimestamp() - begun;
+    if (show(&shmem::DatabaseStats::agents, stats, status, last_agents))
         MIROX_LOG(WARNING, errmsg("mirox_tokens cannot tell browsers and systems apart by \"%s\": %s", rules_path, why),
                   errdetail("The worker retries."),
                   errhint("Install uap-core, or set mirox_tokens.agent_rules to its regexes.yaml."));

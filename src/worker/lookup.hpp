@@ -1,5 +1,5 @@
-// Browser, system and location for the worker: mirox_tokens_enrich.so (enrich/table.hpp) under the settings, with what
-// fails said once in the log and in mirox.stat. Takes no locks; reads files, no tables.
+// Browser, system and location for the worker, from mirox_tokens_enrich.so (enrich/table.hpp) with the files that the settings
+// name. An error is logged once, and mirox.stat shows it. Takes no locks; reads files, no tables.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -10,14 +10,15 @@
 
 namespace mirox::worker {
 
-// Once a round, outside of a transaction: loads the library when it is not there yet, opens what the settings name, and looks
-// whether the location file is new.
+// Call once a round, outside a transaction. Loads the library when it is not loaded yet, opens the files that the settings name,
+// and checks whether the file of locations has changed.
 void refresh_lookups(shmem::DatabaseStats* stats);
 
-// False: the rules cannot be read now, or this round has given enough time to agents; ask again later. `out` is empty then.
+// False when the rules cannot be read, or this round's time for user agents is used up; then `out` is empty, and a later round
+// tries again.
 bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out);
 
-// Where the address is, as a text Datum; empty when not known.
+// The location of the address, as a text Datum; empty when unknown.
 Datum location_datum(const core::Address& address);
 
 }  // namespace mirox::worker

@@ -1,4 +1,4 @@
-// Where the extension begins and ends in a database (see presence.hpp, also for the locks).
+// Creation and removal of the extension in a database. For the locks see presence.hpp.
 #include "worker/presence.hpp"
 
 #include "pg/catalog.hpp"
@@ -15,16 +15,16 @@ extern "C" {
 namespace mirox::worker {
 namespace {
 
-constinit int beginning_level = 0;  // of the transaction that creates the extension; 0: none does
+constinit int beginning_level = 0;  // nesting level of the transaction that creates the extension; 0: none does
 
-// Every extension has an OID of its own; 0 is nobody's.
+// The lock of an extension with OID 0, which no extension has.
 LOCKTAG presence_lock() {
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, InvalidOid, 0);
     return tag;
 }
 
-// A publish that is under way ends within microseconds unless its process was stopped.
+// A publish takes microseconds, unless its process was stopped. One try is a millisecond.
 constexpr int kTries = 1000;
 
 void close_queue() {
@@ -44,7 +44,7 @@ void on_transaction(XactEvent event, void*) {
     if (beginning_level == 0) return;
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:
-            // Nobody can have recorded for the new one: it is not committed yet.
+            // No event of the new extension can be in the queue, since it is not committed yet.
             if (shmem::region()) close_queue();
             break;
         case XACT_EVENT_COMMIT:
@@ -74,7 +74,7 @@ void begin_recording() {
 void discard_absent() {
     const LOCKTAG tag = presence_lock();
     if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return;
-    // Whoever held the lock has committed meanwhile, perhaps.
+    // The transaction that held the lock may have committed meanwhile.
     AcceptInvalidationMessages();
     if (!pg::extension_present()) close_queue();
 }

@@ -1,10 +1,10 @@
-// Refusals of unauthenticated callers, from shared memory to the tables (see drain.hpp, also for the locks).
-#include "pg/query.hpp"
+// Refusals of unauthenticated callers, from shared memory to the tables. For the locks see drain.hpp.
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "shmem/region.hpp"
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
+#include "worker/unauthenticated.sql.hpp"
 
 extern "C" {
 #include "utils/timestamp.h"
@@ -12,24 +12,6 @@ extern "C" {
 
 namespace mirox::worker {
 namespace {
-
-using pg::Type;
-
-// A slot's count only grows, so writing it twice changes nothing.
-// clang-format off
-pg::Query put_unauthenticated = {
-    "INSERT INTO mirox_internal.stranger AS s "
-    "(node, ring_id, serial, minute, network, location, status, reason, requests, first_at, last_at) "
-    "SELECT $1, g.ring, g.serial, g.minute, NULLIF(g.network, '0.0.0.0/0')::cidr, NULLIF(g.location, ''), "
-    "g.status, g.reason, g.requests, g.first_at, g.last_at "
-    "FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
-    "g (ring, serial, minute, network, location, status, reason, requests, first_at, last_at) "
-    "ON CONFLICT (node, ring_id, serial) DO UPDATE SET requests = GREATEST(s.requests, excluded.requests), "
-    "first_at = LEAST(s.first_at, excluded.first_at), last_at = GREATEST(s.last_at, excluded.last_at) "
-    "WHERE s.requests < excluded.requests",
-    {Type::int4, Type::int8_array, Type::int8_array, Type::timestamptz_array, Type::inet_array, Type::text_array,
-     Type::int2_array, Type::text_array, Type::int8_array, Type::timestamptz_array, Type::timestamptz_array}};
-// clang-format on
 
 struct Step {
     shmem::UnauthenticatedCount* counts;
@@ -70,7 +52,7 @@ Drained drain_unauthenticated(shmem::DatabaseStats* stats, pg::Trouble& trouble,
         if (slots.read(i, MyDatabaseId, step.counts[step.count])) step.at[step.count++] = i;
     if (step.count == 0) return Drained::all;
     if (!run_step(stats, write_step, &step, trouble, left_ms(until))) return Drained::failed;
-    // Only once the minute is over: until then more of the same comes.
+    // A slot is kept until its minute is over, since it may go on counting until then.
     const TimestampTz over = GetCurrentTimestamp() - shmem::kMinute;
     for (int i = 0; i < step.count; i++)
         if (step.counts[i].minute < over) slots.release(step.at[i], step.counts[i]);

@@ -132,6 +132,8 @@ SAMPLES = [
      "MIROX_FUNCTION(tell) {\n    return pg::secret_arg(fcinfo, 0).given;\n}\n", "tell calls secret_arg"),
     ("secrets: errors and lines of the log leave the caller's statement out", ONE, "void f() {\n    ereport(WARNING, errmsg(0));\n}\n", "ereport(WARNING"),
     ("secrets: errors and lines of the log leave the caller's statement out", ONE, "void f() {\n    elog(ERROR, 0);\n}\n", "elog(ERROR"),
+    ("sql: a statement longer than a line stands in a .sql file", ONE, '\nconst char* kSql =\n    "SELECT 1 "\n    "FROM thing";\n', "SELECT 1"),
+    ("sql: a statement longer than a line stands in a .sql file", ONE, '\nconst char* kSql = R"(\n  DELETE FROM thing\n  WHERE false)";\n', "one.cpp"),
     ("scripts: parse, are executable, stop at errors", "scripts/run.sh", "if then\n", "syntax error"),
     ("scripts: parse, are executable, stop at errors", "scripts/b.sh", "#!/bin/bash\nset -euo pipefail\n", "not executable"),
 ]

@@ -73,7 +73,7 @@ my @requests = map { my $path = $_; map { [ "Bearer $_", 'GET', $path ] } $token
 my $answers = sub { my $wire = shift; return join ' ', map { call($wire, 'check_request', @$_)->[1] } @requests };
 my $answered = $answers->($wire);
 note $answered;
-# Use of every kind, refusals of strangers among it.
+# Use of every kind, refusals of unauthenticated callers among it.
 reason($wire, $_, '198.51.100.7', 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0') for sort keys %expected;
 reason($wire, $gone->{secret}, "203.0.113.$_") for 1 .. 5;
 $wire->rows('SELECT mirox.flush()');

@@ -1,5 +1,5 @@
 # A worker that fails, is missing or is cut short says so: in mirox.stat, without a word of anybody's data, in the log, and to whoever
-# waits in flush(), who never waits for ever. What a database's settings say does not keep it from its work. And a pass over the house
+# waits in flush(), who never waits for ever. What a database's settings say does not keep it from its work. And maintenance
 # holds up no drain.
 use strict;
 use warnings;
@@ -87,8 +87,8 @@ anew($wire);
 check();
 is((flush_says($wire))[0], 'ok', 'uses are written');
 ok(poll($wire, "SELECT worker_state = 'failing' FROM mirox.stat"), 'the worker fails to take a session away');
-is($wire->value('SELECT last_error FROM mirox.stat'), '42501: could not take old rows away', 'and says so');
-like(slurp_file($node->logfile), qr/mirox_tokens could not take old rows away, and tries again: cannot fire deferred trigger within security-restricted operation/, 'the log has the message');
+is($wire->value('SELECT last_error FROM mirox.stat'), '42501: could not do maintenance', 'and says so');
+like(slurp_file($node->logfile), qr/mirox_tokens could not do maintenance, and tries again: cannot fire deferred trigger within security-restricted operation/, 'the log has the message');
 check();
 is((flush_says($wire))[0], 'ok', 'drains go on');
 is(stat_of($wire, 'worker_state'), 'failing', 'and what fails still does');
@@ -128,7 +128,7 @@ $odd->value('SELECT status FROM mirox.verify_token($1)', $there->{secret}) for 1
 $odd->value('SELECT (mirox.verify_token($1)).status', 'mirox_guess');
 is((flush_says($odd))[0], 'ok', 'break nothing');
 is($odd->value('SELECT uses FROM mirox.token_report'), 5, 'uses are written');
-is($odd->value('SELECT sum(requests) FROM mirox_internal.stranger'), 1, 'and strangers');
+is($odd->value('SELECT sum(requests) FROM mirox_internal.unauthenticated'), 1, 'and unauthenticated requests');
 $odd->rows('SET session_replication_role = replica');
 $odd->rows("UPDATE mirox_internal.usage_open SET minute = minute - interval '1 hour'");
 anew($odd);
@@ -138,7 +138,7 @@ ok(poll($odd, "SELECT worker_state IN ('running', 'idle') AND flush_failures = 0
 $odd->close;
 $node->safe_psql('postgres', 'DROP DATABASE odd');
 
-# ---- a long pass over the house holds up no drain -------------------------------------------------------------------------------
+# ---- long maintenance holds up no drain -------------------------------------------------------------------------------
 # Old rows of many kinds, written as a restore would; triggers of the worker's own statements would find them.
 $wire->rows('SET session_replication_role = replica');
 $wire->rows("INSERT INTO mirox_internal.caller (token_id, session_id, account_id, agent_id, generation, status, reason, ip, location, scope)
@@ -147,7 +147,7 @@ $wire->rows("INSERT INTO mirox_internal.usage_minute SELECT '2020-01-01', caller
 $wire->rows("INSERT INTO mirox_internal.usage_hour SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller c WHERE session_id >= 1000000");
 $wire->rows("INSERT INTO mirox_internal.usage_day SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller c WHERE session_id >= 1000000");
 $wire->rows("INSERT INTO mirox_internal.token_usage SELECT 1000000 + i, 1, 1, 0, '2020-01-01' FROM generate_series(1, 30000) i");
-$wire->rows("INSERT INTO mirox_internal.stranger SELECT 9, 9, i, date_trunc('minute', now()) - interval '3 hours' + (i % 60) * interval '1 minute', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 60000) i");
+$wire->rows("INSERT INTO mirox_internal.unauthenticated SELECT 9, 9, i, date_trunc('minute', now()) - interval '3 hours' + (i % 60) * interval '1 minute', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 60000) i");
 $wire->rows('SET session_replication_role = origin');
 $node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'");
 $node->reload;
@@ -166,8 +166,8 @@ cmp_ok($during, '>', 3, "$during calls of flush() during retention of $before mi
 cmp_ok($longest, '<', 2.5, "none takes long ($longest s)");
 is($wire->value('SELECT (SELECT count(*) FROM mirox_internal.usage_minute WHERE minute < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.usage_hour WHERE hour < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.usage_day WHERE day < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.token_usage WHERE token_id > 1000000)', '31 days'), 0, 'all that is old has gone');
 cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.caller'), '>', 0, 'callers that are used stay');
-is($wire->value('SELECT sum(requests) FROM mirox_internal.stranger WHERE serial < 100000 OR ring_id = 0'), 60000, 'strangers are folded');
-cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.stranger'), '<', 15000, 'into few rows');
+is($wire->value('SELECT sum(requests) FROM mirox_internal.unauthenticated WHERE serial < 100000 OR ring_id = 0'), 60000, 'unauthenticated requests are folded');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.unauthenticated'), '<', 15000, 'into few rows');
 is($wire->value('SELECT count(*) FROM mirox.usage_daily u WHERE u.token_id IS NULL'), 0, 'no row has lost its caller');
 
 clean_log($node);

@@ -39,7 +39,7 @@ is($wire->state("SELECT mirox.close_session('" . open_session($wire, 'anna') . "
 $wire->value('SELECT status FROM mirox.verify_token($1, $2, $3, $4)', $again->{secret}, '203.0.113.9', 'curl/8.5.0', 'parks') for 1 .. 5;
 $wire->value('SELECT status FROM mirox.verify_token($1, $2)', 'mirox_guess', '198.51.100.7');
 is($wire->state('SELECT mirox.flush()'), 'ok', 'drains');
-is($wire->state('SELECT mirox.flush()'), 'ok', 'again, strangers updated');
+is($wire->state('SELECT mirox.flush()'), 'ok', 'again, unauthenticated requests updated');
 is($wire->value('SELECT count(*) FROM mirox_internal.notice'), 2, 'notices');
 sub anew
 {
@@ -64,9 +64,9 @@ by_hand("UPDATE mirox_internal.usage_minute SET minute = minute - interval '400 
 	"UPDATE mirox_internal.usage_hour SET hour = hour - interval '400 days'", 'UPDATE mirox_internal.usage_day SET day = day - 400',
 	"UPDATE mirox_internal.audit_log SET at = at - interval '400 days' WHERE event = 'account_locked'",
 	"INSERT INTO mirox_internal.token_usage VALUES (1000, 1, 1, 0, '2020-01-01')",
-	"INSERT INTO mirox_internal.stranger SELECT 9, 9, i, '2020-01-01', NULL, NULL, 401, 'unknown', 1, '2020-01-01', '2020-01-01' FROM generate_series(1, 10) i",
-	"INSERT INTO mirox_internal.stranger SELECT 9, 9, 100 + i, date_trunc('minute', now()) - interval '1 hour', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 500) i",
-	"INSERT INTO mirox_internal.stranger SELECT 9, 9, 1000 + i, date_trunc('hour', now()) - interval '30 hours', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 500) i",
+	"INSERT INTO mirox_internal.unauthenticated SELECT 9, 9, i, '2020-01-01', NULL, NULL, 401, 'unknown', 1, '2020-01-01', '2020-01-01' FROM generate_series(1, 10) i",
+	"INSERT INTO mirox_internal.unauthenticated SELECT 9, 9, 100 + i, date_trunc('minute', now()) - interval '1 hour', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 500) i",
+	"INSERT INTO mirox_internal.unauthenticated SELECT 9, 9, 1000 + i, date_trunc('hour', now()) - interval '30 hours', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 500) i",
 	"INSERT INTO mirox_internal.drain_position VALUES (9, 9, 9, 9, '2020-01-01')",
 	"INSERT INTO mirox_internal.notice VALUES (9, '2020-01-01', 9, '2020-01-01')",
 	"INSERT INTO mirox_internal.agent (agent, key, resolved) VALUES ('Wget/1.21.3', 9, false)",
@@ -77,9 +77,9 @@ anew();
 my %gone = (
 	'old usage' => 'SELECT count(*) = 0 FROM mirox_internal.usage_minute', 'hours' => "SELECT count(*) = 0 FROM mirox_internal.usage_hour WHERE hour < now() - interval '390 days'",
 	'days' => 'SELECT count(*) = 0 FROM mirox_internal.usage_day WHERE day < current_date - 390', 'audit rows' => "SELECT count(*) = 0 FROM mirox_internal.audit_log WHERE event = 'account_locked'",
-	'totals of tokens that are gone' => 'SELECT count(*) = 0 FROM mirox_internal.token_usage WHERE token_id = 1000', 'old strangers' => "SELECT count(*) = 0 FROM mirox_internal.stranger WHERE minute < '2021-01-01'",
-	'strangers of a minute beyond two hundred' => "SELECT count(*) = 201 AND sum(requests) = 500 FROM mirox_internal.stranger WHERE minute = (SELECT minute FROM mirox_internal.stranger WHERE serial > 100 AND serial <= 600 AND node = 9 LIMIT 1)",
-	'strangers of an hour beyond two hundred' => "SELECT count(*) = 201 AND sum(requests) = 500 FROM mirox_internal.stranger WHERE minute < now() - interval '25 hours'",
+	'totals of tokens that are gone' => 'SELECT count(*) = 0 FROM mirox_internal.token_usage WHERE token_id = 1000', 'old unauthenticated requests' => "SELECT count(*) = 0 FROM mirox_internal.unauthenticated WHERE minute < '2021-01-01'",
+	'unauthenticated requests of a minute beyond two hundred' => "SELECT count(*) = 201 AND sum(requests) = 500 FROM mirox_internal.unauthenticated WHERE minute = (SELECT minute FROM mirox_internal.unauthenticated WHERE serial > 100 AND serial <= 600 AND node = 9 LIMIT 1)",
+	'unauthenticated requests of an hour beyond two hundred' => "SELECT count(*) = 201 AND sum(requests) = 500 FROM mirox_internal.unauthenticated WHERE minute < now() - interval '25 hours'",
 	'old positions' => 'SELECT count(*) = 0 FROM mirox_internal.drain_position WHERE ring_id = 9', 'old notices' => 'SELECT count(*) = 0 FROM mirox_internal.notice WHERE token_id = 9',
 	'agents that were not resolved' => 'SELECT bool_and(resolved) FROM mirox_internal.agent', 'ended sessions' => 'SELECT count(*) = 0 FROM mirox_internal.session WHERE closed_at IS NOT NULL');
 ok(poll($gone{$_}), "$_ go") for sort keys %gone;

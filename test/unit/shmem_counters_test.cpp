@@ -286,13 +286,13 @@ TEST(ShmemCounters, ARestartCountsWhatTheRingHolds) {
     t.region.ring().free_to(queue, half);
     EXPECT_EQ(t.restart(2).events, 40U);
     const QueueRef now = t.region.ring().find_queue(1);
-    EXPECT_TRUE(t.region.unsettled(now));
+    EXPECT_TRUE(t.region.unposted(now));
     PendingCounts p;
     ASSERT_TRUE(t.region.counters().pending(key, half, p));
     EXPECT_EQ(p.uses, 40U);
     EXPECT_EQ(p.last_used, 100);
-    t.region.settled(now);
-    EXPECT_FALSE(t.region.unsettled(now));
+    t.region.set_posted(now);
+    EXPECT_FALSE(t.region.unposted(now));
 }
 
 // All on one token, threads: nothing is lost, and a reader never sees the last use go back.
@@ -380,7 +380,7 @@ TEST(ShmemUnauthenticated, DrainedExactlyOnceWithRestarts) {
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 200; i++) {
             const std::uint8_t host[4] = {10, 0, static_cast<std::uint8_t>(random() % 20), 1};
-            if (refuse(t.region, 1, round * kMinute / 4 + i, host, random() % 3) != Unauthenticated::Place::uncounted) made++;
+            if (refuse(t.region, 1, round * kMinute / 4 + i, host, random() % 3) != Unauthenticated::Result::uncounted) made++;
         }
         UnauthenticatedCount c;
         for (std::uint32_t i = 0; i < t.region.unauthenticated().capacity(); i++) {
@@ -389,7 +389,7 @@ TEST(ShmemUnauthenticated, DrainedExactlyOnceWithRestarts) {
             row = std::max(row, c.requests);
             if (random() % 3 != 0) continue;  // died before the release
             const std::uint8_t host[4] = {10, 0, 3, 1};
-            if (random() % 2 == 0 && refuse(t.region, 1, round * kMinute / 4, host, 1) != Unauthenticated::Place::uncounted)
+            if (random() % 2 == 0 && refuse(t.region, 1, round * kMinute / 4, host, 1) != Unauthenticated::Result::uncounted)
                 made++;
             t.region.unauthenticated().release(i, c);
         }

@@ -118,7 +118,7 @@ Made made(std::uint64_t id) {
                     post(freed, was.position);
                     region.ring().free_to(queue, was.position);
                 }
-                region.settled(queue);
+                region.set_posted(queue);
                 continue;
             }
             RingReader reader(region.ring(), queue);
@@ -160,7 +160,7 @@ void look(const Region& region, Witness& w, unsigned d, unsigned token, std::uin
     const bool any = region.counters().pending({d + 1, 1, 1 + token}, snapshot.position, pending);
     // A snapshot that two drains have overtaken, or that the worker has not settled after a restart, is not
     // judged.
-    if (region.unsettled(queue) || region.ring().freed(queue) > snapshot.position) return;
+    if (region.unposted(queue) || region.ring().freed(queue) > snapshot.position) return;
     const std::uint64_t most = w.begun[d][token].load();
     std::uint64_t shown = any ? pending.uses : 0;
     for (std::uint64_t i = 0; i < snapshot.rows; i++) shown += token_of(w.database[d].row[i] & 0xFFFF'FFFF) == token ? 1 : 0;

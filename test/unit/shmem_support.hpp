@@ -61,8 +61,8 @@ inline core::Address address_of(std::span<const std::uint8_t> host) {
 }
 
 // A refusal of an unauthenticated caller.
-inline Unauthenticated::Place refuse(Region& region, std::uint32_t database, Micros at, std::span<const std::uint8_t> host,
-                                     std::uint8_t reason) {
+inline Unauthenticated::Result refuse(Region& region, std::uint32_t database, Micros at, std::span<const std::uint8_t> host,
+                                      std::uint8_t reason) {
     Event event;
     event.at = at;
     event.address = address_of(host);

@@ -143,7 +143,7 @@ sub contents
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
-  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'stranger')
+  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'unauthenticated')
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
@@ -157,7 +157,7 @@ UNION ALL SELECT 'hours', count(*), sum(requests), md5(string_agg(h::text, E'\n'
 UNION ALL SELECT 'days', count(*), sum(requests), md5(string_agg(d::text, E'\n' ORDER BY d::text COLLATE "C")) FROM mirox.usage_daily d
 UNION ALL SELECT 'tokens', count(*), sum(uses + refusals), md5(string_agg(concat_ws(' ', token_id, uses, refusals, last_used_at, last_ip,
     last_location, last_browser, last_os), E'\n' ORDER BY token_id)) FROM mirox.token_report
-UNION ALL SELECT 'strangers', count(DISTINCT reason), sum(requests), NULL FROM mirox_internal.stranger
+UNION ALL SELECT 'unauthenticated', count(DISTINCT reason), sum(requests), NULL FROM mirox_internal.unauthenticated
 SQL
 	my $sequences = $node->safe_psql($dbname,
 		"SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'mirox_internal' ORDER BY 1");

@@ -1,12 +1,12 @@
-# Strangers cannot fill anything: floods of random secrets with random agents, from random addresses, leave tables of bounded
-# size and push out no use of a known token. MIROX_STRANGERS (40000) says how many.
+# Unauthenticated callers cannot fill anything: floods of random secrets with random agents, from random addresses, leave tables of
+# bounded size and push out no use of a known token. MIROX_UNAUTHENTICATED (40000) says how many.
 use strict;
 use warnings;
 use Mirox qw(new_node wire call put_account open_session issue);
 use Test::More;
 
-my $flood = $ENV{MIROX_STRANGERS} || 40_000;
-my $node = new_node('strangers', conf => "\nmirox_tokens.ring_size = 1MB\nmirox_tokens.flush_interval = 300ms\n");
+my $flood = $ENV{MIROX_UNAUTHENTICATED} || 40_000;
+my $node = new_node('unauthenticated', conf => "\nmirox_tokens.ring_size = 1MB\nmirox_tokens.flush_interval = 300ms\n");
 my $wire = wire($node);
 put_account($wire, 'anna', ['*']);
 my $session = open_session($wire, 'anna');
@@ -35,8 +35,8 @@ call($wire, 'flush');
 is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $known, 'every use of the known token is recorded');
 is($wire->value('SELECT sum(requests) FROM mirox.refusals') + $stat->[4], $flood, 'every refusal is counted');
 is($wire->value("SELECT string_agg(DISTINCT status || ' ' || reason, ', ' ORDER BY status || ' ' || reason) FROM mirox.refusals"), '401 malformed, 401 unknown', 'with its reason');
-cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.stranger'), '<=', (4096 + 256) * 3, 'in a bounded number of rows');
-is($wire->value('SELECT count(*) FROM mirox_internal.agent'), 0, 'no agent of a stranger is kept');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.unauthenticated'), '<=', (4096 + 256) * 3, 'in a bounded number of rows');
+is($wire->value('SELECT count(*) FROM mirox_internal.agent'), 0, 'no agent of an unauthenticated caller is kept');
 is($wire->value('SELECT count(*) FROM mirox_internal.caller'), 1, 'and no caller but the known one');
 is($wire->value("SELECT count(*) FROM mirox.refusals WHERE ip IS NOT NULL AND masklen(ip) > CASE family(ip) WHEN 4 THEN 32 ELSE 64 END"), 0, 'IPv6 by network');
 # Flushing again changes nothing: a slot's row is written as it stands, not added to.

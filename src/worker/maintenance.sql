@@ -1,11 +1,12 @@
--- The statements of upkeep.cpp. They run as the extension's owner with a search_path of pg_catalog, so the server's own names
--- stand as they are.
+-- The statements of maintenance.cpp. They run as the extension's owner with a search_path of pg_catalog, so names of the server
+-- need no schema.
 
--- What is open moves to closed minutes, and is added to hours, days and tokens. The view and the DELETE see the same rows: they are
--- of one statement, and nobody else writes there. Only the worker writes the other tables too, so a row that is there is updated as
--- it is (an INSERT ... ON CONFLICT DO UPDATE would lock it first, and log that), and the rest inserted.
+-- Open uses move to closed minutes, and are added to hours, days and tokens. The view and the DELETE see the same rows, since
+-- they are parts of one statement, and only the worker writes this table. Only the worker writes the other tables too. So
+-- existing rows are updated and the rest inserted: an INSERT ... ON CONFLICT DO UPDATE would lock each existing row first, and
+-- write WAL for that.
 --
--- Each row is found by its key for itself, and by no other index (see plan_by_keys()).
+-- Each row is looked up by its own key, and by no other index (see plan_by_keys() in drain.hpp).
 -- name: close_minutes(before timestamptz)
 WITH gone AS (
     DELETE FROM mirox_internal.usage_open WHERE minute < $1
@@ -94,8 +95,8 @@ SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, last
 FROM tokens
 ON CONFLICT (token_id, generation) DO NOTHING;
 
--- Of the thresholds that a token has passed and was not told of, the nearest is told; all are noted. A token is found by its current
--- secret, which expires with it and has the index.
+-- A token may have passed several thresholds without a notice. One notice is sent, for the nearest of them; all are noted as
+-- sent. A token is found by its current secret, which expires at the same time and has the index.
 -- name: send_due_notices(now timestamptz, days int4[], horizon timestamptz, until timestamptz[])
 WITH due AS (
     SELECT t.token_id, t.account_id, t.name, t.expires_at, d.days
@@ -126,7 +127,8 @@ ORDER BY d.expires_at;
 -- name: delete_notices(before timestamptz)
 DELETE FROM mirox_internal.notice WHERE expires_at < $1;
 
--- A walk through a table by its key goes from one of these to the next: the key of the last of some rows.
+-- To go through a table by its key, each slice takes the range from the last key to one of these: the key of the last of some
+-- rows.
 -- name: step_of_sessions(after int8, rows int4)
 SELECT max(s.session_id)
 FROM (SELECT session_id FROM mirox_internal.session WHERE session_id > $1 ORDER BY session_id LIMIT $2) s;
@@ -150,7 +152,7 @@ SELECT 1 FROM mirox_internal.account WHERE account_id = $1 FOR NO KEY UPDATE SKI
 DELETE FROM mirox_internal.session
 WHERE session_id > $1 AND session_id <= $2 AND LEAST(closed_at, expires_at) < $3 AND account_id = $4;
 
--- Retention: some rows at a time.
+-- Retention, some rows at a time.
 -- name: delete_minutes(before timestamptz, rows int4)
 DELETE FROM mirox_internal.usage_minute
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.usage_minute WHERE first_at < $1 LIMIT $2));
@@ -164,20 +166,20 @@ DELETE FROM mirox_internal.usage_day
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.usage_day WHERE day < $1 LIMIT $2));
 
 -- name: delete_unauthenticated(before timestamptz, rows int4)
-DELETE FROM mirox_internal.stranger
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.stranger WHERE minute < $1 LIMIT $2));
+DELETE FROM mirox_internal.unauthenticated
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.unauthenticated WHERE minute < $1 LIMIT $2));
 
 -- name: delete_audit(before timestamptz, rows int4)
 DELETE FROM mirox_internal.audit_log
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.audit_log WHERE at < $1 LIMIT $2));
 
--- Usage of generations and tokens that are gone. What is of the current generation stays, however old.
+-- Usage of tokens that no longer exist and of earlier generations. Usage of the current generation is kept, however old.
 -- name: delete_usage(after int8, until int8, before timestamptz)
 DELETE FROM mirox_internal.token_usage u
 WHERE u.token_id > $1 AND u.token_id <= $2 AND GREATEST(u.last_used_at, u.last_refused_at) < $3
   AND NOT EXISTS (SELECT FROM mirox_internal.token t WHERE t.token_id = u.token_id AND t.generation = u.generation);
 
--- Callers without a use that is kept: whatever is closed has a row in usage_day, which goes last.
+-- Callers without any kept use. Each closed use has a row in usage_day, which is deleted last.
 -- name: select_unused(after int8, until int8)
 SELECT caller_id FROM mirox_internal.caller c
 WHERE c.caller_id > $1 AND c.caller_id <= $2
@@ -187,18 +189,19 @@ WHERE c.caller_id > $1 AND c.caller_id <= $2
 DELETE FROM mirox_internal.caller
 WHERE caller_id = ANY (ARRAY(SELECT unnest($1) EXCEPT SELECT u.caller_id FROM mirox_internal.open_use u));
 
--- Unauthenticated requests: of a minute that is over, or of an hour of the days before, the networks beyond the first some are one row.
+-- Unauthenticated requests of a past minute, or of a past hour of earlier days: the networks with the most requests keep their
+-- rows, the rest become one row.
 -- name: fold_unauthenticated(before timestamptz, since timestamptz, networks int4, node int4, unit text)
 WITH ranked AS (
     SELECT s.ctid AS at, row_number() OVER (PARTITION BY date_trunc($5, s.minute, 'UTC')
                                             ORDER BY s.network IS NULL, s.requests DESC) AS n
-    FROM mirox_internal.stranger s WHERE s.minute >= $2 AND s.minute < $1
+    FROM mirox_internal.unauthenticated s WHERE s.minute >= $2 AND s.minute < $1
 ), gone AS (
-    DELETE FROM mirox_internal.stranger s USING ranked r WHERE s.ctid = r.at AND r.n > $3
+    DELETE FROM mirox_internal.unauthenticated s USING ranked r WHERE s.ctid = r.at AND r.n > $3
     RETURNING date_trunc($5, s.minute, 'UTC') AS minute, s.status, s.reason, s.requests, s.first_at, s.last_at
 )
-INSERT INTO mirox_internal.stranger (node, ring_id, serial, minute, status, reason, requests, first_at, last_at)
-SELECT $4, 0, nextval('mirox_internal.stranger_serial_seq'), g.*
+INSERT INTO mirox_internal.unauthenticated (node, ring_id, serial, minute, status, reason, requests, first_at, last_at)
+SELECT $4, 0, nextval('mirox_internal.unauthenticated_serial_seq'), g.*
 FROM (SELECT minute, status, reason, sum(requests)::int8, min(first_at), max(last_at)
       FROM gone GROUP BY minute, status, reason) g;
 

@@ -1,11 +1,14 @@
-// Commands that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE; and
-// those that take the extension's tables away or change them, which lock them in an order that a drain's could cross: DROP and
-// ALTER EXTENSION, DROP SCHEMA, DROP OWNED. Our worker of that database is asked to leave, and none comes back until the
-// command's transaction has ended, however it ends. Only for those who may do it, and only where it is about us: nobody else's
-// open transaction may keep recorded uses from being written.
+// A ProcessUtility hook for commands during which the database must have no worker:
+// - those that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE;
+// - those that drop or change the extension's tables: DROP and ALTER EXTENSION, DROP SCHEMA, DROP OWNED. They lock the tables in
+//   an order that could deadlock with a drain.
 //
-// Locks: region_lock() exclusive for the list of databases that workers are kept away from. It is plain data in shared memory:
-// the transaction's end or the process's exit takes its entries away, and a crash of any process clears it.
+// The worker of that database is asked to exit, and none starts until the command's transaction has ended, by commit or rollback.
+// This is done only for roles that may run the command, and only when it concerns the extension: no other open transaction can
+// keep recorded uses from being written.
+//
+// Locks: region_lock() exclusive for the list of databases that workers are kept away from. The list is plain data in shared
+// memory. Its entries are removed when the transaction ends or the process exits; after a crash of any process the list is empty.
 #include "worker/worker.hpp"
 
 #include "pg/catalog.hpp"
@@ -29,7 +32,8 @@ extern "C" {
 namespace mirox::worker {
 namespace {
 
-// The worker leaves between two transactions, each of which is short; longer than this the command itself would not wait.
+// How long the command waits for the worker, which exits between two of its short transactions. The server itself waits as long
+// for other sessions to leave a database.
 constexpr TimestampTz kPatience = 5 * USECS_PER_SEC;
 
 ProcessUtility_hook_type next_utility = nullptr;
@@ -53,12 +57,12 @@ void on_transaction(XactEvent event, void*) {
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) let_workers_back();
 }
 
-// A command that failed under a savepoint keeps nobody away any longer, however long its transaction stays open.
+// A command that failed after a savepoint no longer keeps the worker away, even if its transaction stays open.
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
     if (event == SUBXACT_EVENT_ABORT_SUB) let_workers_back();
 }
 
-void empty(Oid database) {
+void keep_worker_away(Oid database) {
     static constinit bool registered = false;
     if (!OidIsValid(database) || !shmem::region() || !IsUnderPostmaster) return;
     if (!registered) before_shmem_exit(on_exit, 0);
@@ -110,21 +114,21 @@ Oid if_owned(Oid database) {
     return OidIsValid(database) && pg::owns_database(database, GetUserId()) ? database : InvalidOid;
 }
 
-bool owns_us() {
+bool owns_extension() {
     if (!IsTransactionState()) return false;
     const Oid extension = get_extension_oid(pg::kExtension, true);
     return OidIsValid(extension) && pg::owns_extension(extension, GetUserId());
 }
 
-// Whether it can take us away: it names us, or goes on to whatever depends on what it names.
-bool drops_us(const DropStmt* drop) {
+// Whether the statement may drop the extension: it names the extension or one of its schemas, or it cascades.
+bool drops_extension(const DropStmt* drop) {
     if (drop->removeType != OBJECT_EXTENSION && drop->removeType != OBJECT_SCHEMA) return false;
     if (drop->behavior == DROP_CASCADE) return true;
     ListCell* cell;
     foreach (cell, drop->objects) {
         const char* name = strVal(lfirst(cell));
-        for (const char* ours : {pg::kExtension, pg::kSchema, pg::kInternalSchema})
-            if (strcmp(name, ours) == 0) return true;
+        for (const char* own : {pg::kExtension, pg::kSchema, pg::kInternalSchema})
+            if (strcmp(name, own) == 0) return true;
     }
     return false;
 }
@@ -145,18 +149,18 @@ Oid wanted_empty(Node* statement) {
             return rename->renameType == OBJECT_DATABASE ? if_owned(get_database_oid(rename->subname, true)) : InvalidOid;
         }
         case T_DropStmt:
-            return drops_us(reinterpret_cast<DropStmt*>(statement)) && owns_us() ? MyDatabaseId : InvalidOid;
+            return drops_extension(reinterpret_cast<DropStmt*>(statement)) && owns_extension() ? MyDatabaseId : InvalidOid;
         case T_AlterExtensionStmt:
         case T_DropOwnedStmt:
-            return owns_us() ? MyDatabaseId : InvalidOid;
+            return owns_extension() ? MyDatabaseId : InvalidOid;
         default:
             return InvalidOid;
     }
 }
 
-void utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
-             QueryEnvironment* environment, DestReceiver* destination, QueryCompletion* completion) {
-    empty(wanted_empty(planned->utilityStmt));
+void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
+                ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination, QueryCompletion* completion) {
+    keep_worker_away(wanted_empty(planned->utilityStmt));
     (next_utility != nullptr ? next_utility : standard_ProcessUtility)(planned, text, read_only_tree, context, parameters,
                                                                        environment, destination, completion);
 }
@@ -165,7 +169,7 @@ void utility(PlannedStmt* planned, const char* text, bool read_only_tree, Proces
 
 void watch_commands() {
     next_utility = ProcessUtility_hook;
-    ProcessUtility_hook = utility;
+    ProcessUtility_hook = on_utility;
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }

@@ -1,8 +1,9 @@
-// What the worker does besides draining (see upkeep.hpp).
+// What the worker does besides draining (see maintenance.hpp).
 //
-// Locks: ordinary row locks. Ended sessions are deleted as all else is changed: the account's row first, and one that is held by
-// somebody is left for the next time, so that nobody waits for us.
-#include "worker/upkeep.hpp"
+// Locks: ordinary row locks. Before sessions are deleted, the account's row is locked, as for every change of an account. If
+// another transaction has locked it, its sessions are left for the next run, so that the worker never waits for users or they for
+// it.
+#include "worker/maintenance.hpp"
 
 #include "pg/catalog.hpp"
 #include "pg/query.hpp"
@@ -11,7 +12,7 @@
 #include "store/actor.hpp"
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
-#include "worker/upkeep.sql.hpp"
+#include "worker/maintenance.sql.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -23,12 +24,12 @@ namespace {
 
 using pg::Query;
 
-// A session that ended is of interest for a while (who was logged in when?), then the audit log alone tells of it.
+// How long an ended session is kept. After that only the audit log shows it.
 constexpr TimestampTz kSessionsKept = 30 * USECS_PER_DAY;
-// Networks of unauthenticated requests that keep a row of their own in a minute, and in an hour, that is over.
+// The networks of unauthenticated requests that keep a row of their own for each past minute, and later for each past hour.
 constexpr int kNetworksKept = 200;
-constexpr TimestampTz kStrangerMinutesKept = USECS_PER_DAY;
-// A slice is cut so that it takes about this long, and gives up when it takes too long: nobody waits longer for a drain.
+constexpr TimestampTz kUnauthenticatedMinutesKept = USECS_PER_DAY;
+// About how long a slice takes, and when it is cancelled. A drain waits no longer than that.
 constexpr TimestampTz kSlice = 100'000;
 constexpr int kMostSliceMs = 1000;
 constexpr std::int32_t kLeastRows = 50, kFirstRows = 1000, kMostRows = 50000;
@@ -52,8 +53,8 @@ void notices_step(void*) {
     if (!begin_step(actor)) return;
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
-    // The widest is known by its days as the server orders intervals, a month for 30 of them: what it is called must not change
-    // with the length of the month that it falls into, or it would be told again.
+    // The longest threshold has a fixed number of days, with 30 for a month, as the server compares intervals. If the number
+    // depended on the length of the current month, the notice would be sent again.
     const Interval& notice = pg::settings().expiry_notice;
     const std::int64_t notice_days = notice.month * std::int64_t{DAYS_PER_MONTH} + notice.day + notice.time / USECS_PER_DAY;
     const auto widest = static_cast<std::int32_t>(Min(Max(notice_days, 0), std::int64_t{PG_INT32_MAX}));
@@ -78,17 +79,17 @@ void notices_step(void*) {
     store::leave(actor);
 }
 
-// ---- the house, in slices -----------------------------------------------------------------------------------------------
+// ---- maintenance, in slices --------------------------------------------------------------------------------------------
 
-// One transaction of a task: where it begins, how much it may do, and where the next goes on.
+// One transaction of a task.
 struct Slice {
-    const House* house;
+    const Maintenance* maintenance;
     shmem::DatabaseStats* stats;
-    std::int64_t next;  // the next one's cursor
-    bool done;          // there is none
+    std::int64_t next;  // the cursor of the next slice
+    bool done;          // no slice follows
 };
 
-// Only minutes of which no slot is left in shared memory, so that no slot writes its row again.
+// The earlier of `before` and the oldest minute that still has a slot in shared memory, whose row the worker may write again.
 TimestampTz oldest_slot(TimestampTz before) {
     const shmem::Unauthenticated& slots = shmem::region().unauthenticated();
     shmem::UnauthenticatedCount slot;
@@ -97,10 +98,10 @@ TimestampTz oldest_slot(TimestampTz before) {
     return before;
 }
 
-// Unauthenticated requests between two instants, as many minutes or hours at a time as the number of rows stands for.
+// Merges unauthenticated requests between two instants. The slice's number of rows determines how many minutes or hours it takes.
 void fold(Slice& slice, const char* unit_name, TimestampTz unit, TimestampTz from, TimestampTz to) {
-    const TimestampTz begin = Max(from, slice.house->cursor);
-    const TimestampTz end = Min(to, begin + Max(slice.house->rows / kNetworksKept, 1) * unit);
+    const TimestampTz begin = Max(from, slice.maintenance->cursor);
+    const TimestampTz end = Min(to, begin + Max(slice.maintenance->rows / kNetworksKept, 1) * unit);
     slice.next = end;
     slice.done = end >= to;
     if (begin >= end) return;
@@ -111,14 +112,14 @@ void fold(Slice& slice, const char* unit_name, TimestampTz unit, TimestampTz fro
 }
 
 void fold_recent(Slice& slice) {
-    const House& house = *slice.house;
-    const TimestampTz closed = oldest_slot(shmem::minute_of(house.began - 10 * USECS_PER_MINUTE));
-    const TimestampTz day_ago = house.began - kStrangerMinutesKept;
+    const Maintenance& maintenance = *slice.maintenance;
+    const TimestampTz closed = oldest_slot(shmem::minute_of(maintenance.began - 10 * USECS_PER_MINUTE));
+    const TimestampTz day_ago = maintenance.began - kUnauthenticatedMinutesKept;
     fold(slice, "minute", USECS_PER_MINUTE, day_ago - day_ago % USECS_PER_HOUR, closed);
 }
 
 void fold_old(Slice& slice) {
-    const TimestampTz day_ago = oldest_slot(shmem::minute_of(slice.house->began - kStrangerMinutesKept));
+    const TimestampTz day_ago = oldest_slot(shmem::minute_of(slice.maintenance->began - kUnauthenticatedMinutesKept));
     const TimestampTz hour = day_ago - day_ago % USECS_PER_HOUR;
     fold(slice, "hour", USECS_PER_HOUR, hour - 7 * USECS_PER_DAY, hour);
 }
@@ -135,7 +136,7 @@ void forget_positions(Slice& slice) {
 }
 
 void resolve_agents(Slice& slice) {
-    const std::int32_t most = Min(slice.house->rows, kFirstRows);
+    const std::int32_t most = Min(slice.maintenance->rows, kFirstRows);
     pg::Args none;
     none.int4(most);
     const std::uint64_t agents = pg::run(select_unresolved, none);
@@ -156,10 +157,10 @@ void resolve_agents(Slice& slice) {
     }
 }
 
-// The next stretch of a walk, from the cursor to slice.next; false when there is none.
+// Finds the next range of keys, from the cursor to slice.next. False when no rows are left.
 bool next_stretch(Slice& slice, Query& step) {
     pg::Args args;
-    args.int8(slice.house->cursor).int4(slice.house->rows);
+    args.int8(slice.maintenance->cursor).int4(slice.maintenance->rows);
     pg::run(step, args);
     bool is_null;
     slice.next = DatumGetInt64(pg::result(0, 1, &is_null));
@@ -169,9 +170,9 @@ bool next_stretch(Slice& slice, Query& step) {
 
 void forget_sessions(Slice& slice) {
     if (!next_stretch(slice, step_of_sessions)) return;
-    const TimestampTz before = slice.house->began - kSessionsKept;
+    const TimestampTz before = slice.maintenance->began - kSessionsKept;
     pg::Args args;
-    args.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before));
+    args.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(before));
     const std::uint64_t count = pg::run(select_ended, args);
     auto* accounts = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++) accounts[i] = DatumGetInt64(pg::result_value(i, 1));
@@ -181,44 +182,44 @@ void forget_sessions(Slice& slice) {
         hold.int8(accounts[i]);
         if (pg::run(hold_account, hold) == 0 || !store::account_for_update(accounts[i], actor.account)) continue;
         pg::Args gone;
-        gone.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
+        gone.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
         pg::run(delete_ended, gone);
     }
 }
 
 void forget_rows(Slice& slice, Query& query, TimestampTz before) {
     pg::Args args;
-    args.add(TimestampTzGetDatum(before)).int4(slice.house->rows);
-    slice.done = pg::run(query, args) < static_cast<std::uint64_t>(slice.house->rows);
+    args.add(TimestampTzGetDatum(before)).int4(slice.maintenance->rows);
+    slice.done = pg::run(query, args) < static_cast<std::uint64_t>(slice.maintenance->rows);
 }
 void forget_minutes(Slice& slice) {
-    forget_rows(slice, delete_minutes, slice.house->before);
+    forget_rows(slice, delete_minutes, slice.maintenance->before);
 }
-// Of hours and days, whole ones.
+// Only whole hours and days are deleted.
 void forget_hours(Slice& slice) {
-    forget_rows(slice, delete_hours, slice.house->before - slice.house->before % USECS_PER_HOUR);
+    forget_rows(slice, delete_hours, slice.maintenance->before - slice.maintenance->before % USECS_PER_HOUR);
 }
 void forget_days(Slice& slice) {
-    forget_rows(slice, delete_days, slice.house->before - slice.house->before % USECS_PER_DAY);
+    forget_rows(slice, delete_days, slice.maintenance->before - slice.maintenance->before % USECS_PER_DAY);
 }
 void forget_unauthenticated(Slice& slice) {
-    forget_rows(slice, delete_unauthenticated, slice.house->before);
+    forget_rows(slice, delete_unauthenticated, slice.maintenance->before);
 }
 void forget_audit(Slice& slice) {
-    forget_rows(slice, delete_audit, slice.house->before);
+    forget_rows(slice, delete_audit, slice.maintenance->before);
 }
 
 void forget_usage(Slice& slice) {
     if (!next_stretch(slice, step_of_usage)) return;
     pg::Args args;
-    args.int8(slice.house->cursor).int8(slice.next).add(TimestampTzGetDatum(slice.house->before));
+    args.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(slice.maintenance->before));
     pg::run(delete_usage, args);
 }
 
 void forget_callers(Slice& slice) {
     if (!next_stretch(slice, step_of_callers)) return;
     pg::Args args;
-    args.int8(slice.house->cursor).int8(slice.next);
+    args.int8(slice.maintenance->cursor).int8(slice.next);
     const std::uint64_t count = pg::run(select_unused, args);
     if (count == 0) return;
     auto* unused = static_cast<Datum*>(palloc(sizeof(Datum) * count));
@@ -231,7 +232,7 @@ void forget_callers(Slice& slice) {
 enum class When : std::uint8_t {
     ever,
     retained,  // only with audit_retention
-    last       // likewise, and only when nothing before it has failed
+    last       // the same, and only when no task before it has failed
 };
 constexpr struct Task {
     void (*run)(Slice&);
@@ -244,16 +245,16 @@ constexpr struct Task {
 };
 constexpr int kTaskCount = static_cast<int>(std::size(kTasks));
 
-bool is_due(const House& house, const Task& task) {
-    return task.when == When::ever || (house.retains && !(task.when == When::last && house.failed));
+bool is_due(const Maintenance& maintenance, const Task& task) {
+    return task.when == When::ever || (maintenance.retains && !(task.when == When::last && maintenance.failed));
 }
 
-void next_task(House& house, int from) {
-    house.task = from;
-    house.cursor = PG_INT64_MIN;
-    house.rows = kFirstRows;
-    while (house.task < kTaskCount && !is_due(house, kTasks[house.task])) house.task++;
-    house.active = house.task < kTaskCount;
+void next_task(Maintenance& maintenance, int from) {
+    maintenance.task = from;
+    maintenance.cursor = PG_INT64_MIN;
+    maintenance.rows = kFirstRows;
+    while (maintenance.task < kTaskCount && !is_due(maintenance, kTasks[maintenance.task])) maintenance.task++;
+    maintenance.active = maintenance.task < kTaskCount;
 }
 
 void slice_step(void* state) {
@@ -263,7 +264,7 @@ void slice_step(void* state) {
     if (!begin_step(actor)) return;
     plan_by_keys();
     slice.done = false;
-    kTasks[slice.house->task].run(slice);
+    kTasks[slice.maintenance->task].run(slice);
     store::leave(actor);
 }
 
@@ -277,31 +278,31 @@ bool send_notices(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
     return run_step(stats, notices_step, nullptr, trouble);
 }
 
-void begin_house(House& house) {
-    house = {};
-    house.began = GetCurrentTimestamp();
-    house.retains = !pg::settings().keep_audit;
-    if (house.retains) house.before = days_before(house.began, pg::settings().audit_retention);
-    next_task(house, 0);
+void begin_maintenance(Maintenance& maintenance) {
+    maintenance = {};
+    maintenance.began = GetCurrentTimestamp();
+    maintenance.retains = !pg::settings().keep_audit;
+    if (maintenance.retains) maintenance.before = days_before(maintenance.began, pg::settings().audit_retention);
+    next_task(maintenance, 0);
 }
 
-bool keep_house(House& house, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
-    Slice slice = {&house, stats, house.cursor, false};
+bool run_maintenance(Maintenance& maintenance, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    Slice slice = {&maintenance, stats, maintenance.cursor, false};
     const TimestampTz began = GetCurrentTimestamp();
     if (!run_step(stats, slice_step, &slice, trouble, kMostSliceMs)) {
-        if (trouble.sqlstate == ERRCODE_QUERY_CANCELED && house.rows > kLeastRows) {
-            house.rows = Max(house.rows / 8, kLeastRows);
+        if (trouble.sqlstate == ERRCODE_QUERY_CANCELED && maintenance.rows > kLeastRows) {
+            maintenance.rows = Max(maintenance.rows / 8, kLeastRows);
             return true;
         }
-        house.failed = true;
-        next_task(house, house.task + 1);
+        maintenance.failed = true;
+        next_task(maintenance, maintenance.task + 1);
         return false;
     }
     const TimestampTz took = GetCurrentTimestamp() - began;
-    house.cursor = slice.next;
-    if (took < kSlice / 2) house.rows = Min(house.rows * 2, kMostRows);
-    if (took > kSlice * 2) house.rows = Max(house.rows / 2, kLeastRows);
-    if (slice.done) next_task(house, house.task + 1);
+    maintenance.cursor = slice.next;
+    if (took < kSlice / 2) maintenance.rows = Min(maintenance.rows * 2, kMostRows);
+    if (took > kSlice * 2) maintenance.rows = Max(maintenance.rows / 2, kLeastRows);
+    if (slice.done) next_task(maintenance, maintenance.task + 1);
     return true;
 }
 

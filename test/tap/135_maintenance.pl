@@ -6,7 +6,7 @@ use Mirox qw(new_node wire call put_account open_session issue rotate clean_log)
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('upkeep', conf => "\nmirox_tokens.flush_interval = 200ms\n");
+my $node = new_node('maintenance', conf => "\nmirox_tokens.flush_interval = 200ms\n");
 my $wire = wire($node);
 put_account($wire, 'anna', ['*']);
 my $session = open_session($wire, 'anna');
