@@ -41,7 +41,7 @@ ISOLATION_OPTS = --temp-instance=tmp_check_iso --temp-config=test/conf/mirox_tok
 SERVER_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 PG_CPPFLAGS = -isystem $(SERVER_INCLUDE) -Isrc -Ibuild/sql -DMIROX_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -Wno-deprecated-volatile -Wno-deprecated-declarations -fno-strict-aliasing
-SHLIB_LINK += -lcrypto -lz -lutf8proc -lstdc++ -Wl,--version-script=src/exports.map
+SHLIB_LINK += -lcrypto -lz -lutf8proc -Wl,--version-script=src/exports.map
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)

@@ -2,6 +2,7 @@
 #include "core/scopes.hpp"
 #include "core/chars.hpp"
 
+#include "core/slice.hpp"
 #include "pg/entry.hpp"
 #include "pg/values.hpp"
 
@@ -55,7 +56,7 @@ bool covers_text(core::ScopeSet set, Datum text) {
 MIROX_FUNCTION(scopes_in) {
     std::string_view text = core::trim(PG_GETARG_CSTRING(0), core::is_space);
     if (text.size() < 2 || text.front() != '{' || text.back() != '}') malformed("It does not stand in braces.");
-    text = text.substr(1, text.size() - 2);
+    text = core::slice(text, 1, text.size() - 2);
     std::size_t room = 1;
     for (const char c : text) room += c == ',';
     if (room > core::kMaxGivenScopes) malformed(pg::scope_status_text(core::ScopeStatus::too_many_scopes));
@@ -63,10 +64,10 @@ MIROX_FUNCTION(scopes_in) {
     std::size_t count = 0;
     for (std::size_t at = 0; at <= text.size(); at++) {
         const std::size_t stop = Min(text.find(',', at), text.size());
-        std::string_view scope = core::trim(text.substr(at, stop - at), core::is_space);
+        std::string_view scope = core::trim(core::slice(text, at, stop - at), core::is_space);
         at = stop;
         if (scope.empty() && room == 1) break;
-        if (scope.size() >= 2 && scope.front() == '"' && scope.back() == '"') scope = scope.substr(1, scope.size() - 2);
+        if (scope.size() >= 2 && scope.front() == '"' && scope.back() == '"') scope = core::slice(scope, 1, scope.size() - 2);
         const core::ScopeStatus status = core::parse_scope(scope, scopes[count++]);
         if (status != core::ScopeStatus::ok) malformed(pg::scope_status_text(status));
     }

@@ -52,7 +52,7 @@ class Json {
             const auto byte = static_cast<std::uint8_t>(c);
             if (byte < 0x20) {
                 put(byte < 0x10 ? "\\u000" : "\\u001");
-                put(std::string_view("0123456789abcdef").substr(byte & 15, 1));
+                put(slice(std::string_view("0123456789abcdef"), byte & 15, 1));
                 continue;
             }
             if (c == '"' || c == '\\') put("\\");

@@ -1,5 +1,6 @@
 // Rows behind scopes (see row_scope.hpp).
 #include "core/row_scope.hpp"
+#include "core/slice.hpp"
 
 namespace mirox::core {
 
@@ -14,7 +15,7 @@ std::size_t grants_below(const ScopeSet& set, std::string_view resource, std::sp
             return 1;
         }
         // The scopes are sorted and none covers another. This stays true when the common prefix is cut off.
-        if (covers({resource, {}}, scope)) out[found++] = {scope.resource.substr(resource.size() + 1), {}};
+        if (covers({resource, {}}, scope)) out[found++] = {slice(scope.resource, resource.size() + 1), {}};
     }
     return found;
 }

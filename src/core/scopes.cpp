@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/chars.hpp"
+#include "core/slice.hpp"
 
 namespace mirox::core {
 namespace {
@@ -64,7 +65,7 @@ bool is_covered(std::span<const Scope> before, const Scope& scope, std::span<con
         }
         ++segments;
         const bool itself = end == scope.resource.size();
-        const std::string_view ancestor = scope.resource.substr(0, end);
+        const std::string_view ancestor = slice(scope.resource, 0, end);
         // A text sorts after its own prefixes, so the ancestor without an action can only be in `before`.
         if ((depths.plain >> segments & 1U) != 0 && !(itself && scope.action.empty()) && contains(before, {ancestor, {}})) {
             return true;
@@ -145,7 +146,7 @@ ScopeStatus parse_scope(std::string_view text, Scope& out) noexcept {
     if (colon == std::string_view::npos) {
         out = {text, {}};
     } else {
-        out = {text.substr(0, colon), text.substr(colon + 1)};
+        out = {slice(text, 0, colon), slice(text, colon + 1)};
     }
     return ScopeStatus::ok;
 }
@@ -269,7 +270,7 @@ bool ScopeSet::Cursor::next(Scope& out) noexcept {
     if (colon == std::string_view::npos) {
         out = {text, {}};
     } else {
-        out = {text.substr(0, colon), text.substr(colon + 1)};
+        out = {slice(text, 0, colon), slice(text, colon + 1)};
     }
     return true;
 }

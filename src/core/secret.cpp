@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/chars.hpp"
+#include "core/slice.hpp"
 
 namespace mirox::core {
 namespace {
@@ -55,7 +56,7 @@ bool parse_prefix_list(std::string_view text, PrefixList& out) noexcept {
     PrefixList list{};
     for (;;) {
         const std::size_t end = std::min(text.find(','), text.size());
-        const std::string_view stem = trim(text.substr(0, end), is_space);
+        const std::string_view stem = trim(slice(text, 0, end), is_space);
         if (!is_stem(stem) || list.count == kMaxStems) {
             return false;
         }
@@ -82,11 +83,11 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
     if (text.size() < 2 + kTailChars || text.size() > kMaxSecretChars) {
         return SecretKind::malformed;
     }
-    const std::string_view prefix = text.substr(0, text.size() - kTailChars);
+    const std::string_view prefix = slice(text, 0, text.size() - kTailChars);
     if (prefix.back() != '_') {
         return SecretKind::malformed;
     }
-    const std::string_view name = prefix.substr(0, prefix.size() - 1);
+    const std::string_view name = slice(prefix, 0, prefix.size() - 1);
     SecretKind kind = SecretKind::malformed;
     for (std::size_t i = 0; i < prefixes.count && kind == SecretKind::malformed; ++i) {
         const std::string_view stem = prefixes.stem(i);
@@ -99,16 +100,16 @@ SecretKind classify_secret(std::string_view text, const PrefixList& prefixes) no
     if (kind == SecretKind::malformed) {
         return kind;
     }
-    unsigned strangers = 0;
-    for (char c : text.substr(prefix.size(), kSecretRandomChars)) {
-        strangers |= kNotBase62[static_cast<unsigned char>(c)];
+    unsigned others = 0;
+    for (char c : slice(text, prefix.size(), kSecretRandomChars)) {
+        others |= kNotBase62[static_cast<unsigned char>(c)];
     }
-    if (strangers != 0) {
+    if (others != 0) {
         return SecretKind::malformed;
     }
     const std::size_t body = text.size() - kSecretChecksumChars;
     std::array<char, kSecretChecksumChars> checksum;
-    base62_checksum(crc32(text.substr(0, body)), checksum);
+    base62_checksum(crc32(slice(text, 0, body)), checksum);
     if (std::memcmp(text.data() + body, checksum.data(), checksum.size()) != 0) {
         return SecretKind::malformed;
     }
@@ -163,7 +164,7 @@ std::uint32_t crc32(std::string_view bytes) noexcept {
 
 std::size_t redact_secret(std::string_view secret, std::span<char, kMaxHintBytes> out) noexcept {
     // Checked again, although the caller must have done so: no part of another text may be shown.
-    const std::size_t underscore = secret.substr(0, kMaxStemChars + 2).find('_');
+    const std::size_t underscore = slice(secret, 0, kMaxStemChars + 2).find('_');
     if (underscore == std::string_view::npos || secret.size() != underscore + 1 + kTailChars) {
         return 0;
     }

@@ -3,6 +3,7 @@
 // Pure: the C++ library and utf8proc. Takes no lock, allocates nothing (utf8proc works in fixed buffers), keeps no state. Inputs
 // may be of any length; the work stops as soon as the answer is known.
 #include "core/text.hpp"
+#include "core/slice.hpp"
 
 #include <utf8proc.h>
 
@@ -85,7 +86,7 @@ NameStatus trim(std::string_view text, std::string_view& trimmed) noexcept {
     std::size_t chars = 0;  // from start to here
     while (at < text.size()) {
         utf8proc_int32_t c;
-        const std::size_t size = decode(text.substr(at), c);
+        const std::size_t size = decode(slice(text, at), c);
         if (size == 0) {
             return NameStatus::invalid_utf8;
         }
@@ -106,7 +107,7 @@ NameStatus trim(std::string_view text, std::string_view& trimmed) noexcept {
     if (end <= start) {
         return NameStatus::empty;
     }
-    trimmed = text.substr(start, end - start);
+    trimmed = slice(text, start, end - start);
     return NameStatus::ok;
 }
 
@@ -168,7 +169,7 @@ std::size_t clean_text(std::string_view raw, std::span<char> out) noexcept {
         utf8proc_int32_t c = 0;
         const std::size_t size = decode(raw, c);
         // An invalid byte is replaced alone: the next bytes may be valid.
-        const std::string_view piece = size == 0 ? kReplacement : is_control(c) ? "?" : raw.substr(0, size);
+        const std::string_view piece = size == 0 ? kReplacement : is_control(c) ? "?" : slice(raw, 0, size);
         if (piece.size() > out.size() - written) {
             break;
         }

@@ -1,6 +1,7 @@
 // The extension's objects (see catalog.hpp, also for the locks).
 #include "pg/catalog.hpp"
 
+#include "core/slice.hpp"
 #include "pg/cache_validity.hpp"
 #include "pg/columns.hpp"
 
@@ -33,7 +34,7 @@ constexpr int take_number(std::string_view& version) {
     int number = 0;
     for (; !version.empty() && version[0] >= '0' && version[0] <= '9' && number < 1'000'000; version.remove_prefix(1))
         number = number * 10 + (version[0] - '0');
-    version = !version.empty() && version[0] == '.' ? version.substr(1) : std::string_view();
+    version = !version.empty() && version[0] == '.' ? core::slice(version, 1) : std::string_view();
     return number;
 }
 

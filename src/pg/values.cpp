@@ -4,6 +4,7 @@
 extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "core/slice.hpp"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -181,7 +182,7 @@ std::string_view convert_all(std::string_view text, int from, int to, std::strin
             continue;
         }
         const auto length = static_cast<std::size_t>(pg_encoding_mblen(from, text.data()));
-        const std::string_view character = text.substr(0, length);
+        const std::string_view character = core::slice(text, 0, length);
         const std::string_view instead = lacking(character);
         memcpy(out + written, instead.data(), instead.size());
         written += static_cast<int>(instead.size());

@@ -15,7 +15,7 @@ namespace mirox::shmem {
 // What distinguishes uses, besides their texts. The ring stores these bytes as they are, and the drain groups by them, so there
 // is no padding and every byte is set.
 struct Facts {
-    std::int64_t holder = 0;  // the token's id, or minus the web session's; 0: unauthenticated
+    std::int64_t credential_id = 0;  // the token's id, or minus the web session's; 0: unauthenticated
     std::int64_t account = 0;
     std::int32_t generation = 0;  // of the token
     std::uint16_t status = 0;     // as in HTTP
@@ -23,8 +23,8 @@ struct Facts {
     core::Address address;        // family none: unknown
     std::uint8_t unused[7] = {};
 
-    std::int64_t token() const noexcept { return holder > 0 ? holder : 0; }
-    std::int64_t session() const noexcept { return holder < 0 ? -holder : 0; }
+    std::int64_t token() const noexcept { return credential_id > 0 ? credential_id : 0; }
+    std::int64_t session() const noexcept { return credential_id < 0 ? -credential_id : 0; }
     bool refused() const noexcept { return status >= 400; }
     friend bool operator==(const Facts&, const Facts&) = default;
 };

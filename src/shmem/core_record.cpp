@@ -1,6 +1,7 @@
 // Records of the ring (see core_record.hpp), and the hash that shows whether a record is whole. Holds no server call, exception,
 // allocation or system call.
 #include "shmem/core_record.hpp"
+#include "core/slice.hpp"
 
 #include <algorithm>
 
@@ -51,7 +52,7 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
     std::memcpy(head.facts, static_cast<const Facts*>(&event), kFactsBytes);
     std::size_t used = sizeof head;
     for (unsigned i = 0; i < kTexts; i++) {
-        const std::string_view text = event.texts[i].substr(0, std::min(event.texts[i].size(), kTextColumns[i].room));
+        const std::string_view text = core::slice(event.texts[i], 0, std::min(event.texts[i].size(), kTextColumns[i].room));
         head.text_bytes[i] = static_cast<std::uint16_t>(text.size());
         if (!text.empty()) std::memcpy(bytes + used, text.data(), text.size());
         used += text.size();

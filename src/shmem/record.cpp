@@ -1,6 +1,7 @@
 // Recording the outcome of a check (see record.hpp): only into shared memory, without a lock, an allocation or disk access.
 #include "shmem/record.hpp"
 
+#include "core/slice.hpp"
 #include "core/text.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -45,7 +46,7 @@ std::string_view stored_agent(std::string_view given) {
 std::string_view cut_agent(std::string_view given) {
     constexpr int kMost = 4 * core::kMaxUserAgentBytes;
     if (given.size() <= kMost) return given;
-    return given.substr(0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), kMost));
+    return core::slice(given, 0, pg_mbcliplen(given.data(), static_cast<int>(given.size()), kMost));
 }
 
 void record_use(Event event) {
@@ -55,7 +56,7 @@ void record_use(Event event) {
         stats->checks[static_cast<unsigned>(MyProcPid) % kStripes].of[event.reason].fetch_add(1, std::memory_order_relaxed);
     // Unauthenticated callers need a queue too: it shows the launcher that the database needs a worker.
     QueueRef queue = my_queue();
-    if (event.holder == 0) {
+    if (event.credential_id == 0) {
         shared.count_unauthenticated(MyDatabaseId, event);
         return;
     }

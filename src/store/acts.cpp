@@ -73,7 +73,7 @@ void require_own_token(std::int64_t token_id) {
 void record_refused_act(const shmem::Event& given) {
     shmem::Event who = given;
     if (const Identity* identity = current_identity(); identity != nullptr) {
-        who.holder = identity->token_id != 0 ? identity->token_id : -identity->session_id;
+        who.credential_id = identity->token_id != 0 ? identity->token_id : -identity->session_id;
         who.generation = identity->generation;
         who.account = identity->account_id;
         who.address = identity->client;

@@ -37,7 +37,7 @@ void require_own_account(std::int64_t account_id);
 // gate.
 void require_own_token(std::int64_t token_id);
 
-// Counts and records that the act begun last is refused. `who`: the holder, generation and account of the given secret, as far as
+// Counts and records that the act begun last is refused. `who`: the credential_id, generation and account of the given secret, as far as
 // they are known. A transaction's identity takes precedence over it.
 void record_refused_act(const shmem::Event& who = {});
 

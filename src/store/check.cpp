@@ -190,7 +190,7 @@ void conclude(Checked& checked, const Check& check) {
     if (checked.authenticated) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
     shmem::Event use;
-    use.holder = checked.credential == Credential::token ? checked.token_id : -checked.session_id;
+    use.credential_id = checked.credential == Credential::token ? checked.token_id : -checked.session_id;
     use.account = checked.account_id;
     use.generation = checked.generation;
     use.reason = static_cast<std::uint8_t>(checked.reason);

@@ -11,6 +11,7 @@
 
 #include "core/chars.hpp"
 #include "core/crypto.hpp"
+#include "core/slice.hpp"
 #include "pg/settings.hpp"
 #include "shmem/key_shelf.hpp"
 
@@ -108,18 +109,18 @@ KeyFault parse(std::string_view text, KeySet& set, int& line_number) {
     while (!text.empty()) {
         line_number++;
         const std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
+        std::string_view line = core::slice(text, 0, end);
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        line = trim(line.substr(0, line.find('#')));
+        line = trim(core::slice(line, 0, line.find('#')));
         if (line.empty()) continue;
         const std::size_t colon = line.find(':');
-        const std::string_view id = colon == std::string_view::npos ? std::string_view{} : trim(line.substr(0, colon));
+        const std::string_view id = colon == std::string_view::npos ? std::string_view{} : trim(core::slice(line, 0, colon));
         if (!core::is_jwt_key_id(id)) return kNotOfForm;
         for (std::size_t i = 0; i < set.count; i++)
             if (std::string_view(set.keys[i].id, set.keys[i].id_size) == id) return kTwice;
         if (set.count == shmem::kMaxJwtKeys) return kTooMany;
         SigningKey& at = set.keys[set.count];
-        at.size = static_cast<std::uint32_t>(decode_key(trim(line.substr(colon + 1)), at.bytes));
+        at.size = static_cast<std::uint32_t>(decode_key(trim(core::slice(line, colon + 1)), at.bytes));
         if (at.size == 0) return kNoKeyInLine;
         memcpy(at.id, id.data(), id.size());
         at.id_size = static_cast<std::uint32_t>(id.size());

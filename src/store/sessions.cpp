@@ -44,7 +44,7 @@ void read_whole(const RowScan& scan, Session& out) {
 [[noreturn]] void refuse_session(const char* detail, const SessionState* known = nullptr) {
     shmem::Event who;
     if (known != nullptr) {
-        who.holder = -known->session_id;
+        who.credential_id = -known->session_id;
         who.account = known->account_id;
     }
     record_refused_act(who);
@@ -56,7 +56,7 @@ void read_whole(const RowScan& scan, Session& out) {
     Checked token;
     begin_secret(secret, Accept::token, {}, token);
     shmem::Event who;
-    who.holder = token.token_id;
+    who.credential_id = token.token_id;
     who.generation = token.generation;
     who.account = token.account_id;
     end_check(token);

@@ -107,7 +107,7 @@ struct Use {
     std::int64_t requests, first_at, last_at;
 };
 struct TokenKey {
-    std::int64_t holder, generation;
+    std::int64_t credential_id, generation;
 };
 struct Token {
     TokenKey key;
@@ -139,7 +139,7 @@ HTAB* make_table(const char* name, Size key, Size entry) {
 }
 
 Token& token_of(Batch& batch, const Event& event) {
-    const TokenKey key = {event.holder, event.generation};
+    const TokenKey key = {event.credential_id, event.generation};
     bool found;
     auto* token = static_cast<Token*>(hash_search(batch.tokens, &key, HASH_ENTER, &found));
     if (!found) {
@@ -328,8 +328,8 @@ void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, 
     hash_seq_init(&scan, batch.tokens);
     while (auto* token = static_cast<Token*>(hash_seq_search(&scan))) {
         if (token->marked_uses == 0 && token->marked_refusals == 0) continue;
-        region.counters().post({MyDatabaseId, static_cast<std::int32_t>(token->key.generation), token->key.holder}, from, to,
-                               static_cast<std::uint64_t>(token->marked_uses),
+        region.counters().post({MyDatabaseId, static_cast<std::int32_t>(token->key.generation), token->key.credential_id}, from,
+                               to, static_cast<std::uint64_t>(token->marked_uses),
                                static_cast<std::uint64_t>(token->marked_refusals));
     }
 }

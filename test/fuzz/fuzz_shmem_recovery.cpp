@@ -27,7 +27,7 @@ Event made(std::uint64_t n, std::string& agent) {
     agent.assign(n % 200, static_cast<char>('a' + n % 26));
     Event e;
     e.status = n % 3 == 0 ? 403 : 200;
-    e.holder = static_cast<std::int64_t>(1 + n % 20);
+    e.credential_id = static_cast<std::int64_t>(1 + n % 20);
     e.account = static_cast<std::int64_t>(n);
     e.at = static_cast<Micros>(n);
     e.texts[kScope] = "reports:read";

@@ -12,7 +12,7 @@ namespace {
 Event use_at(std::int64_t token, Micros at, std::uint16_t status = 200) {
     Event e;
     e.status = status;
-    e.holder = token;
+    e.credential_id = token;
     e.generation = 1;
     e.at = at;
     const std::uint8_t host[4] = {10, 0, 0, static_cast<std::uint8_t>(at)};

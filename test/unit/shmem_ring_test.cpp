@@ -82,9 +82,9 @@ TEST(ShmemRing, ATokensOrASessions) {
     TestRegion t;
     const QueueRef queue = t.region.open_queue(1);
     const std::int64_t holders[] = {0x1122'3344'5566'7788, -0x1020'3040'5060'7080};
-    for (const std::int64_t holder : holders) {
+    for (const std::int64_t credential_id : holders) {
         Event e;
-        e.holder = holder;
+        e.credential_id = credential_id;
         ASSERT_EQ(t.region.record(queue, e).status, PublishStatus::ok);
     }
     EXPECT_EQ(t.region.counters().used(), 1U);  // sessions have none

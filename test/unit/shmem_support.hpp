@@ -85,7 +85,7 @@ struct Made {
         event.reason = static_cast<std::uint8_t>(n % 11);
         event.status = n % 5 == 0 ? 403 : 200;
         event.generation = static_cast<std::int32_t>(n % 3);
-        event.holder = token;
+        event.credential_id = token;
         event.account = static_cast<std::int64_t>(n);
         event.at = static_cast<Micros>(1'000'000 + n);
         const std::uint8_t v4[4] = {10, static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
