@@ -6,7 +6,8 @@
 -- An audited row has the key (audit_node, audit_id) of its last row in audit_log. An INSERT that brings such a key is a replay (a
 -- restore, a subscriber) and is stored unchanged.
 --
--- C code reads token_secret and session at fixed offsets: columns may be added, never moved.
+-- C code reads the first columns of token_secret and session at fixed offsets. Columns may be added at the end, where column() reads
+-- them, and never moved.
 
 -- Domains, not CHECK constraints, say what values a column may have. The condition of a domain is read once a backend. A CHECK
 -- constraint is read by each statement that writes a row, which costs as much as writing it. Both hold even when triggers are

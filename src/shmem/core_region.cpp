@@ -180,7 +180,7 @@ std::size_t Region::ring_ids(std::span<std::uint64_t> out) const noexcept {
 // Rebuilds the counters from the events that the ring still has.
 void Region::recount() noexcept {
     counters_.clear();
-    for (std::uint32_t i = 0; i < ring_.queue_count(); i++) {
+    for (std::uint32_t i = 0; i < ring_.max_queues(); i++) {
         const QueueRef queue = ring_.queue_at(i);
         if (!queue) continue;
         RingReader reader(ring_, queue);

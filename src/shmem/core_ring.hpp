@@ -152,9 +152,9 @@ class Ring {
     // Exclusive. Closes the queue of a database or extension that no longer exists; its events are discarded and counted. False
     // when a publish is in progress: call again. The first call already makes all references to the queue invalid.
     bool close_queue(std::uint32_t database) noexcept;
-    // The queues in use, for the launcher: call it for each index below queue_count(). Empty when the queue is free.
+    // The queue at an index below max_queues(); empty when it is free.
     QueueRef queue_at(std::uint32_t index) const noexcept;
-    std::uint32_t queue_count() const noexcept { return head_ == nullptr ? 0 : head_->queues; }
+    std::uint32_t max_queues() const noexcept { return head_ == nullptr ? 0 : head_->queues; }
 
     // -- producers --
     // Lock-free, no system call. The reference must not come from before a fork.

@@ -129,7 +129,7 @@ static void log_waiting(int, Datum) {
     if (MyProcPid != PostmasterPid || !region_view) return;
     std::uint64_t events = 0;
     int databases = 0;
-    for (std::uint32_t i = 0; i < region_view.ring().queue_count(); i++) {
+    for (std::uint32_t i = 0; i < region_view.ring().max_queues(); i++) {
         const std::uint64_t waiting = region_view.ring().waiting(region_view.ring().queue_at(i));
         events += waiting;
         if (waiting > 0) databases++;

@@ -216,7 +216,7 @@ MIROX_FUNCTION(refuse_change) {
         not_ours(change);
     const bool audit = table == ours.audit_log;
     const Actor* actor = current_actor();
-    if (actor != nullptr && actor->maintenance && (change.deleted || (change.updated && !audit))) return PointerGetDatum(nullptr);
+    if (actor != nullptr && actor->worker && (change.deleted || (change.updated && !audit))) return PointerGetDatum(nullptr);
     if (audit)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),

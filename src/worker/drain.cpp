@@ -108,7 +108,7 @@ void batch_step(void* state) {
 bool begin_step(store::Actor& actor) {
     if (!pg::extension_present()) return false;
     store::enter(actor);
-    actor.maintenance = true;
+    actor.worker = true;
     return true;
 }
 

@@ -100,7 +100,7 @@ bool holds(const Oid* list, int count, Oid database) {
 // Discards what shared memory holds of databases that no longer exist.
 void forget_gone(const State& state) {
     shmem::Region& region = shmem::region();
-    for (std::uint32_t i = 0; i < region.ring().queue_count(); i++) {
+    for (std::uint32_t i = 0; i < region.ring().max_queues(); i++) {
         const shmem::QueueRef queue = region.ring().queue_at(i);
         if (!queue || holds(state.every, state.every_count, queue.database())) continue;
         LWLockAcquire(shmem::region_lock(), LW_EXCLUSIVE);

@@ -179,7 +179,7 @@ DELETE FROM mirox_internal.token_usage u
 WHERE u.token_id > $1 AND u.token_id <= $2 AND GREATEST(u.last_used_at, u.last_refused_at) < $3
   AND NOT EXISTS (SELECT FROM mirox_internal.token t WHERE t.token_id = u.token_id AND t.generation = u.generation);
 
--- Callers without any kept use. Each closed use has a row in usage_day, which is deleted last.
+-- Callers without any kept use. Each closed use has a row in usage_day, so minutes and hours must not be kept longer than days.
 -- name: select_unused(after int8, until int8)
 SELECT caller_id FROM mirox_internal.caller c
 WHERE c.caller_id > $1 AND c.caller_id <= $2

@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         Recovered found;
         if (Region::attach(image.at, image.size, id, region, found) != AttachStatus::ok) return 0;
         std::string agent;
-        for (std::uint32_t i = 0; i < region.ring().queue_count(); i++) {
+        for (std::uint32_t i = 0; i < region.ring().max_queues(); i++) {
             const QueueRef queue = region.ring().queue_at(i);
             if (!queue) continue;
             RingReader reader(region.ring(), queue);
