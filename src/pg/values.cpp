@@ -1,10 +1,11 @@
 // Converts Datums (see values.hpp). Takes no locks; reads no table.
 #include "pg/values.hpp"
 
+#include "core/slice.hpp"
+
 extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "core/slice.hpp"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
