@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "enrich_support.hpp"
+
 namespace {
 
 using namespace mirox::enrich;
@@ -36,24 +38,6 @@ struct Parser {
 
     Agents* agents;
     char why[kReasonBytes] = "";
-};
-
-// A file in a folder of its own, both gone at the end.
-struct TemporaryFile {
-    TemporaryFile() {
-        char folder[] = "/tmp/mirox_enrich_XXXXXX";
-        if (mkdtemp(folder) == nullptr) std::abort();
-        directory = folder;
-        path = directory + "/rules.yaml";
-    }
-    ~TemporaryFile() { fs::remove_all(directory); }
-    void write(std::string_view text) const {
-        const std::string fresh = path + ".new";
-        std::ofstream(fresh, std::ios::binary) << text;
-        fs::rename(fresh, path);
-    }
-    std::string directory;
-    std::string path;
 };
 
 std::string scalar(const YAML::Node& node) {
@@ -172,8 +156,8 @@ os_parsers:
 )";
 
 TEST(WorkerEnrichAgent, FollowsTheSpecification) {
-    TemporaryFile file;
-    file.write(kRules);
+    TemporaryFile file("rules.yaml");
+    file.replace(kRules);
     Parser parser(file.path);
     struct {
         const char *agent, *shown;
@@ -219,8 +203,8 @@ bool well_formed(std::string_view text) {
 }
 
 TEST(WorkerEnrichAgent, BoundsWhatItGives) {
-    TemporaryFile file;
-    file.write(kRules);
+    TemporaryFile file("rules.yaml");
+    file.replace(kRules);
     Parser parser(file.path);
     const auto browser = [&](const std::string& agent) { return std::string(parser.resolve(agent).browser.view()); };
     EXPECT_EQ(browser("long " + repeated("é", 100) + " v1"), repeated("é", 64));
@@ -238,16 +222,16 @@ TEST(WorkerEnrichAgent, BoundsWhatItGives) {
 
 // A rule of the costliest kind that a file may hold, as often as it may: an agent gets its time, and no more.
 TEST(WorkerEnrichAgent, StandsHostileRules) {
-    TemporaryFile file;
+    TemporaryFile file("rules.yaml");
     std::string rules = "os_parsers:\n  - regex: 'x'\nuser_agent_parsers:\n";
     for (int i = 0; i < 2000; ++i) rules += "  - regex: '(?:a?){" + std::to_string(1 + i % 300) + "}(?:[ab]{1,9}c){9}$'\n";
-    file.write(rules);
+    file.replace(rules);
     Parser parser(file.path);
     parser.resolve("");  // reads them
     const std::clock_t begun = std::clock();
     EXPECT_TRUE(parser.resolve(repeated("ab", 256)).browser.empty());
     EXPECT_LT(std::clock() - begun, 2 * CLOCKS_PER_SEC);
-    file.write(rules + "  - regex: 'one too many'\n");
+    file.replace(rules + "  - regex: 'one too many'\n");
     EXPECT_TRUE(parser.resolve("ab").browser.empty());
     EXPECT_NE(std::string_view(parser.why).find("too long"), std::string_view::npos) << parser.why;
 }
@@ -276,7 +260,7 @@ TEST(WorkerEnrichAgent, StandsHostileAgents) {
 }
 
 TEST(WorkerEnrichAgent, SaysWhyItCannotReadTheRules) {
-    TemporaryFile file;
+    TemporaryFile file("rules.yaml");
     struct {
         std::string text;
         Status status;
@@ -300,7 +284,7 @@ TEST(WorkerEnrichAgent, SaysWhyItCannotReadTheRules) {
         {"\xff\xfe\x00\x01garbage", Status::invalid, ""},
     };
     for (const auto& c : cases) {
-        file.write(c.text);
+        file.replace(c.text);
         Parser parser(file.path);
         for (int round = 0; round < 2; ++round) {  // the second is the answer kept in mind
             const AgentInfo info = parser.resolve("curl/8.5.0", c.status);
@@ -333,20 +317,20 @@ TEST(WorkerEnrichAgent, SaysWhyItCannotReadTheRules) {
 }
 
 TEST(WorkerEnrichAgent, ReadsChangedRulesAndKeepsOldOnesWhenTheyBreak) {
-    TemporaryFile file;
+    TemporaryFile file("rules.yaml");
     const std::string head = "os_parsers:\n  - regex: 'x'\n    os_replacement: X\nuser_agent_parsers:\n";
     Parser parser(file.path);
     parser.resolve("x", Status::unreadable);
-    file.write(head + "  - regex: 'x'\n    family_replacement: One\n");
+    file.replace(head + "  - regex: 'x'\n    family_replacement: One\n");
     EXPECT_EQ(parser.resolve("x").browser.view(), "One");
-    file.write(head + "  - regex: 'x'\n    family_replacement: Two\n");
+    file.replace(head + "  - regex: 'x'\n    family_replacement: Two\n");
     EXPECT_EQ(parser.resolve("x").browser.view(), "Two");
-    file.write("broken: [");
+    file.replace("broken: [");
     EXPECT_EQ(parser.resolve("x").browser.view(), "Two");
     EXPECT_STRNE(parser.why, "");
     fs::remove(file.path);
     EXPECT_EQ(parser.resolve("x x").os.view(), "X");
-    file.write(head + "  - regex: 'x'\n    family_replacement: Three\n");
+    file.replace(head + "  - regex: 'x'\n    family_replacement: Three\n");
     EXPECT_EQ(parser.resolve("x").browser.view(), "Three");
     EXPECT_STREQ(parser.why, "");
 }

@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "enrich_support.hpp"
+
 #ifndef MIROX_SOURCE_DIR
 #error "MIROX_SOURCE_DIR must name the tree"
 #endif
@@ -63,24 +65,6 @@ struct Places {
 
     Locations* locations;
     char why[kReasonBytes] = "";
-};
-
-// A folder with one file in it, both gone at the end.
-struct TemporaryFile {
-    TemporaryFile() {
-        char folder[] = "/tmp/mirox_enrich_XXXXXX";
-        if (mkdtemp(folder) == nullptr) std::abort();
-        directory = folder;
-        path = directory + "/geo.mmdb";
-    }
-    ~TemporaryFile() { fs::remove_all(directory); }
-    void overwrite(std::string_view bytes) const { std::ofstream(path, std::ios::binary) << bytes; }
-    void replace(std::string_view bytes) const {
-        std::ofstream(path + ".new", std::ios::binary) << bytes;
-        fs::rename(path + ".new", path);
-    }
-    std::string directory;
-    std::string path;
 };
 
 std::string output_of(const std::string& command) {
@@ -136,7 +120,7 @@ std::string hand_made(const std::string& data, std::uint32_t offset = 0, const s
 // ---- tests ------------------------------------------------------------------------------------------------
 
 TEST(WorkerEnrichGeo, WriterGivesTheCommittedFiles) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     for (const std::string name : {"city", "flat"}) {
         const std::string source = kData + "enrich_places_" + name + ".json";
         ASSERT_EQ(std::system((kWriter + source + " " + file.path).c_str()), 0);
@@ -217,7 +201,7 @@ TEST(WorkerEnrichGeo, GivesTextForPeople) {
 }
 
 TEST(WorkerEnrichGeo, ReadsEveryRecordSize) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     for (const std::string size : {"24", "28", "32"}) {
         ASSERT_EQ(std::system((kWriter + "--record-size " + size + " " + kData + "enrich_places_city.json " + file.path).c_str()),
                   0);
@@ -231,7 +215,7 @@ TEST(WorkerEnrichGeo, ReadsEveryRecordSize) {
 
 // Pointers of two, three and four bytes: data beyond 526336 bytes.
 TEST(WorkerEnrichGeo, FollowsFarPointers) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     constexpr int kNetworks = 5000;
     {
         std::ofstream json(file.directory + "/far.json");
@@ -257,7 +241,7 @@ TEST(WorkerEnrichGeo, FollowsFarPointers) {
 
 // By a file that knows a place for every address.
 TEST(WorkerEnrichGeo, KnowsPublicAddresses) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     file.overwrite(hand_made(map(1) + text("city") + text("Ulm")));
     Places v4(file.path);
     ASSERT_EQ(v4.refresh(), Status::ok) << v4.why;
@@ -284,7 +268,7 @@ TEST(WorkerEnrichGeo, KnowsPublicAddresses) {
 }
 
 TEST(WorkerEnrichGeo, SaysWhyThereIsNoDatabase) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     {
         Places none("");
         EXPECT_EQ(none.find("81.2.69.1"), "");
@@ -329,7 +313,7 @@ TEST(WorkerEnrichGeo, SaysWhyThereIsNoDatabase) {
 }
 
 TEST(WorkerEnrichGeo, NoticesAnotherFile) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     Places locations(file.path);
     EXPECT_EQ(locations.refresh(), Status::unreadable);
 
@@ -370,7 +354,7 @@ TEST(WorkerEnrichGeo, NoticesAnotherFile) {
 
 // A file that libmaxminddb had mapped itself would end the process here by SIGBUS.
 TEST(WorkerEnrichGeo, OutlivesTruncationInPlace) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     file.overwrite(content_of(kCity));
     Places locations(file.path);
     ASSERT_EQ(locations.refresh(), Status::ok) << locations.why;
@@ -381,7 +365,7 @@ TEST(WorkerEnrichGeo, OutlivesTruncationInPlace) {
 }
 
 TEST(WorkerEnrichGeo, ReadsAFileMadeByHand) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     file.overwrite(hand_made(map(2) + text("country_code") + text("de") + text("city") + text("Ulm")));
     Places locations(file.path);
     ASSERT_EQ(locations.refresh(), Status::ok) << locations.why;
@@ -421,7 +405,7 @@ TEST(WorkerEnrichGeo, RefusesHostileRecords) {
         {"values that double", doubling, last},
         {"an offset beyond the file", map(0), 4'000'000},
     };
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     for (const auto& c : cases) {
         SCOPED_TRACE(c.what);
         file.replace(hand_made(c.data, c.offset));
@@ -447,7 +431,7 @@ TEST(WorkerEnrichGeo, RefusesHostileRecords) {
 // Each byte spoilt, the file cut at many lengths: whatever comes of it, the process lives and texts are
 // well-formed.
 TEST(WorkerEnrichGeo, StandsDamagedFiles) {
-    TemporaryFile file;
+    TemporaryFile file("geo.mmdb");
     const std::string whole = content_of(kCity);
     const char* const addresses[] = {"81.2.1.1",  "81.2.69.1", "81.2.69.200", "85.10.0.1", "1.1.1.1",      "9.193.1.1",
                                      "9.209.1.1", "9.249.1.1", "8.8.8.8",     "9.225.1.1", "2a02:8100::1", "2002:5102:45c8::1"};
