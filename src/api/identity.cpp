@@ -7,10 +7,12 @@
 #include "pg/network.hpp"
 #include "pg/values.hpp"
 #include "store/check.hpp"
+#include "store/endpoints.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 }
@@ -78,6 +80,22 @@ const Refusal& refusal_of(int status) {
 
 constexpr const char* kRequestHeaders = "request.headers";
 constexpr const char* kResponseHeaders = "response.headers";
+constexpr const char* kRequestMethod = "request.method";
+constexpr const char* kRequestPath = "request.path";
+
+std::string_view setting(const char* name) {
+    const char* value = GetConfigOption(name, true, false);
+    return value == nullptr ? std::string_view{} : std::string_view(value);
+}
+
+// Notes method and endpoint of the request for the record. PostgREST's own grants and policies decide what the request may reach,
+// so no scope is asked for.
+void record_request(Check& check) {
+    AcceptInvalidationMessages();
+    const store::RequestScope request = store::scope_of_request(setting(kRequestMethod), setting(kRequestPath));
+    check.texts[shmem::kMethod] = request.method;
+    check.texts[shmem::kEndpoint] = request.endpoint;
+}
 
 void add_header(StringInfo json, const char* name, const char* value) {
     if (json->len > 1) appendStringInfoString(json, ", ");
@@ -148,6 +166,7 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     Check check = {readable ? core::nearest_hop(headers[kForwarded].value) : core::Address{}, store::Need::nothing,
                    Counting::full};
     if (readable) check.texts[shmem::kAgent] = headers[kAgent].value;
+    record_request(check);
     const Answer answer = authenticate(one ? credential : std::string_view{}, check);
     const char* response = headers_of(answer);
     if (answer.status == 200) {

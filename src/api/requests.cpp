@@ -67,11 +67,13 @@ void begin_authorization(const core::Authorization& given, const core::Address& 
     }
 }
 
-// Puts the scope that method and path need into the check.
+// Puts the scope that method and path need into the check, and what is recorded of them.
 void ask_for_endpoint(Check& check, const pg::OptionalText& method, const pg::OptionalText& path) {
     const store::RequestScope needed = store::scope_of_request(method.text, path.text);
     check.need = needed.valid ? Need::scope : Need::invalid;
     check.texts[shmem::kScope] = needed.scope;
+    check.texts[shmem::kMethod] = needed.method;
+    check.texts[shmem::kEndpoint] = needed.endpoint;
 }
 
 }  // namespace

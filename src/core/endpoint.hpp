@@ -26,6 +26,7 @@ namespace mirox::core {
 
 inline constexpr std::size_t kMaxPatternBytes = 1024;
 inline constexpr std::size_t kMaxPatternSegments = 32;
+inline constexpr std::size_t kMaxEndpointBytes = kMaxMethodChars + 1 + kMaxPatternBytes;  // a rule as text: "GET /parks/*"
 inline constexpr std::size_t kMaxEndpoints = 65536;
 
 enum class EndpointStatus : std::uint8_t {

@@ -16,6 +16,8 @@
 #include <sys/sendfile.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <initializer_list>
 
 #include "core/chars.hpp"
@@ -212,22 +214,63 @@ std::string joined(std::initializer_list<std::string_view> parts) {
     return out;
 }
 
-void describe(MMDB_entry_s& entry, Text& out) {
-    // The field "country" is a map, a code or a name, depending on the layout. ZZ and XX mean unknown.
-    std::string country = text_at(entry, {{"country", "names", "en", nullptr}, {"country_name", nullptr}, {"country", nullptr}});
-    if (country.empty() || is_code(country)) {
-        country = text_at(entry, {{"country", "iso_code", nullptr}, {"country_code", nullptr}, {"country", nullptr}});
-        std::transform(country.begin(), country.end(), country.begin(), core::to_upper);
-        if (!is_code(country) || country == "ZZ" || country == "XX") country.clear();
+// The code at the first of `paths` that holds one, in upper case. ZZ and XX mean unknown.
+std::string country_code(MMDB_entry_s& entry) {
+    for (const Path& path : {Path{"country", "iso_code", nullptr}, Path{"country_code", nullptr}, Path{"country", nullptr}}) {
+        std::string code = text_at(entry, {path});
+        std::transform(code.begin(), code.end(), code.begin(), core::to_upper);
+        if (is_code(code) && code != "ZZ" && code != "XX") return code;
     }
+    return {};
+}
+
+// The number at the first of `paths` that holds one of at most `most` degrees, as a number or as text.
+bool degrees_at(MMDB_entry_s& entry, std::initializer_list<Path> paths, double most, double& out) {
+    for (const Path& path : paths) {
+        MMDB_entry_data_s value{};
+        if (MMDB_aget_value(&entry, &value, path.begin()) != MMDB_SUCCESS || !value.has_data) continue;
+        if (value.type == MMDB_DATA_TYPE_DOUBLE) {
+            out = value.double_value;
+        } else if (value.type == MMDB_DATA_TYPE_FLOAT) {
+            out = value.float_value;
+        } else if (value.type == MMDB_DATA_TYPE_UTF8_STRING) {
+            const char* const end = value.utf8_string + value.data_size;
+            const auto [last, error] = std::from_chars(value.utf8_string, end, out);
+            if (error != std::errc() || last != end) continue;
+        } else {
+            continue;
+        }
+        if (std::abs(out) <= most) return true;  // false for what is no number, too
+    }
+    return false;
+}
+
+void describe(MMDB_entry_s& entry, Place& out) {
+    const std::string code = country_code(entry);
+    std::copy(code.begin(), code.end(), out.country);
+    // The field "country" is a map, a code or a name, depending on the layout.
+    std::string country = text_at(entry, {{"country", "names", "en", nullptr}, {"country_name", nullptr}, {"country", nullptr}});
+    if (country.empty() || is_code(country)) country = code;
     const std::string city = text_at(entry, {{"city", "names", "en", nullptr}, {"city_name", nullptr}, {"city", nullptr}});
     std::string region = text_at(
         entry,
         {{"subdivisions", "0", "names", "en", nullptr}, {"region_name", nullptr}, {"region", nullptr}, {"state1", nullptr}});
+    out.city.assign(city);
+    out.region.assign(region);
     if (region == city) region.clear();
     std::string all = joined({city, region, country});
-    if (all.size() > sizeof out.bytes) all = joined({city, country});
-    out.assign(all);
+    if (all.size() > sizeof Text::bytes) all = joined({city, country});
+    out.location.assign(all);
+    double latitude = 0, longitude = 0;
+    // A file that does not know the position of an entry may say 0, 0, which is in the sea.
+    if (!degrees_at(entry, {{"location", "latitude", nullptr}, {"latitude", nullptr}, {"lat", nullptr}}, 90, latitude) ||
+        !degrees_at(entry, {{"location", "longitude", nullptr}, {"longitude", nullptr}, {"lng", nullptr}, {"lon", nullptr}}, 180,
+                    longitude) ||
+        (latitude == 0 && longitude == 0))
+        return;
+    out.positioned = true;
+    out.latitude = latitude;
+    out.longitude = longitude;
 }
 
 }  // namespace
@@ -252,7 +295,7 @@ Status refresh_locations(Locations& locations, std::span<char> why) noexcept {
     return locations.file.refresh(read_database, why);
 }
 
-void locate(const Locations& locations, std::span<const std::uint8_t> address, Text& out) noexcept {
+void locate(const Locations& locations, std::span<const std::uint8_t> address, Place& out) noexcept {
     out = {};
     const Database* const database = locations.file.get();
     if (database == nullptr || !is_public(address)) return;

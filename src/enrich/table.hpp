@@ -14,7 +14,7 @@
 namespace mirox::enrich {
 
 // Raise it with every change of the table or of a struct that its functions take.
-inline constexpr std::uint32_t kTableVersion = 1;
+inline constexpr std::uint32_t kTableVersion = 2;
 inline constexpr char kLibrary[] = "$libdir/mirox_tokens_enrich";
 inline constexpr char kTableFunction[] = "mirox_enrich_table";
 
@@ -26,7 +26,7 @@ struct Table {
     Locations* (*open_locations)(const char* path) noexcept;
     void (*close_locations)(Locations* locations) noexcept;
     Status (*refresh_locations)(Locations& locations, std::span<char> why) noexcept;
-    void (*locate)(const Locations& locations, std::span<const std::uint8_t> address, Text& out) noexcept;
+    void (*locate)(const Locations& locations, std::span<const std::uint8_t> address, Place& out) noexcept;
 };
 
 using GetTable = const Table* (*)() noexcept;

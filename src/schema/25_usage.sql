@@ -11,7 +11,7 @@
 -- tokens.
 --
 -- No column of caller is NULL, so that one unique index finds a row: 0 means no token, session, account or agent; 0.0.0.0/0 no
--- address; an empty text no location or scope.
+-- address; an empty text no location, scope, method or endpoint.
 
 CREATE SEQUENCE mirox_internal.agent_id_seq;
 CREATE SEQUENCE mirox_internal.caller_id_seq;
@@ -48,11 +48,13 @@ CREATE TABLE mirox_internal.caller (
     reason text COLLATE "C" NOT NULL,
     ip inet NOT NULL,
     location text COLLATE "C" NOT NULL,
-    scope text COLLATE "C" NOT NULL
+    scope text COLLATE "C" NOT NULL,
+    method text COLLATE "C" NOT NULL,
+    endpoint text COLLATE "C" NOT NULL
 );
 REVOKE ALL ON TABLE mirox_internal.caller FROM PUBLIC;
 CREATE UNIQUE INDEX caller_key ON mirox_internal.caller
-    (token_id, generation, session_id, account_id, agent_id, ip, status, reason, scope, location);
+    (token_id, generation, session_id, account_id, agent_id, ip, status, reason, scope, location, method, endpoint);
 -- For reports on a user, which show tokens only. The condition keeps the planner from using this index for the worker's look-ups
 -- of callers, which do not have it.
 CREATE INDEX caller_account ON mirox_internal.caller (account_id) WHERE token_id > 0;
@@ -211,7 +213,8 @@ CREATE FUNCTION mirox_internal.pending_uses(
     AS 'MODULE_PATHNAME', 'mirox_pending_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
 CREATE FUNCTION mirox_internal.waiting_uses(
     stored bigint, token bigint, token_generation integer,
-    OUT at timestamptz, OUT status smallint, OUT reason text, OUT ip inet, OUT user_agent text, OUT scope text) RETURNS SETOF record
+    OUT at timestamptz, OUT status smallint, OUT reason text, OUT ip inet, OUT user_agent text, OUT scope text,
+    OUT method text, OUT endpoint text) RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'mirox_waiting_uses' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
 REVOKE ALL ON FUNCTION mirox_internal.ring_ids() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.pending_uses(bigint, bigint, integer) FROM PUBLIC;

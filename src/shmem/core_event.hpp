@@ -6,6 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "core/endpoint.hpp"
 #include "core/scopes.hpp"
 #include "core/text.hpp"
 #include "shmem/core_base.hpp"
@@ -31,7 +32,7 @@ struct Facts {
 static_assert(std::is_trivially_copyable_v<Facts> && std::has_unique_object_representations_v<Facts>);
 
 // The texts of a use, in the order of a record. The ring cuts longer ones; the caller has cleaned them.
-enum TextKind : unsigned { kScope, kAgent, kTexts };
+enum TextKind : unsigned { kScope, kAgent, kMethod, kEndpoint, kTexts };
 struct TextColumn {
     const char* name;  // the column that shows it
     std::size_t room;
@@ -39,6 +40,8 @@ struct TextColumn {
 inline constexpr TextColumn kTextColumns[kTexts] = {
     {"scope", core::kMaxScopeChars},           // the scope that the request needed
     {"user_agent", core::kMaxUserAgentBytes},  // as the client sent it, cleaned
+    {"method", core::kMaxMethodChars},         // of the request, in upper case; none where only a secret was checked
+    {"endpoint", core::kMaxEndpointBytes},     // the rule that matched the request, as core::EndpointText writes it
 };
 
 struct Event : Facts {

@@ -71,7 +71,7 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
 }
 
 bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span, StoredEvent& out) noexcept {
-    if (span < 1 || span > kMaxRecordCells || cell + span > kSegmentCells) return false;
+    if (span * kCellBytes < sizeof(RecordHead) || span > kMaxRecordCells || cell + span > kSegmentCells) return false;
     const std::byte* const bytes = segment.cells[cell];
     RecordHead head;
     std::memcpy(&head, bytes, sizeof head);

@@ -50,16 +50,16 @@ constexpr std::uint32_t span_of(std::uint32_t state) noexcept {
     return state >> 3;
 }
 
-// The fixed part of a record, one cell; the texts follow. The checksum covers everything after it. Position, ring id and size are
+// The fixed part of a record; the texts follow. The checksum covers everything after it. Position, ring id and size are
 // part of its seed, so that an old record left in the cell is never taken for a new one.
+constexpr std::size_t kFactsBytes = offsetof(Facts, unused);
 struct RecordHead {
     std::uint64_t checksum;
     std::int64_t at;
     std::uint16_t text_bytes[kTexts];
-    std::byte facts[kCellBytes - 16 - sizeof(text_bytes)];  // the Facts, except their unused end
+    std::byte facts[round_up(kFactsBytes + sizeof(text_bytes), 8) - sizeof(text_bytes)];  // the Facts, except their unused end
 };
-constexpr std::size_t kFactsBytes = offsetof(Facts, unused);
-static_assert(sizeof(RecordHead) == kCellBytes && kFactsBytes <= sizeof(RecordHead::facts));
+static_assert(sizeof(RecordHead) % 8 == 0 && std::has_unique_object_representations_v<RecordHead>);
 
 constexpr std::size_t max_record_bytes() noexcept {
     std::size_t size = sizeof(RecordHead);

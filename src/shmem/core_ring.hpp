@@ -5,7 +5,7 @@
 // or "shared"; no request calls them.
 //
 // Layout. The memory is cut into segments of 64 KiB. Each database that publishes owns a queue, which is a chain of segments. A
-// producer claims cells of 64 bytes in the last segment by one compare-and-swap, writes a record into 1 to 26 of them, and
+// producer claims cells of 64 bytes in the last segment by one compare-and-swap, writes a record into 1 to 43 of them, and
 // commits it by one store. A record has its texts in full, so there is no table of texts that could be full or torn; most records
 // take 1 to 3 cells. Records of different databases never share a segment. So each database frees its own segments, and one that
 // is not drained holds up only itself: it can never take the last eighth of the ring from a database that has less than an

@@ -19,6 +19,8 @@ namespace {
 
 MemoryContext memory = nullptr;
 constinit core::EndpointMatcher matcher;
+constinit std::string_view* rule_texts = nullptr;  // "METHOD path" of each rule, in the order compiled
+constinit char last_method[core::kMaxMethodChars];
 bool closed = false;  // the rules could not be compiled, so every request needs `*`
 constinit pg::CacheValidity validity(&pg::Catalog::endpoint);
 
@@ -28,12 +30,23 @@ std::string_view utf8_column(TupleTableSlot* slot, int number) {
     return pg::to_utf8({pnstrdup(text.data(), text.size()), text.size()});
 }
 
+// The rule as people write it, in `memory`.
+std::string_view joined(const core::Endpoint& rule) {
+    const std::size_t size = rule.method.size() + 1 + rule.path.size();
+    auto* text = static_cast<char*>(MemoryContextAlloc(memory, size));
+    memcpy(text, rule.method.data(), rule.method.size());
+    text[rule.method.size()] = ' ';
+    memcpy(text + rule.method.size() + 1, rule.path.data(), rule.path.size());
+    return {text, size};
+}
+
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr) memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens endpoints", ALLOCSET_SMALL_SIZES);
     // While the new rules are not compiled yet, every request needs `*`.
     closed = true;
     matcher = {};
+    rule_texts = nullptr;
     MemoryContextReset(memory);
     const MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "mirox_tokens endpoint rules", ALLOCSET_DEFAULT_SIZES);
     const MemoryContext before = MemoryContextSwitchTo(work);
@@ -56,6 +69,8 @@ void fill() {
     auto* at = static_cast<std::byte*>(MemoryContextAllocHuge(memory, size));
     const core::EndpointStatus status = core::EndpointMatcher::compile({rules, count}, {at, size}, matcher);
     closed = status != core::EndpointStatus::ok;
+    rule_texts = static_cast<std::string_view*>(MemoryContextAllocHuge(memory, sizeof(std::string_view) * Max(count, 1)));
+    for (std::size_t i = 0; i < count; i++) rule_texts[i] = joined(rules[i]);
     if (closed) {
         matcher = {};
         MIROX_LOG(LOG,
@@ -104,16 +119,17 @@ void ready_endpoints() {
 }
 
 RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
-    char method[core::kMaxMethodChars];
     char path[core::kMaxPathBytes];
     std::size_t method_size, path_size;
     std::string_view target;
-    if (!core::normalise_method(method_given, method, method_size) || !pg::try_to_utf8(path_given, target) ||
-        core::normalise_path(target, path, path_size) != core::PathStatus::ok)
-        return {false, {}};
+    if (!core::normalise_method(method_given, last_method, method_size)) return {};
+    const std::string_view method = {last_method, method_size};
+    if (!pg::try_to_utf8(path_given, target) || core::normalise_path(target, path, path_size) != core::PathStatus::ok)
+        return {false, {}, method, {}};
     ready_endpoints();
-    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match({method, method_size}, {path, path_size});
-    return {true, match.found ? match.scope : std::string_view("*")};
+    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match(method, {path, path_size});
+    if (!match.found) return {true, "*", method, {}};
+    return {true, match.scope, method, rule_texts[match.rule]};
 }
 
 void normalise_rule(std::string_view method, std::string_view path, std::string_view scope, core::EndpointText& out) {

@@ -10,9 +10,12 @@
 
 namespace mirox::store {
 
+// What the rules say of a request. The texts are UTF-8 and valid until the next look-up.
 struct RequestScope {
-    bool valid;              // false: method or path is malformed or ambiguous
-    std::string_view scope;  // what the request needs, `*` if no rule matches; valid until the next look-up
+    bool valid;                 // false: method or path is malformed or ambiguous
+    std::string_view scope;     // what the request needs, `*` if no rule matches
+    std::string_view method;    // in upper case; empty if it is malformed
+    std::string_view endpoint;  // the rule that matched, "GET /parks/*"; empty: none
 };
 
 // Compiles the rules if they are not compiled. Call it before anything is locked, like ready_groups().

@@ -19,6 +19,8 @@ using pg::Type;
 using shmem::Event;
 
 using shmem::kAgent;
+using shmem::kEndpoint;
+using shmem::kMethod;
 using shmem::kScope;
 
 // What distinguishes callers, compared as bytes.
@@ -57,6 +59,8 @@ constexpr Dimension kDimensions[] = {
     {"ip", Type::inet_array, [](Batch&, const Key& k) { return stored_network(k.address); }},
     {"location", Type::text_array, [](Batch& b, const Key& k) { return location_of(b, k.address); }},
     {"scope", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kScope].shown[k.texts[kScope]]; }},
+    {"method", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kMethod].shown[k.texts[kMethod]]; }},
+    {"endpoint", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kEndpoint].shown[k.texts[kEndpoint]]; }},
 };
 
 // Made from the list at first use.

@@ -56,11 +56,12 @@ struct Places {
     Places& operator=(const Places&) = delete;
 
     Status refresh() { return refresh_locations(*locations, why); }
-    std::string find(const std::string& address) {
-        Text out;
+    Place place(const std::string& address) {
+        Place out;
         locate(*locations, bytes_of(address), out);
-        return std::string(out.view());
+        return out;
     }
+    std::string find(const std::string& address) { return std::string(place(address).location.view()); }
     bool says(std::string_view words) const { return std::string_view(why).find(words) != std::string_view::npos; }
 
     Locations* locations;
@@ -198,6 +199,61 @@ TEST(WorkerEnrichGeo, GivesTextForPeople) {
     Places flat(kFlat);
     ASSERT_EQ(flat.refresh(), Status::ok) << flat.why;
     for (const auto& c : flat_cases) EXPECT_EQ(flat.find(c.address), c.shown) << c.address;
+}
+
+// Country, region, city and position, each by itself.
+TEST(WorkerEnrichGeo, GivesTheParts) {
+    const auto parts = [](const Place& place) {
+        std::string out = std::string(place.country_code()) + "|" + std::string(place.region.view()) + "|" +
+                          std::string(place.city.view()) + "|";
+        if (place.positioned) out += std::to_string(place.latitude) + " " + std::to_string(place.longitude);
+        return out;
+    };
+    const struct {
+        const char *address, *parts;
+    } cases[] = {
+        {"81.2.1.1", "GB|||"},
+        {"81.2.69.1", "GB|England|London|51.514200 -0.093100"},
+        {"85.10.0.1", "DE|Berlin|Berlin|"},  // the location leaves this region out, the column does not
+        {"9.1.1.1", "FR|||"},
+        {"9.130.1.1", "FR|||"},  // a code in lower case
+        {"9.209.1.1", "|||"},    // ZZ: unknown
+        {"9.241.1.1", "|||"},
+        {"1.1.1.1", "|||"},
+        {"10.1.2.3", "|||"},
+    };
+    Places locations(kCity);
+    ASSERT_EQ(locations.refresh(), Status::ok) << locations.why;
+    for (const auto& c : cases) EXPECT_EQ(parts(locations.place(c.address)), c.parts) << c.address;
+    const struct {
+        const char *address, *parts;
+    } flat_cases[] = {
+        {"81.2.69.1", "GB|England|London|51.500000 -0.090000"},  // numbers as text
+        {"9.1.1.1", "FR|Auvergne-Rhône-Alpes|Lyon|"},            // the field "country" is a code
+        {"9.129.1.1", "DE|||"},                                  // and here a name
+        {"11.1.1.1", "NL|Utrecht|Zeist|"},
+        {"12.1.1.1", "|||"},
+    };
+    Places flat(kFlat);
+    ASSERT_EQ(flat.refresh(), Status::ok) << flat.why;
+    for (const auto& c : flat_cases) EXPECT_EQ(parts(flat.place(c.address)), c.parts) << c.address;
+}
+
+// A position that is none: out of range, no number, or 0, 0.
+TEST(WorkerEnrichGeo, RefusesPositionsThatAreNone) {
+    TemporaryFile file("geo.mmdb");
+    const struct {
+        const char *latitude, *longitude;
+        bool positioned;
+    } cases[] = {{"48.1", "11.5", true}, {"-90", "-180", true},  {"0", "11.5", true}, {"90.1", "11.5", false},
+                 {"48.1", "181", false}, {"nan", "11.5", false}, {"inf", "1", false}, {"48.1x", "1", false},
+                 {"", "1", false},       {"0", "0", false}};
+    for (const auto& c : cases) {
+        file.replace(hand_made(map(2) + text("latitude") + text(c.latitude) + text("longitude") + text(c.longitude)));
+        Places places(file.path);
+        ASSERT_EQ(places.refresh(), Status::ok) << places.why;
+        EXPECT_EQ(places.place("8.8.8.8").positioned, c.positioned) << c.latitude << " " << c.longitude;
+    }
 }
 
 TEST(WorkerEnrichGeo, ReadsEveryRecordSize) {
@@ -443,9 +499,11 @@ TEST(WorkerEnrichGeo, StandsDamagedFiles) {
         Places places(file.path);
         opened += places.refresh() == Status::ok;
         for (const auto& address : asked) {
-            Text out;
+            Place out;
             locate(*places.locations, address, out);
-            ASSERT_EQ(mirox::core::check_line(out.view()), mirox::core::NameStatus::ok);
+            for (const Text* text : {&out.location, &out.region, &out.city})
+                ASSERT_EQ(mirox::core::check_line(text->view()), mirox::core::NameStatus::ok);
+            ASSERT_TRUE(std::abs(out.latitude) <= 90 && std::abs(out.longitude) <= 180);
         }
     };
     std::uint32_t state = 7;

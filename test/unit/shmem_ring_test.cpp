@@ -3,6 +3,7 @@
 #include <set>
 #include <thread>
 
+#include "shmem/core_record.hpp"
 #include "shmem_support.hpp"
 
 namespace mirox::test {
@@ -353,10 +354,10 @@ TEST(ShmemRing, ATornRecordIsDroppedAndCounted) {
     const std::vector<std::byte> image(t.mapping.at(), t.mapping.at() + t.mapping.size());
     std::uint64_t tried = 0;
     for (std::size_t victim = 0; victim < n; victim += 7) {
-        // The texts follow the fixed part, one cell; its bytes, then some text.
+        // The texts follow the fixed part: its bytes, then some text.
         auto* const record =
-            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.texts[kScope].data())) - kCellBytes;
-        for (std::size_t byte = 0; byte < kCellBytes + where[victim].event.texts[kScope].size(); byte += 3) {
+            reinterpret_cast<std::byte*>(const_cast<char*>(where[victim].event.texts[kScope].data())) - sizeof(RecordHead);
+        for (std::size_t byte = 0; byte < sizeof(RecordHead) + where[victim].event.texts[kScope].size(); byte += 3) {
             std::memcpy(t.mapping.at(), image.data(), image.size());
             record[byte] ^= std::byte{0x10};
             const Recovered found = t.restart(78);
@@ -386,7 +387,7 @@ TEST(ShmemRing, AClaimWithoutCommitHoldsTheReaderUntilTheRestart) {
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 4 && at != 6 && at != 7) continue;
         // The queue's first segment begins at position 0: 128 bytes, the state words, the cells.
-        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - sizeof(RecordHead);
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         auto& state = reinterpret_cast<Segment*>(segment)->states[e.begin];
         ASSERT_EQ(state.load() >> 3, e.end - e.begin);
@@ -418,7 +419,7 @@ TEST(ShmemRing, ADeadProducersClaimsAreSkippedAndCounted) {
     unsigned at = 0;
     for (StoredEvent e; reader.next(e) == ReadStatus::event; at++) {
         if (at != 0 && at != 6 && at != 7 && at != 9) continue;
-        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - kCellBytes;
+        auto* const record = reinterpret_cast<std::byte*>(const_cast<char*>(e.event.texts[kScope].data())) - sizeof(RecordHead);
         std::byte* const segment = record - e.begin * kCellBytes - offsetof(Segment, cells);
         reinterpret_cast<Segment*>(segment)->states[e.begin].store(0);
     }
