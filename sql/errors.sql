@@ -7,16 +7,17 @@ SELECT token_id AS gone FROM mirox.issue_token(:'session', 'b', 'full_access') \
 SELECT mirox.revoke_token(:'session', :gone) IS NOT NULL AS revoked;
 CREATE TABLE errors_users (id text);
 SET mirox_tokens.max_tokens_per_account = 1;
-CREATE FUNCTION pg_temp.fields(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text, OUT bare boolean) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.fields(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text, OUT word text, OUT argument text, OUT bare boolean) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE statement;
     state := '00000';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    bare := message ~ '^[A-Z]|\.$' OR detail <> '' AND detail !~ '^[A-Z].*[.]$' OR hint <> '' AND hint !~ '[.]$';
+    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
+        word = CONSTRAINT_NAME, argument = COLUMN_NAME;
+    bare := message ~ '^[A-Z]|\.$' OR detail <> '' AND detail !~ '^([A-Z].*[.]|[{].*[}])$' OR hint <> '' AND hint !~ '[.]$';
 END
 $$;
-SELECT what, state, message, detail <> '' AS detail, hint <> '' AS hint, bare AS not_in_style FROM (VALUES
+SELECT what, state, word, argument, message, detail <> '' AS detail, hint <> '' AS hint, bare AS not_in_style FROM (VALUES
     (1, 'a bad argument', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', expires_in => ''6 years'')', :'session')),
     (2, 'a bad name', format('SELECT mirox.issue_token(%L, '''', ''full_access'')', :'session')),
     (3, 'a malformed secret as a value', 'SELECT ''mirox_x''::mirox.secret'),
@@ -37,6 +38,32 @@ SELECT what, state, message, detail <> '' AS detail, hint <> '' AS hint, bare AS
     (18, 'no such column', 'SELECT mirox.bind_accounts(''errors_users'', ''nope'')'),
     (19, 'not a table', 'SELECT mirox.bind_accounts(''mirox_internal.token_place'', ''place'')')) v (n, what, statement), pg_temp.fields(statement) ORDER BY n;
 RESET mirox_tokens.max_tokens_per_account;
+-- What a form needs: the field, the kind of its fault, and the values as an array.
+SELECT what, word, argument, detail FROM (VALUES
+    (1, 'no name', format('SELECT mirox.issue_token(%L, ''  '', ''full_access'')', :'session')),
+    (2, 'an invisible name', format('SELECT mirox.issue_token(%L, E''\u200b'', ''full_access'')', :'session')),
+    (3, 'a long name', format('SELECT mirox.issue_token(%L, repeat(''a'', 101), ''full_access'')', :'session')),
+    (4, 'a name of two lines', format('SELECT mirox.issue_token(%L, E''a\nb'', ''full_access'')', :'session')),
+    (5, 'permissions that the owner lacks', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', permissions => ''{users:write,parks,exports}'')', :'session')),
+    (6, 'permissions that the group lacks', format('SELECT mirox.issue_token(%L, ''a'', ''timeseries'', permissions => ''{parks:read,parks:write}'')', :'session')),
+    (7, 'no such group', format('SELECT mirox.issue_token(%L, ''a'', ''everything'')', :'session')),
+    (8, 'no such format', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', format => ''xml'')', :'session')),
+    (9, 'a date in the past', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', expires_at => now() - interval ''1 day'')', :'session')),
+    (10, 'a date too far away', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', expires_at => ''infinity'')', :'session')),
+    (11, 'two expirations', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', now() + interval ''1 day'', ''1 day'')', :'session')),
+    (12, 'no time at all', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', expires_in => ''0'')', :'session')),
+    (13, 'no network', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', allowed_ips => ''{}'')', :'session')),
+    (14, 'a list as metadata', format('SELECT mirox.issue_token(%L, ''a'', ''full_access'', metadata => ''[]'')', :'session')),
+    (15, 'a long overlap', format('SELECT mirox.rotate_token(%L, %s, ''8 days'')', :'session', :token_id)),
+    (16, 'a reason of two lines', format('SELECT mirox.revoke_token(%L, %s, E''a\nb'')', :'session', :token_id)),
+    (17, 'a malformed permission of an owner', 'SELECT mirox.put_account(''errors/new'', ''{A}'')'),
+    (18, 'a limit below 0', 'SELECT mirox.put_account(''errors/new'', ''{a}'', -1)'),
+    (19, 'no such level', 'SELECT mirox.grant_access(current_user::regrole, ''root'')'),
+    (20, 'no path', 'SELECT mirox.put_endpoint(''GET'', ''parks'', ''parks:read'')'),
+    (21, 'no scope', 'SELECT mirox.put_endpoint(''GET'', ''/parks'', ''PARKS'')'),
+    (22, 'no credentials', 'SELECT mirox.authenticate(''Bearer x'')'),
+    (23, 'a row of another column', format('UPDATE mirox_internal.token SET account_id = -1 WHERE token_id = %s', :token_id))) v (n, what, statement),
+    pg_temp.fields(statement) ORDER BY n;
 
 -- Whatever text argument of whatever function a secret is passed as, by mistake, no error repeats it. All functions of
 -- every level, one argument after the other and all at once; and what the call did is undone.

@@ -9,9 +9,12 @@ namespace {
 
 Datum change_access(FunctionCallInfo fcinfo, bool grant) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("role and level must not be NULL"));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, PG_ARGISNULL(0) ? "role" : "level"),
+                    errmsg("role and level must not be NULL"));
     const char* role = GetUserNameFromId(PG_GETARG_OID(0), true);
-    if (role == nullptr) MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errmsg("no such role"), errhint("Create the role first."));
+    if (role == nullptr)
+        MIROX_RAISE(ERRCODE_UNDEFINED_OBJECT, errword(ErrorWord::role_unknown, "role"), errmsg("no such role"),
+                    errhint("Create the role first."));
     store::as_act([&](store::Actor&) { store::change_access(role, pg::text_view(PG_GETARG_DATUM(1)), grant); });
     PG_RETURN_VOID();
 }

@@ -13,7 +13,9 @@ namespace {
 // A text argument that must not be NULL.
 std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name) {
     const pg::OptionalText value = pg::text_arg(fcinfo, n);
-    if (!value.given) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must not be NULL", name));
+    if (!value.given)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, name),
+                    errmsg("%s must not be NULL", name));
     return value.text;
 }
 
@@ -23,9 +25,9 @@ MIROX_ACT(put_account) {
     store::AccountRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("permissions must not be NULL"),
-                    errhint("Give the owner's scopes; an empty array for none."));
-    request.permissions = pg::scopes_from_text_array(PG_GETARG_DATUM(1));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, "permissions"),
+                    errmsg("permissions must not be NULL"), errhint("Give the owner's scopes; an empty array for none."));
+    request.permissions = pg::scopes_from_text_array(PG_GETARG_DATUM(1), "permissions");
     request.has_rate_limit = !PG_ARGISNULL(2);
     if (request.has_rate_limit) request.rate_limit = PG_GETARG_INT32(2);
     request.has_burst = !PG_ARGISNULL(3);
@@ -55,8 +57,8 @@ MIROX_SECRET_ACT(open_session) {
     store::SessionRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
     if (PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("lifetime must not be NULL"),
-                    errhint("Leave the argument out for 12 hours."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, "lifetime"),
+                    errmsg("lifetime must not be NULL"), errhint("Leave the argument out for 12 hours."));
     request.lifetime = PG_GETARG_INTERVAL_P(1);
     const core::Address client = pg::address_arg(fcinfo, 2);
     if (client.family != core::AddressFamily::none) request.client_ip = pg::inet_datum(client);

@@ -11,12 +11,13 @@ extern "C" {
 #include "utils/builtins.h"
 }
 
-using mirox::core::kDigestBytes;
+using namespace mirox;
+using core::kDigestBytes;
 
 namespace {
 
 const std::uint8_t* digest_arg(FunctionCallInfo fcinfo, int n) {
-    return mirox::pg::digest_bytes(fcinfo->args[n].value);
+    return pg::digest_bytes(fcinfo->args[n].value);
 }
 
 int compare(FunctionCallInfo fcinfo) {
@@ -24,7 +25,7 @@ int compare(FunctionCallInfo fcinfo) {
 }
 
 bool equal(FunctionCallInfo fcinfo) {
-    return mirox::core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes}, {digest_arg(fcinfo, 1), kDigestBytes});
+    return core::equal_constant_time({digest_arg(fcinfo, 0), kDigestBytes}, {digest_arg(fcinfo, 1), kDigestBytes});
 }
 
 }  // namespace
@@ -32,9 +33,9 @@ bool equal(FunctionCallInfo fcinfo) {
 MIROX_SECRET_FUNCTION(digest_in) {
     auto* out = static_cast<std::uint8_t*>(palloc(kDigestBytes));
     // The error does not repeat the input, which may be a secret passed by mistake.
-    if (!mirox::core::decode_hex(PG_GETARG_CSTRING(0), {out, kDigestBytes}))
-        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("invalid input for type digest"),
-                    errhint("Write a digest as 64 hex digits."));
+    if (!core::decode_hex(PG_GETARG_CSTRING(0), {out, kDigestBytes}))
+        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errword(ErrorWord::value_malformed),
+                    errmsg("invalid input for type digest"), errhint("Write a digest as 64 hex digits."));
     return PointerGetDatum(out);
 }
 

@@ -219,7 +219,8 @@ void store_columns(FunctionScan* node, TupleTableSlot* slot) {
             (TupleDescAttr(have, number - 1)->atttypid != variable->vartype && !TupleDescAttr(have, number - 1)->attisdropped)) {
             // The call in the query may hold a secret, so the error carries no context.
             error_context_stack = nullptr;
-            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("the row of a function is not what the query was planned for"),
+            MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errword(ErrorWord::row_type_changed),
+                        errmsg("the row of a function is not what the query was planned for"),
                         errdetail("Column %d is of another type, or is missing.", number), errhint("Run the query again."));
         }
         slot->tts_values[i] = heap_getattr(&row, number, have, &slot->tts_isnull[i]);

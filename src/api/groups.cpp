@@ -9,9 +9,10 @@ using store::Actor;
 
 MIROX_ACT(put_group) {
     if (PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("permissions must not be NULL"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, "permissions"),
+                    errmsg("permissions must not be NULL"),
                     errhint("Give the scopes that the group allows; an empty array for none."));
-    const Datum permissions = pg::scopes_from_text_array(PG_GETARG_DATUM(1));
+    const Datum permissions = pg::scopes_from_text_array(PG_GETARG_DATUM(1), "permissions");
     store::as_act([&](Actor&) { store::put_group(pg::text_arg(fcinfo, 0).text, permissions, pg::text_arg(fcinfo, 2)); });
     PG_RETURN_VOID();
 }

@@ -57,17 +57,19 @@ Answer authenticate(std::string_view authorization, const Check& check) {
 struct Refusal {
     int status, sqlstate;
     int postgrest;  // PTnnn: PostgREST answers with the status nnn
+    ErrorWord word;
     const char *message, *hint;
 };
 constexpr Refusal kRefusals[] = {
-    {403, ERRCODE_INSUFFICIENT_PRIVILEGE, MAKE_SQLSTATE('P', 'T', '4', '0', '3'), "not permitted",
+    {403, ERRCODE_INSUFFICIENT_PRIVILEGE, MAKE_SQLSTATE('P', 'T', '4', '0', '3'), ErrorWord::permission_missing, "not permitted",
      "Use a token that has the permission."},
-    {429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, MAKE_SQLSTATE('P', 'T', '4', '2', '9'), "rate limit exceeded",
-     "Wait that long, then retry."},
-    {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'), "no file of JWT keys can be used",
+    {429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, MAKE_SQLSTATE('P', 'T', '4', '2', '9'), ErrorWord::rate_limited,
+     "rate limit exceeded", "Wait that long, then retry."},
+    {503, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, MAKE_SQLSTATE('P', 'T', '5', '0', '3'), ErrorWord::keys_unavailable,
+     "no file of JWT keys can be used",
      "Repair the file of mirox_tokens.jwt_key_file: the server log tells what is wrong with it."},
-    {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'), "no valid credentials",
-     "Send a token or session in force as \"Authorization: Bearer SECRET\"."},
+    {401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, MAKE_SQLSTATE('P', 'T', '4', '0', '1'), ErrorWord::credentials_invalid,
+     "no valid credentials", "Send a token or session in force as \"Authorization: Bearer SECRET\"."},
 };
 
 const Refusal& refusal_of(int status) {
@@ -144,7 +146,7 @@ MIROX_SECRET_FUNCTION(authenticate) {
     const Answer answer = authenticate(pg::secret_arg(fcinfo, 0).text, check);
     if (answer.status == 200) PG_RETURN_VOID();
     const Refusal& refusal = refusal_of(answer.status);
-    MIROX_RAISE(refusal.sqlstate, errmsg_internal("%s", refusal.message),
+    MIROX_RAISE(refusal.sqlstate, errword(refusal.word), errmsg_internal("%s", refusal.message),
                 answer.status == 429 ? errdetail("Retry after %d s.", answer.fields.retry_after) : 0,
                 errhint("%s", refusal.hint));
 }
@@ -175,8 +177,8 @@ MIROX_SECRET_FUNCTION(postgrest_pre_request) {
     }
     // PostgREST drops response.headers with the transaction, so DETAIL carries the header fields.
     const Refusal& refusal = refusal_of(answer.status);
-    MIROX_RAISE(refusal.postgrest, errmsg_internal("%s", refusal.message), errdetail_internal("%s", response),
-                errhint("%s", refusal.hint));
+    MIROX_RAISE(refusal.postgrest, errword(refusal.word), errmsg_internal("%s", refusal.message),
+                errdetail_internal("%s", response), errhint("%s", refusal.hint));
 }
 
 // ---- readers: they use backend memory only and never raise an error ------------------------------------------------------

@@ -15,7 +15,7 @@ std::string_view required_resource(FunctionCallInfo fcinfo) {
     core::Scope scope;
     const core::ScopeStatus status = resource.given ? core::parse_scope(resource.text, scope) : core::ScopeStatus::empty;
     if (status != core::ScopeStatus::ok || !scope.action.empty() || scope.resource == "*")
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid resource"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scope_invalid, "resource"), errmsg("invalid resource"),
                     status == core::ScopeStatus::ok ? errdetail("A resource has no action and is not *.")
                                                     : errdetail("%s", pg::scope_status_text(status)),
                     errhint("Name the resource that scopes stand for, such as parks in parks:read."));
@@ -27,7 +27,8 @@ const char* optional_name(FunctionCallInfo fcinfo, int n) {
 }
 
 Oid required_table(FunctionCallInfo fcinfo) {
-    if (PG_ARGISNULL(0)) MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("tbl must not be NULL"));
+    if (PG_ARGISNULL(0))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, "tbl"), errmsg("tbl must not be NULL"));
     return PG_GETARG_OID(0);
 }
 
@@ -45,8 +46,9 @@ MIROX_ACT(unprotect_table) {
 
 MIROX_ACT(bind_accounts) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("users and id_column must not be NULL"),
-                    errhint("Name the platform's users table and its id column."));
+        MIROX_RAISE(
+            ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, PG_ARGISNULL(0) ? "users" : "id_column"),
+            errmsg("users and id_column must not be NULL"), errhint("Name the platform's users table and its id column."));
     store::bind_accounts(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)));
     PG_RETURN_VOID();
 }

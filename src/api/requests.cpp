@@ -106,7 +106,8 @@ MIROX_READ_ONLY_ACT(explain_check) {
     begin_authorization(given, check.client, checked);
     if (method.given || path.given) {
         if (scope.given)
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a scope and a request cannot both be given"),
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::arguments_exclusive, "required_scope"),
+                        errmsg("a scope and a request cannot both be given"),
                         errhint("Give method and path as check_request takes them, or required_scope as "
                                 "verify_token does."));
         ask_for_endpoint(check, method, path);

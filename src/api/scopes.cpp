@@ -22,15 +22,9 @@ core::ScopeSet set_arg(FunctionCallInfo fcinfo, int n) {
     return pg::scope_set(fcinfo->args[n].value);
 }
 
-void append_scope(StringInfo out, const core::Scope& scope) {
-    appendBinaryStringInfo(out, scope.resource.data(), static_cast<int>(scope.resource.size()));
-    if (scope.action.empty()) return;
-    appendStringInfoChar(out, ':');
-    appendBinaryStringInfo(out, scope.action.data(), static_cast<int>(scope.action.size()));
-}
-
 [[noreturn]] void malformed(const char* detail) {
-    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed set of scopes"), errdetail("%s", detail),
+    MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errword(ErrorWord::value_malformed), errmsg("malformed set of scopes"),
+                errdetail("%s", detail),
                 errhint("Write a set as {parks:read,reports}; a single scope to compare with needs a cast: "
                         "'parks:read'::text."));
 }
@@ -45,8 +39,8 @@ bool covers_text(core::ScopeSet set, Datum text) {
     core::Scope scope;
     const core::ScopeStatus status = core::parse_scope(view, scope);
     if (status != core::ScopeStatus::ok)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"), errdetail("%s", pg::scope_status_text(status)),
-                    errhint(pg::kScopeHint));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scope_invalid), errmsg("invalid scope"),
+                    errdetail("%s", pg::scope_status_text(status)), errhint(pg::kScopeHint));
     return set.covers(scope);
 }
 
@@ -86,7 +80,7 @@ MIROX_FUNCTION(scopes_out) {
     while (cursor.next(scope)) {
         if (!first) appendStringInfoChar(&out, ',');
         first = false;
-        append_scope(&out, scope);
+        pg::append_scope(&out, scope);
     }
     appendStringInfoChar(&out, '}');
     return CStringGetDatum(out.data);
@@ -97,7 +91,8 @@ MIROX_FUNCTION(scopes_recv) {
     auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
     const int count = pq_getmsgint(message, 4);
     const auto refuse = [](const char* detail) {
-        MIROX_RAISE(ERRCODE_INVALID_BINARY_REPRESENTATION, errmsg("malformed binary set of scopes"), errdetail("%s", detail),
+        MIROX_RAISE(ERRCODE_INVALID_BINARY_REPRESENTATION, errword(ErrorWord::binary_malformed),
+                    errmsg("malformed binary set of scopes"), errdetail("%s", detail),
                     errhint("Send a count, then each scope's length and text, sorted, none covered by another."));
     };
     if (count < 0 || count > static_cast<int>(core::kMaxScopes))
@@ -125,7 +120,7 @@ MIROX_FUNCTION(scopes_send) {
     core::Scope scope;
     while (cursor.next(scope)) {
         pq_sendint32(&message, static_cast<std::uint32_t>(scope.text_size()));
-        append_scope(&message, scope);
+        pg::append_scope(&message, scope);
     }
     return PointerGetDatum(pq_endtypsend(&message));
 }
@@ -143,7 +138,7 @@ MIROX_FUNCTION(scopes_to_array) {
     while (cursor.next(scope)) {
         StringInfoData text;
         initStringInfo(&text);
-        append_scope(&text, scope);
+        pg::append_scope(&text, scope);
         items[count++] = pg::text_datum({text.data, static_cast<std::size_t>(text.len)});
     }
     return pg::array_datum(TEXTOID, items, nullptr, count);

@@ -15,7 +15,7 @@ MIROX_SECRET_FUNCTION(secret_in) {
     const std::size_t size = strlen(text);
     if (core::classify_secret({text, size}, pg::settings().prefixes) == core::SecretKind::malformed &&
         !core::looks_like_jwt({text, size}))
-        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errmsg("malformed secret"),
+        MIROX_RAISE(ERRCODE_INVALID_TEXT_REPRESENTATION, errword(ErrorWord::value_malformed), errmsg("malformed secret"),
                     errdetail("Its prefix, length, alphabet or checksum is wrong."),
                     errhint("Copy the secret whole, as it was shown when it was issued or rotated."));
     return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size)));

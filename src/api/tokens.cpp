@@ -62,7 +62,8 @@ MIROX_OWN_ACT(issue_token) {
     const pg::OptionalText format = pg::text_arg(fcinfo, 7);
     request.jwt = format.given && format.text == "jwt";
     if (format.given && !request.jwt && format.text != "opaque")
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such format of a token"), errdetail("There are: opaque, jwt."),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::format_unknown, "format"),
+                    errmsg("no such format of a token"), errdetail_internal("{opaque,jwt}"),
                     errhint("Use one of these, or leave it out for an opaque token."));
     request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
@@ -161,8 +162,8 @@ MIROX_FUNCTION(token_status) {
 
 MIROX_FUNCTION(ends) {
     if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(0)))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("an expiration must be finite"),
-                    errdetail("Tokens, their secrets and web sessions end some day."),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::expiration_infinite),
+                    errmsg("an expiration must be finite"), errdetail("Tokens, their secrets and web sessions end some day."),
                     errhint("Give a date, such as now() + interval '30 days'."));
     PG_RETURN_BOOL(true);
 }

@@ -146,14 +146,16 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
     strlcpy(message, stats->failure.message, sizeof(message));
     LWLockRelease(shmem::region_lock());
     MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker %s", shmem::could_not(job)),
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::worker_unavailable),
+        errmsg("the worker %s", shmem::could_not(job)),
         errdetail("%s: %s. The worker retries; recorded uses stay in shared memory.", unpack_sql_state(sqlstate), message));
 }
 
 [[noreturn]] void no_worker(const shmem::DatabaseStats* stats) {
     const bool launcher = shmem::control().launcher.load(std::memory_order_relaxed) != nullptr;
     const bool missing = stats->missing_since.load(std::memory_order_relaxed) != 0;
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("no worker writes recorded uses of this database"),
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::worker_unavailable),
+                errmsg("no worker writes recorded uses of this database"),
                 errdetail("%s Recorded uses stay in shared memory.",
                           !launcher ? "The launcher of mirox_tokens does not run."
                           : missing ? "No worker could be started: the server log says why."
@@ -166,14 +168,16 @@ constexpr TimestampTz kComes = 10 * USECS_PER_SEC, kMoves = 10 * USECS_PER_MINUT
 MIROX_READ_ONLY_ACT(flush) {
     shmem::Region& region = shmem::required_region();
     if (RecoveryInProgress())
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("recorded uses cannot be written during recovery"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::worker_unavailable),
+                    errmsg("recorded uses cannot be written during recovery"),
                     errdetail("They stay in shared memory until this server is promoted."),
                     errhint("Call mirox.flush() on the primary, or here after the promotion."));
     const shmem::QueueRef queue = region.ring().find_queue(MyDatabaseId);
     const std::uint64_t target = region.ring().claimed(queue);
     shmem::DatabaseStats* stats = shmem::my_stats();
     if (stats == nullptr)
-        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::databases_too_many),
+                    errmsg("recorded use is kept for %d databases at most", shmem::kMaxDatabases),
                     errhint("Drop a database that is not used, then call mirox.flush() again."));
     const std::uint64_t request = stats->requested.fetch_add(1, std::memory_order_acq_rel) + 1;
     TimestampTz seen = GetCurrentTimestamp(), moved = seen;
@@ -192,8 +196,8 @@ MIROX_READ_ONLY_ACT(flush) {
             moved = now;
         }
         if (now - moved >= kMoves)
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the worker is stuck"),
-                        errdetail("It has ended no transaction for ten minutes."),
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::worker_unavailable),
+                        errmsg("the worker is stuck"), errdetail("It has ended no transaction for ten minutes."),
                         errhint("See in pg_stat_activity what it waits for."));
         if (ask) shmem::wake_worker(MyDatabaseId);
         ask = ConditionVariableTimedSleep(&shmem::control().drained, 500, PG_WAIT_EXTENSION);

@@ -227,14 +227,15 @@ void warn_of_older_script() {
 void require_presence() {
     const Presence presence = refresh();
     if (presence == Presence::absent)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens is not in this database"),
-                    errhint("Run CREATE EXTENSION mirox_tokens."));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_missing),
+                    errmsg("the extension mirox_tokens is not in this database"), errhint("Run CREATE EXTENSION mirox_tokens."));
     if (presence == Presence::broken)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("an object of the extension mirox_tokens is missing"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_damaged),
+                    errmsg("an object of the extension mirox_tokens is missing"),
                     errdetail("It was dropped, renamed or removed from the extension."),
                     errhint("Restore the object from the install script or a backup."));
     if (presence == Presence::changed)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_damaged),
                     errmsg("table %s.%s differs from its definition in mirox_tokens", kInternalSchema, changed.table->name),
                     errdetail("Its column %d must be \"%s\", of the type that the install script gives it.", changed.column,
                               changed.table->columns[changed.column - 1].name),
@@ -252,7 +253,7 @@ const Catalog& catalog() {
 void require_known_script() {
     const Catalog& ours = catalog();
     if (ours.script <= Script::older) return;
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::version_mismatch),
                 errmsg("the extension mirox_tokens has version %s here, which its library of version %s cannot manage",
                        ours.version, MIROX_VERSION),
                 errdetail("Checks and recording continue."),
@@ -268,8 +269,8 @@ Relation open_table(Oid table, LOCKMODE mode) {
     const Relation opened = try_table_open(table, mode);
     if (opened != nullptr) return opened;
     (void)catalog();  // raises the error when the extension is gone
-    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("the extension mirox_tokens was re-created meanwhile"),
-                errhint("Run the transaction again."));
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_changed),
+                errmsg("the extension mirox_tokens was re-created meanwhile"), errhint("Run the transaction again."));
 }
 
 const Catalog& catalog_known() {

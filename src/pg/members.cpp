@@ -89,7 +89,7 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
         if (item.ai_grantee == owner || (ACLITEM_GET_PRIVS(item) & ACL_CREATE) == 0) continue;
         const char* grantee =
             item.ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" : quote_identifier(GetUserNameFromId(item.ai_grantee, false));
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_damaged),
                     errmsg("%s may create objects in a schema of mirox_tokens", grantee),
                     errdetail("An object created there could take the place of one that the extension's own SQL names."),
                     errhint("REVOKE CREATE ON %s FROM %s.", name_of_member(member), grantee));
@@ -105,7 +105,7 @@ void check_object(void* state, const Member& object) {
     // An object of a superuser gains nothing, as long as its owner is a superuser.
     if (has != owner) listen_to_row(AUTHOID, has);
     if (has != owner && !superuser_arg(has))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_damaged),
                     errmsg("%s belongs to another role than the extension mirox_tokens", name_of_member(object)),
                     errdetail("Its owner could have code run with the rights of the extension's owner."),
                     errhint("ALTER %s OWNER TO %s.", name_of_member(object), quote_identifier(GetUserNameFromId(owner, false))));

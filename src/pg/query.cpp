@@ -138,7 +138,7 @@ void return_rows(FunctionCallInfo fcinfo) {
         const Oid is = TupleDescAttr(given, i)->atttypid, said = TupleDescAttr(declared, i)->atttypid;
         if (is != said)
             MIROX_RAISE(
-                ERRCODE_DATATYPE_MISMATCH,
+                ERRCODE_DATATYPE_MISMATCH, errword(ErrorWord::row_type_changed),
                 errmsg("column %d of function %s is of another type than declared", i + 1, get_func_name(fcinfo->flinfo->fn_oid)),
                 errdetail("It is of type %s, and declared as %s.", format_type_be(is), format_type_be(said)),
                 errhint("Restore the function from the install script of the library's version."));

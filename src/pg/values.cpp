@@ -63,34 +63,43 @@ const char* scope_status_text(core::ScopeStatus status) {
     return "";
 }
 
-Datum scopes_from_text_array(Datum array) {
+void append_scope(StringInfo out, const core::Scope& scope) {
+    appendBinaryStringInfo(out, scope.resource.data(), static_cast<int>(scope.resource.size()));
+    if (scope.action.empty()) return;
+    appendStringInfoChar(out, ':');
+    appendBinaryStringInfo(out, scope.action.data(), static_cast<int>(scope.action.size()));
+}
+
+Datum scopes_from_text_array(Datum array, const char* argument) {
     Datum* items;
     bool* nulls;
     int count;
     ArrayType* value = DatumGetArrayTypeP(array);
     if (ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value)) > static_cast<int>(core::kMaxGivenScopes))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scopes_too_many, argument), errmsg("too many scopes"),
                     errdetail("%s", scope_status_text(core::ScopeStatus::too_many_scopes)),
                     errhint("Leave out scopes that are named twice, or that another one covers."));
     deconstruct_array(value, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
     auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
     if (ARR_NDIM(value) > 1)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("scopes must be a one-dimensional array"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scope_invalid, argument),
+                    errmsg("scopes must be a one-dimensional array"),
                     errhint("Write the scopes as one list, like {parks:read,reports}."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a scope must not be NULL"),
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scope_invalid, argument),
+                        errmsg("a scope must not be NULL"),
                         errhint("Leave the element out, or name a scope such as parks:read."));
         const std::string_view text = text_view(items[i]);
         const core::ScopeStatus status = core::parse_scope(text, scopes[i]);
         // The text is not repeated: it may be a secret in the wrong argument.
         if (status != core::ScopeStatus::ok)
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid scope"),
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scope_invalid, argument), errmsg("invalid scope"),
                         errdetail("Element %d: %s", i + 1, scope_status_text(status)), errhint(kScopeHint));
     }
     const std::size_t kept = core::normalise({scopes, static_cast<std::size_t>(count)});
     if (kept > core::kMaxScopes)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("too many scopes"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::scopes_too_many, argument), errmsg("too many scopes"),
                     errdetail("A set holds at most %d scopes; these are %zu.", static_cast<int>(core::kMaxScopes), kept),
                     errhint("Name broader scopes: a resource covers all below it, and every action when none is given."));
     return scopes_datum({scopes, kept});
@@ -104,7 +113,8 @@ Datum scopes_intersection(core::ScopeSet a, core::ScopeSet b, bool cut, bool* wa
     if (count > core::kMaxScopes) {
         if (!cut)
             MIROX_RAISE(
-                ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many scopes in an intersection"),
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::intersection_too_large),
+                errmsg("too many scopes in an intersection"),
                 errdetail("A set holds at most %d scopes; this one would hold %zu.", static_cast<int>(core::kMaxScopes), count),
                 errhint("Name broader scopes in one of the two sets."));
         count = core::kMaxScopes;

@@ -59,8 +59,12 @@ inline const std::uint8_t* digest_bytes(Datum value) {
     return reinterpret_cast<const std::uint8_t*>(DatumGetPointer(value));
 }
 
-// Returns a text[] as a mirox.scopes Datum. ERROR 22023 for a malformed scope, a NULL element or more than 256 scopes.
-Datum scopes_from_text_array(Datum array);
+// Appends the scope's text.
+void append_scope(StringInfo out, const core::Scope& scope);
+
+// Returns a text[] as a mirox.scopes Datum. ERROR 22023, with the argument's name, for a malformed scope, a NULL element or more
+// than 256 scopes.
+Datum scopes_from_text_array(Datum array, const char* argument = nullptr);
 
 // Why a scope was refused, for a DETAIL, and the HINT that goes with it.
 const char* scope_status_text(core::ScopeStatus status);

@@ -20,8 +20,9 @@ void change_access(const char* role, std::string_view level, bool grant) {
     which.text(level);
     pg::run(select_levels, which);
     if (!DatumGetBool(pg::result_value(0, 1)))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such level of access"),
-                    errhint("Use one of: %s.", TextDatumGetCString(pg::result_value(0, 2))));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::level_unknown, "level"),
+                    errmsg("no such level of access"), errdetail_internal("{%s}", TextDatumGetCString(pg::result_value(0, 2))),
+                    errhint("Use one of these."));
     pg::lock_grants();
     args.text(level)
         .add(ObjectIdGetDatum(pg::catalog().extension))

@@ -1,7 +1,7 @@
 -- The statements of access.cpp.
 
 -- name: select_levels(level text)
-SELECT bool_or(level = $1), string_agg(level, ', ' ORDER BY level)
+SELECT bool_or(level = $1), string_agg(level, ',' ORDER BY level)
 FROM (SELECT DISTINCT level FROM mirox_internal.access_rule) l;
 
 -- The functions and relations of a level. The texts in the rules are only looked up: what is granted are members of the

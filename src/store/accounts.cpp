@@ -90,16 +90,19 @@ void require_account(std::string_view user_id, Account& out) {
 }
 
 void no_such_account(const std::int64_t* referred) {
-    MIROX_RAISE(referred == nullptr ? ERRCODE_NO_DATA_FOUND : ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such account"),
-                referred == nullptr ? 0 : errdetail("There is no account with account_id " INT64_FORMAT ".", *referred),
-                errhint("Register the account with mirox.put_account first."));
+    constexpr const char* kHint = "Register the account with mirox.put_account first.";
+    if (referred == nullptr)
+        MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errword(ErrorWord::account_unknown, "user_id"), errmsg("no such account"),
+                    errhint("%s", kHint));
+    MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errword(ErrorWord::reference_missing, "account_id"), errmsg("no such account"),
+                errdetail("There is no account with account_id " INT64_FORMAT ".", *referred), errhint("%s", kHint));
 }
 
 void check_user_id(std::string_view user_id) {
     const int chars = pg_mbstrlen_with_len(user_id.data(), static_cast<int>(user_id.size()));
     if (chars < 1 || chars > static_cast<int>(kMaxUserIdChars) ||
         core::check_line(pg::to_utf8(user_id)) == core::NameStatus::control_character)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid user id"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::user_id_invalid, "user_id"), errmsg("invalid user id"),
                     errdetail("A user id has 1 to %d characters, none of them a control character, a line "
                               "separator or a mark that overrides the direction of text.",
                               static_cast<int>(kMaxUserIdChars)),

@@ -20,10 +20,11 @@ constinit const char* current_function = "";
 [[noreturn]] void refuse(const Identity& who) {
     record_refused_act();
     if (who.token_id != 0)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a transaction that acts for a token manages nothing"),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::acting_for_token),
+                    errmsg("a transaction that acts for a token manages nothing"),
                     errdetail("mirox.%s is an act of management.", current_function),
                     errhint("Call it in a transaction that does not act for a token."));
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::acting_for_session),
                 errmsg("a transaction that acts for a web session manages that session's account alone"),
                 errdetail("mirox.%s does more than the owner of an account may.", current_function),
                 errhint("Call it in a transaction that does not act for a session."));
@@ -48,7 +49,8 @@ void begin_own_act(const char* function, Effect effect) {
 
 void require_writable(const char* function) {
     if (XactReadOnly)
-        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION, errmsg("cannot execute mirox.%s in a read-only transaction", function),
+        MIROX_RAISE(ERRCODE_READ_ONLY_SQL_TRANSACTION, errword(ErrorWord::read_only),
+                    errmsg("cannot execute mirox.%s in a read-only transaction", function),
                     errhint("Call it on the primary, in a read-write transaction."));
 }
 
@@ -56,7 +58,7 @@ void require_own_account(std::int64_t account_id) {
     const Identity* who = current_identity();
     if (who == nullptr || who->account_id == account_id) return;
     record_refused_act();
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::session_of_another_account, "session"),
                 errmsg("the session belongs to another account than the one that the transaction acts for"),
                 errhint("Pass a session of that account, or call it in a transaction that acts for nobody."));
 }
@@ -66,7 +68,8 @@ void require_own_token(std::int64_t token_id) {
     if (who == nullptr || who->token_id == 0 || who->token_id == token_id) return;
     current_function = "revoke_self";
     record_refused_act();
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a transaction that acts for a token ends no other token"),
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::acting_for_token),
+                errmsg("a transaction that acts for a token ends no other token"),
                 errhint("Call it in a transaction that does not act for a token."));
 }
 

@@ -18,11 +18,13 @@ namespace {
 
 void require_bindable(const PlatformTable& table) {
     if (table.kind == RELKIND_FOREIGN_TABLE)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a foreign table", table.name),
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "users"),
+                    errmsg("\"%s\" is a foreign table", table.name),
                     errdetail("Another server's rows come and go without a trigger here."),
                     errhint("Bind a table whose rows are all on this server."));
     if (table.kind != RELKIND_RELATION && table.kind != RELKIND_PARTITIONED_TABLE)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", table.name),
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "users"),
+                    errmsg("\"%s\" is not a table", table.name),
                     errhint("Bind the table that holds the users, not a view of it."));
     require_platforms_own(table);
     require_ownership(table);
@@ -31,10 +33,11 @@ void require_bindable(const PlatformTable& table) {
 // The table's own triggers must see every one of its users, and users must not come from another table.
 void require_alone(const PlatformTable& table) {
     if (table.partition)
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("table \"%s\" is a partition of another table", table.name),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::inheritance_unsupported, "users"),
+                    errmsg("table \"%s\" is a partition of another table", table.name),
                     errdetail("A user may move from one partition to another."), errhint("Bind the topmost partitioned table."));
     if (has_superclass(table.oid) || (table.kind == RELKIND_RELATION && find_inheritance_children(table.oid, NoLock) != NIL))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::inheritance_unsupported, "users"),
                     errmsg("table \"%s\" inherits from another table, or another from it", table.name),
                     errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
 }
@@ -57,7 +60,7 @@ void bind_accounts(Oid users, const char* id_column) {
     List* family = lock_family(users, require_bindable);
     const PlatformTable table = describe(users);
     require_alone(table);
-    const Column column = require_column(table, id_column);
+    const Column column = require_column(table, id_column, "id_column");
 
     Actor actor;
     enter(actor);

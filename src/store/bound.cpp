@@ -27,7 +27,8 @@ namespace mirox::store {
 namespace {
 
 [[noreturn]] void refuse_call() {
-    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as mirox.bind_accounts sets it up"),
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errword(ErrorWord::trigger_misplaced),
+                errmsg("not called as mirox.bind_accounts sets it up"),
                 errdetail("It is a trigger on the platform's users table, and of no use otherwise."),
                 errhint("Call mirox.bind_accounts to put the trigger on your users table."));
 }
@@ -57,14 +58,14 @@ const Binding& binding_of(FunctionCallInfo fcinfo, const TriggerData* data) {
     table_close(table, NoLock);
     // Without this check, a role that put the trigger on its own table could delete anybody's account.
     if (!pg::may_execute(function->fn_oid, found.owner))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE,
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::binding_outdated),
                     errmsg("accounts are not bound to table \"%s\" of its present owner", get_rel_name(found.table)),
                     errdetail("The owner has no EXECUTE on mirox.account_bound, which bind_accounts gives."),
                     errhint("Call mirox.bind_accounts again, or drop the triggers that call it."));
     const char* name = data->tg_trigger->tgargs[0];
     found.column = SPI_fnumber(RelationGetDescr(data->tg_relation), name);
     if (found.column <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" does not exist", name),
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errword(ErrorWord::column_unknown), errmsg("column \"%s\" does not exist", name),
                     errhint("Call mirox.bind_accounts again with the new name of the id column."));
     found.type = getBaseType(TupleDescAttr(RelationGetDescr(data->tg_relation), found.column - 1)->atttypid);
     if (!pg::is_id_type(found.type)) refuse_call();
@@ -268,7 +269,8 @@ constinit Move move = {};
 
 [[noreturn]] void refuse_move() {
     move = {};
-    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a user cannot move to another partition and get another id at once"),
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::move_unsupported),
+                errmsg("a user cannot move to another partition and get another id at once"),
                 errdetail("The account could not be told from another user's."),
                 errhint("Move the row and change its id in two statements. Where the id decides the partition, insert a new user "
                         "with the new id."));
@@ -276,7 +278,8 @@ constinit Move move = {};
 
 [[noreturn]] void refuse_loss() {
     move = {};
-    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("a user on the way to another partition did not arrive there"),
+    MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::move_unsupported),
+                errmsg("a user on the way to another partition did not arrive there"),
                 errdetail("A BEFORE trigger kept the row out: the user would be gone, and the account stay."),
                 errhint("Delete the user, or let the trigger pass the row."));
 }

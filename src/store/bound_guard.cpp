@@ -144,7 +144,8 @@ bool is_watched(Oid table, BoundTrigger& out) {
 }
 
 [[noreturn]] void refuse(const char* table) {
-    MIROX_RAISE(ERRCODE_OBJECT_IN_USE, errmsg("table \"%s\" holds users that accounts are bound to", table),
+    MIROX_RAISE(ERRCODE_OBJECT_IN_USE, errword(ErrorWord::users_present),
+                errmsg("table \"%s\" holds users that accounts are bound to", table),
                 errdetail("Their rows would go without a trigger, and their accounts would stay."),
                 errhint("Delete the rows in an earlier transaction, which deletes their accounts too, or drop the triggers that "
                         "call mirox.account_bound."));
@@ -221,7 +222,7 @@ void after_inherit(const List* parents) {
         BoundTrigger trigger;
         const Oid parent = RangeVarGetRelid(static_cast<RangeVar*>(lfirst(cell)), NoLock, true);
         if (OidIsValid(parent) && has_triggers(parent) && is_watched(parent, trigger))
-            MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED,
+            MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::inheritance_unsupported),
                         errmsg("accounts are bound to table \"%s\", so no table can inherit from it", get_rel_name(parent)),
                         errdetail("%s", kChildUnseen), errhint("%s", kOneTable));
     }

@@ -112,6 +112,10 @@ const char* status_text(core::EndpointStatus status) {
     }
 }
 
+const char* argument_of(core::EndpointStatus status) {
+    return status == core::EndpointStatus::bad_method ? "method" : status == core::EndpointStatus::bad_scope ? "scope" : "path";
+}
+
 }  // namespace
 
 void ready_endpoints() {
@@ -137,7 +141,8 @@ void normalise_rule(std::string_view method, std::string_view path, std::string_
         core::normalise_endpoint({pg::to_utf8(method), pg::to_utf8(path), pg::to_utf8(scope)}, out);
     if (status != core::EndpointStatus::ok)
         MIROX_RAISE(
-            ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid endpoint rule"), errdetail("%s", status_text(status)),
+            ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, argument_of(status)),
+            errmsg("invalid endpoint rule"), errdetail("%s", status_text(status)),
             errhint("Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest of the path."));
 }
 

@@ -19,7 +19,8 @@ namespace {
 void check_name(std::string_view name) {
     // One segment of a scope, beginning with a letter (the table's CHECK demands the same).
     if (!core::is_segment(name) || name.front() < 'a' || name.front() > 'z')
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid name of a permission group"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::group_name_invalid, "name"),
+                    errmsg("invalid name of a permission group"),
                     errdetail("A name has 1 to 63 characters of a-z, 0-9, '_' and '-' and begins with a letter."),
                     errhint("Use a name such as read_only."));
 }
@@ -89,8 +90,9 @@ const Group& require_group(std::string_view name) {
     StringInfoData names;
     initStringInfo(&names);
     for (int i = 0; i < count; i++)
-        appendStringInfo(&names, "%s%.*s", i == 0 ? "" : ", ", static_cast<int>(groups[i].name.size()), groups[i].name.data());
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("no such permission group"), errdetail("There are: %s.", names.data),
+        appendStringInfo(&names, "%c%.*s", i == 0 ? '{' : ',', static_cast<int>(groups[i].name.size()), groups[i].name.data());
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::group_unknown, "permission_group"),
+                errmsg("no such permission group"), errdetail_internal("%s}", names.data),
                 errhint("Use one of these, or add a group with mirox.put_group."));
 }
 

@@ -80,7 +80,7 @@ const Identity* current_identity() {
 
 void require_no_identity() {
     if (state != State::set) return;
-    MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errmsg("the transaction has an identity"),
+    MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errword(ErrorWord::identity_fixed), errmsg("the transaction has an identity"),
                 errdetail("An identity lasts until the end of its transaction and cannot be changed in it."),
                 errhint("End the transaction, then authenticate in a new one."));
 }
@@ -89,7 +89,8 @@ void set_identity(const Checked& checked, const Check& check) {
     Assert(checked.authenticated);
     require_no_identity();
     if (state == State::removed && (identity.token_id != checked.token_id || identity.session_id != checked.session_id))
-        MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errmsg("the transaction had another identity"),
+        MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errword(ErrorWord::identity_fixed),
+                    errmsg("the transaction had another identity"),
                     errdetail("Rolling back to a savepoint removed it, and no other may take its place."),
                     errhint("End the transaction, then authenticate in a new one."));
     // In memory that lasts as long as the identity: until the transaction ends or the savepoint is rolled back.

@@ -265,10 +265,12 @@ const KeyFile* key_file() {
 const core::JwtKey& jwt_signing_key() {
     const KeyFile* file = key_file();
     if (file == nullptr)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::keys_unavailable, "format"),
+                    errmsg("there is no key to sign a JWT with"),
                     errhint("Set mirox_tokens.jwt_key_file to a file of signing keys, or issue the token as 'opaque'."));
     if (file->good.count == 0)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("there is no key to sign a JWT with"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::keys_unavailable, "format"),
+                    errmsg("there is no key to sign a JWT with"),
                     errdetail("The file of mirox_tokens.jwt_key_file cannot be used: %s.", kFaultTexts[file->fault].text),
                     errhint("Repair the file, or issue the token as 'opaque'."));
     return own->keys[0];

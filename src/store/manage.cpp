@@ -22,8 +22,8 @@ constexpr Interval kLongestSession = {0, 0, 12};
 
 void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
     if (given && value < least)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("%s must be at least %d", name, least),
-                    errhint("Leave it NULL for the configured default."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::limit_out_of_range, name),
+                    errmsg("%s must be at least %d", name, least), errhint("Leave it NULL for the configured default."));
 }
 
 bool delete_locked(Actor& actor) {
@@ -85,7 +85,7 @@ bool delete_account(Actor& actor, std::int64_t account_id) {
 }
 
 void refuse_taken_id() {
-    MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errmsg("the new id belongs to another account"),
+    MIROX_RAISE(ERRCODE_UNIQUE_VIOLATION, errword(ErrorWord::user_id_taken), errmsg("the new id belongs to another account"),
                 errdetail("Renaming the account would give it that account's tokens, or lose them."),
                 errhint("Delete that account first with mirox.delete_account, or choose another id."));
 }
@@ -111,14 +111,16 @@ std::string_view stored_user_agent(std::string_view raw) {
 
 NewSecret& open_session(Actor& actor, const SessionRequest& request) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (!pg::is_always_positive(*request.lifetime) || pg::compare_spans(*request.lifetime, kLongestSession) > 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid session lifetime"),
-                    errdetail("A session lives for a positive time of at most one year."),
+    const bool positive = pg::is_always_positive(*request.lifetime);
+    if (!positive || pg::compare_spans(*request.lifetime, kLongestSession) > 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errword(positive ? ErrorWord::lifetime_too_long : ErrorWord::lifetime_not_positive, "lifetime"),
+                    errmsg("invalid session lifetime"), errdetail("A session lives for a positive time of at most one year."),
                     errhint("Give an interval such as '12 hours'."));
     require_account(request.user_id, actor.account);
     if (actor.account.locked)
-        MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("the account is locked"),
-                    errhint("Let an administrator unlock it with mirox.unlock_account."));
+        MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errword(ErrorWord::account_locked, "user_id"),
+                    errmsg("the account is locked"), errhint("Let an administrator unlock it with mirox.unlock_account."));
     actor.session_ip = request.client_ip;
     std::string_view agent;
     if (request.has_user_agent) {

@@ -19,7 +19,8 @@ namespace mirox::store {
 
 PlatformTable describe(Oid oid) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-    if (!HeapTupleIsValid(tuple)) MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errmsg("no such table"));
+    if (!HeapTupleIsValid(tuple))
+        MIROX_RAISE(ERRCODE_UNDEFINED_TABLE, errword(ErrorWord::table_unknown), errmsg("no such table"));
     const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     PlatformTable table = {};
     table.oid = oid;
@@ -36,7 +37,8 @@ PlatformTable describe(Oid oid) {
 
 void require_ownership(const PlatformTable& table) {
     if (!pg::owns_relation(table.oid, GetUserId()))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("must be owner of table %s", table.name),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::table_not_owned),
+                    errmsg("must be owner of table %s", table.name),
                     errhint("Call it as the table's owner, with level admin granted to that role."));
 }
 
@@ -45,13 +47,14 @@ void require_platforms_own(const PlatformTable& table) {
     const char* schema_name = get_namespace_name(schema);
     if (IsCatalogRelationOid(table.oid) || IsCatalogNamespace(schema) || IsToastNamespace(schema) ||
         (schema_name != nullptr && strcmp(schema_name, "information_schema") == 0))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a system catalog", table.name),
-                    errhint("Name one of the platform's own tables."));
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::table_reserved),
+                    errmsg("\"%s\" is a system catalog", table.name), errhint("Name one of the platform's own tables."));
     if (schema == pg::catalog().schema || schema == pg::catalog().internal_schema)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("\"%s\" is a table of mirox_tokens", table.name),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::table_reserved),
+                    errmsg("\"%s\" is a table of mirox_tokens", table.name),
                     errhint("Grant access to it with mirox.grant_access."));
     if (get_rel_persistence(table.oid) == RELPERSISTENCE_TEMP)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a temporary table", table.name),
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit), errmsg("\"%s\" is a temporary table", table.name),
                     errdetail("It is its session's alone, and goes with it."), errhint("Name a permanent table."));
 }
 
@@ -65,10 +68,11 @@ List* lock_family(Oid oid, void (*check)(const PlatformTable& table)) {
     return family;
 }
 
-Column require_column(const PlatformTable& table, const char* name) {
+Column require_column(const PlatformTable& table, const char* name, const char* argument) {
     const AttrNumber number = get_attnum(table.oid, name);
     if (number <= 0)
-        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name));
+        MIROX_RAISE(ERRCODE_UNDEFINED_COLUMN, errword(ErrorWord::column_unknown, argument),
+                    errmsg("column \"%s\" of table \"%s\" does not exist", name, table.name));
     Column column = {};
     column.name = quote_identifier(name);
     Oid type;
@@ -76,12 +80,14 @@ Column require_column(const PlatformTable& table, const char* name) {
     get_atttypetypmodcoll(table.oid, number, &type, &modifier, &column.collation);
     column.type = getBaseType(type);
     if (!pg::is_id_type(column.type))
-        MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errmsg("column \"%s\" has type %s", name, format_type_be(type)),
+        MIROX_RAISE(ERRCODE_DATATYPE_MISMATCH, errword(ErrorWord::column_type_unfit, argument),
+                    errmsg("column \"%s\" has type %s", name, format_type_be(type)),
                     errdetail("Ids can be compared with columns of text, varchar, uuid, smallint, integer and "
                               "bigint, whose text form hangs on no setting."));
     // If 'Alice' equaled 'alice', one user would be shown another user's rows, and deleting one would end the other's account.
     if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation))
-        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errmsg("column \"%s\" has a nondeterministic collation", name),
+        MIROX_RAISE(ERRCODE_FEATURE_NOT_SUPPORTED, errword(ErrorWord::collation_unfit, argument),
+                    errmsg("column \"%s\" has a nondeterministic collation", name),
                     errdetail("Texts that differ would count as one id."),
                     errhint("Give the column a deterministic collation, such as \"C\"."));
     return column;

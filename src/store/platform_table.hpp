@@ -44,7 +44,7 @@ struct Column {
 };
 
 // Raises 42703 if there is no such column. Refuses types that cannot hold ids, and nondeterministic collations.
-Column require_column(const PlatformTable& table, const char* name);
+Column require_column(const PlatformTable& table, const char* name, const char* argument);
 
 // ---- acts --------------------------------------------------------------------------------------------------------------
 

@@ -48,16 +48,17 @@ void require_protectable(const PlatformTable& table) {
             break;
         case RELKIND_VIEW:
         case RELKIND_MATVIEW:
-            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a view", table.name),
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "tbl"), errmsg("\"%s\" is a view", table.name),
                         errdetail("Row security binds tables alone."),
                         errhint("Protect the tables that it reads, and make the view with (security_invoker = true)."));
         case RELKIND_FOREIGN_TABLE:
-            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is a foreign table", table.name),
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "tbl"),
+                        errmsg("\"%s\" is a foreign table", table.name),
                         errdetail("Row security does not reach another server's rows."),
                         errhint("Protect the table on the server that holds it."));
         default:
-            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is not a table", table.name),
-                        errhint("Name an ordinary or a partitioned table."));
+            MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "tbl"),
+                        errmsg("\"%s\" is not a table", table.name), errhint("Name an ordinary or a partitioned table."));
     }
     require_platforms_own(table);
     require_ownership(table);
@@ -178,12 +179,13 @@ void protect_table(const ProtectRequest& request) {
     List* family = lock_family(request.table, require_protectable);
     const PlatformTable table = describe(request.table);
     if (has_superclass(request.table))
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("table \"%s\" is part of another table", table.name),
+        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errword(ErrorWord::table_unfit, "tbl"),
+                    errmsg("table \"%s\" is part of another table", table.name),
                     errdetail("Whoever reads its rows through that one is bound by that one's policies alone."),
                     errhint("Protect the topmost table."));
     Column owner = {}, value = {};
-    if (request.owner_column != nullptr) owner = require_column(table, request.owner_column);
-    if (request.resource_column != nullptr) value = require_column(table, request.resource_column);
+    if (request.owner_column != nullptr) owner = require_column(table, request.owner_column, "owner_column");
+    if (request.resource_column != nullptr) value = require_column(table, request.resource_column, "resource_column");
     ListCell* cell;
     foreach (cell, family) {
         const PlatformTable member = describe(lfirst_oid(cell));
@@ -196,7 +198,7 @@ void protect_table(const ProtectRequest& request) {
                       errhint("Drop it, or re-create it AS RESTRICTIVE, unless you want it so."));
             continue;
         }
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::policy_conflict, "tbl"),
                     errmsg("policy \"%s\" of table \"%s\" would let more rows through", other, member.name),
                     errdetail("Permissive policies add up: what one of them shows is shown."),
                     errhint("Drop the policy, or re-create it AS RESTRICTIVE."));

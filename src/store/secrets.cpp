@@ -27,7 +27,7 @@ NewSecret& begin_secret_text() {
 
 void draw(std::span<char, core::kSecretRandomChars> random) {
     if (!core::random_base62(random))
-        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errmsg("could not get random bytes for a secret"),
+        MIROX_RAISE(ERRCODE_INTERNAL_ERROR, errword(ErrorWord::defect), errmsg("could not get random bytes for a secret"),
                     errhint("Check that the system's random number generator works, then retry."));
 }
 
@@ -92,7 +92,8 @@ NewSecret& make_jwt(const JwtRequest& request) {
     const bool written = core::write_jwt(key, claims, out.text, out.size);
     core::wipe(id, sizeof(id));
     if (!written)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the account's user id cannot stand in a JWT"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::user_id_invalid, "format"),
+                    errmsg("the account's user id cannot stand in a JWT"),
                     errdetail("A JWT holds UTF-8 text and has at most %d characters.", static_cast<int>(core::kMaxJwtChars)),
                     errhint("Issue the token as 'opaque'."));
     out.digest = digest_of(out.view());

@@ -48,7 +48,8 @@ void read_whole(const RowScan& scan, Session& out) {
         who.account = known->account_id;
     }
     record_refused_act(who);
-    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errmsg("no open session"), errdetail("%s", detail),
+    MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errword(ErrorWord::session_not_open, "session"),
+                errmsg("no open session"), errdetail("%s", detail),
                 errhint("Log in again and open a session with mirox.open_session."));
 }
 
@@ -61,7 +62,8 @@ void read_whole(const RowScan& scan, Session& out) {
     who.account = token.account_id;
     end_check(token);
     record_refused_act(who);
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("a token cannot manage tokens"),
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::token_instead_of_session, "session"),
+                errmsg("a token cannot manage tokens"),
                 errdetail("The argument is a token's secret where a web session's is needed."),
                 errhint("Log in and pass the secret that mirox.open_session returned."));
 }

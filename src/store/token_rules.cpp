@@ -11,7 +11,9 @@ namespace mirox::store {
 void check_line(const char* what, std::string_view text) {
     const core::NameStatus status = core::check_line(pg::to_utf8(text));
     if (status == core::NameStatus::ok) return;
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid %s", what),
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                errword(status == core::NameStatus::too_long ? ErrorWord::text_too_long : ErrorWord::text_unprintable, what),
+                errmsg("invalid %s", what),
                 status == core::NameStatus::too_long
                     ? errdetail("It has more than %d characters.", static_cast<int>(core::kMaxLineChars))
                 : status == core::NameStatus::invalid_utf8
@@ -25,6 +27,7 @@ void normalise_name(std::string_view given, Name& out) {
     char utf8[core::kMaxNameBytes];
     std::size_t size = 0;
     const char* why = nullptr;
+    ErrorWord word = ErrorWord::name_unprintable;
     switch (core::normalise_name(pg::to_utf8(given), utf8, size)) {
         case core::NameStatus::ok:
             break;
@@ -33,9 +36,11 @@ void normalise_name(std::string_view given, Name& out) {
             break;
         case core::NameStatus::empty:
             why = "It is empty, or spaces only.";
+            word = ErrorWord::name_empty;
             break;
         case core::NameStatus::too_long:
             why = "It has more than 100 characters.";
+            word = ErrorWord::name_too_long;
             break;
         case core::NameStatus::control_character:
             why =
@@ -44,10 +49,11 @@ void normalise_name(std::string_view given, Name& out) {
             break;
         case core::NameStatus::nothing_visible:
             why = "It has no visible character.";
+            word = ErrorWord::name_invisible;
             break;
     }
     if (why != nullptr)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid token name"), errdetail("%s", why),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(word, "name"), errmsg("invalid token name"), errdetail("%s", why),
                     errhint("Give a label of 1 to 100 characters that tells the owner what the token is for."));
     keep_name(pg::from_utf8({utf8, size}), out);
 }
@@ -58,28 +64,30 @@ void keep_name(std::string_view text, Name& out) {
     out.size = text.size();
 }
 
-void check_lifetime(const Interval& lifetime) {
+void check_lifetime(const Interval& lifetime, const char* argument) {
     if (!pg::is_always_positive(lifetime))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_in must be positive"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::lifetime_not_positive, argument),
+                    errmsg("%s must be positive", argument),
                     errdetail("It must be so from every day of the year: months have 28 to 31 days."),
                     errhint("Give an interval such as '90 days'."));
 }
 
-void too_far_away(TimestampTz now) {
+void too_far_away(TimestampTz now, const char* argument) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is too far away"),
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::lifetime_too_long, argument),
+                errmsg("the expiration is too far away"),
                 errdetail("A token issued now may live until %s UTC at most.", pg::utc_text(latest)),
                 errhint("Use an earlier date. Rotating the token later starts its lifetime again."));
 }
 
-void check_expiry(TimestampTz expires_at, TimestampTz now) {
+void check_expiry(TimestampTz expires_at, TimestampTz now, const char* argument) {
     if (TIMESTAMP_NOT_FINITE(expires_at))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token must expire"),
-                    errhint("Give a date within mirox_tokens.max_lifetime."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::expiration_infinite, argument),
+                    errmsg("a token must expire"), errhint("Give a date within mirox_tokens.max_lifetime."));
     if (expires_at <= now)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("the expiration is in the past"),
-                    errhint("Give a date in the future."));
-    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now);
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::expiration_past, argument),
+                    errmsg("the expiration is in the past"), errhint("Give a date in the future."));
+    if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now, argument);
 }
 
 namespace {
@@ -113,7 +121,8 @@ int free_place(const Places& places, const Account& owner) {
             if (DatumGetTimestampTz(column(row, token_column::kExpiresAt)) <= now) expired++;
         });
         const std::string_view user = pg::view_of(owner.user_id);
-        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the account holds as many tokens as it may"),
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::places_taken),
+                    errmsg("the account holds as many tokens as it may"),
                     errdetail("Account \"%.*s\" holds %d of at most %d tokens; %d of them are expired.",
                               static_cast<int>(user.size()), user.data(), places.held, cap, expired),
                     expired > 0 ? errhint("Revoke the expired tokens with mirox.revoke_expired_tokens, or rotate one of them "
@@ -126,7 +135,7 @@ int free_place(const Places& places, const Account& owner) {
 }
 
 void no_such_token() {
-    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errmsg("no such token"),
+    MIROX_RAISE(ERRCODE_NO_DATA_FOUND, errword(ErrorWord::token_unknown, "token_id"), errmsg("no such token"),
                 errhint("List the owner's tokens with mirox.list_tokens; a revoked one cannot be brought back."));
 }
 

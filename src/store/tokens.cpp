@@ -29,7 +29,8 @@ constexpr int kMaxAllowedIps = 256;
 // Computes the expiration and the lifetime. Rotation starts the lifetime again.
 void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("expires_at and expires_in cannot both be given"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::arguments_exclusive, "expires_in"),
+                    errmsg("expires_at and expires_in cannot both be given"),
                     errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
     if (request.has_expires_at) {
         expires_at = request.expires_at;
@@ -43,50 +44,46 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
         if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
     } else {
         lifetime = *request.expires_in;
-        check_lifetime(lifetime);
+        check_lifetime(lifetime, "expires_in");
         // Checked before the addition, so that a time beyond the calendar is refused with the same error.
-        if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now);
+        if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now, "expires_in");
     }
     expires_at = pg::add_in_utc(now, lifetime);
-    check_expiry(expires_at, now);
+    check_expiry(expires_at, now, "expires_in");
 }
 
-// The scopes that are asked for and not covered, as text for a DETAIL; null if all are covered.
+// The scopes that are asked for and not covered, as an array for a DETAIL; null if all are covered.
 const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
     StringInfoData missing;
-    int count = 0;
+    initStringInfo(&missing);
     core::ScopeSet::Cursor cursor = asked.begin();
     core::Scope scope;
     while (cursor.next(scope)) {
         if (granted.covers(scope)) continue;
-        if (count == 0) initStringInfo(&missing);
-        if (count++ == 10) {
-            appendStringInfoString(&missing, " and more");
-            break;
-        }
-        appendStringInfo(&missing, "%s%.*s", count == 1 ? "" : ", ", static_cast<int>(scope.resource.size()),
-                         scope.resource.data());
-        if (!scope.action.empty())
-            appendStringInfo(&missing, ":%.*s", static_cast<int>(scope.action.size()), scope.action.data());
+        appendStringInfoChar(&missing, missing.len == 0 ? '{' : ',');
+        pg::append_scope(&missing, scope);
     }
-    return count == 0 ? nullptr : missing.data;
+    if (missing.len == 0) return nullptr;
+    appendStringInfoChar(&missing, '}');
+    return missing.data;
 }
 
 Datum check_permissions(Datum asked_array, const Account& owner, const Group& group) {
-    const Datum asked = pg::scopes_from_text_array(asked_array);
+    const Datum asked = pg::scopes_from_text_array(asked_array, "permissions");
     const core::ScopeSet set = pg::scope_set(asked);
     if (set.count() == 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a token needs some permission"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::permissions_empty, "permissions"),
+                    errmsg("a token needs some permission"),
                     errhint("Name at least one scope, or leave permissions NULL for all that the group allows."));
     const char* missing = beyond(set, pg::scope_set(owner.permissions));
     if (missing != nullptr)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the owner's"),
-                    errdetail("The owner does not have: %s.", missing),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::permissions_beyond_owner, "permissions"),
+                    errmsg("permissions beyond the owner's"), errdetail_internal("%s", missing),
                     errhint("Request only what the owner has, or have an administrator give the owner more."));
     missing = beyond(set, group.permissions);
     if (missing != nullptr)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("permissions beyond the permission group's"),
-                    errdetail("The group does not allow: %s.", missing),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::permissions_beyond_group, "permissions"),
+                    errmsg("permissions beyond the permission group's"), errdetail_internal("%s", missing),
                     errhint("Request only what the group allows, or use another permission group."));
     return asked;
 }
@@ -99,15 +96,17 @@ Datum check_allowed_ips(Datum given) {
     int count;
     deconstruct_array(array, CIDROID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
     if (count == 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("allowed_ips must not be empty"),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::networks_invalid, "allowed_ips"),
+                    errmsg("allowed_ips must not be empty"),
                     errhint("Leave it NULL for no limit, or name at least one network."));
     if (count > kMaxAllowedIps || ARR_NDIM(array) > 1)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::networks_invalid, "allowed_ips"),
                     errmsg("allowed_ips must be one list of at most %d networks", kMaxAllowedIps),
                     errhint("Merge adjacent networks into larger ones."));
     for (int i = 0; i < count; i++) {
         if (nulls[i])
-            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("a network must not be NULL"), errhint("Leave the element out."));
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::networks_invalid, "allowed_ips"),
+                        errmsg("a network must not be NULL"), errhint("Leave the element out."));
         items[i] = pg::plain_network(items[i]);
     }
     return pg::array_datum(CIDROID, items, nullptr, count);
@@ -116,7 +115,7 @@ Datum check_allowed_ips(Datum given) {
 void check_metadata(Datum metadata) {
     Jsonb* json = DatumGetJsonbP(metadata);
     if (!JB_ROOT_IS_OBJECT(json) || VARSIZE(json) > kMaxMetadataBytes)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::metadata_invalid, "metadata"),
                     errmsg("metadata must be a JSON object of at most %d bytes", kMaxMetadataBytes),
                     errhint("Keep larger data in a table of your own, by token_id."));
 }
@@ -285,8 +284,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
 void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued& out) {
     const bool overlapping = overlap.time != 0 || overlap.day != 0 || overlap.month != 0;
     if ((overlapping && !pg::is_always_positive(overlap)) || pg::compare_spans(overlap, kLongestOverlap) > 0)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("invalid overlap"),
-                    errdetail("Two secrets of a token may overlap by 7 days at most."),
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::overlap_out_of_range, "overlap"),
+                    errmsg("invalid overlap"), errdetail("Two secrets of a token may overlap by 7 days at most."),
                     errhint("Give an interval from '0' to '7 days'."));
     RowScan scan;
     OwnToken token;
@@ -298,8 +297,8 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     if (out.expires_at > latest || TIMESTAMP_NOT_FINITE(out.expires_at)) out.expires_at = latest;
     if (token.generation == PG_INT32_MAX)
-        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("the token was rotated too often"),
-                    errhint("Issue a new token with mirox.issue_token."));
+        MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::rotations_exhausted),
+                    errmsg("the token was rotated too often"), errhint("Issue a new token with mirox.issue_token."));
     if (token.jwt) {
         const Group* group = group_by_id(token.group_id);
         if (group == nullptr) MIROX_DEFECT("permission group %d is gone", token.group_id);

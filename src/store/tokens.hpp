@@ -29,10 +29,10 @@ void normalise_name(std::string_view given, Name& out);
 void keep_name(std::string_view text, Name& out);
 
 // Raises 22023 unless the time is finite, after `now`, and within mirox_tokens.max_lifetime of it (in UTC).
-void check_expiry(TimestampTz expires_at, TimestampTz now);
-[[noreturn]] void too_far_away(TimestampTz now);
+void check_expiry(TimestampTz expires_at, TimestampTz now, const char* argument = "expires_at");
+[[noreturn]] void too_far_away(TimestampTz now, const char* argument);
 // Raises 22023 unless the lifetime is positive at every time of the year.
-void check_lifetime(const Interval& lifetime);
+void check_lifetime(const Interval& lifetime, const char* argument);
 
 // Raises 22023 if a text for people (a reason, a description) is longer than core::kMaxLineChars or contains characters that
 // could break a line, a terminal or the reading order of a list.

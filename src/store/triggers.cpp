@@ -18,7 +18,9 @@ namespace mirox::store::triggers {
 namespace {
 
 Change read_change(FunctionCallInfo fcinfo) {
-    if (!CALLED_AS_TRIGGER(fcinfo)) MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errmsg("not called as a trigger"));
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errword(ErrorWord::trigger_misplaced),
+                    errmsg("not called as a trigger"));
     auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
     Change change = {};
     change.data = data;
@@ -44,7 +46,7 @@ bool fires(const Change& change, const Fires& as) {
 }
 
 [[noreturn]] void not_ours(const Change& change) {
-    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+    MIROX_RAISE(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, errword(ErrorWord::trigger_misplaced),
                 errmsg("trigger \"%s\" does not belong on \"%s\" as it is", change.data->tg_trigger->tgname,
                        RelationGetRelationName(change.data->tg_relation)),
                 errdetail("Its function reads rows of one table of mirox_tokens, at one moment."), errhint("Drop this trigger."));
@@ -93,6 +95,7 @@ bool is_new(const Change& change, int column) {
 void refuse_move(const Change& change, int column) {
     if (!change.updated || !differs(change, column)) return;
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                errword(ErrorWord::column_fixed, NameStr(TupleDescAttr(change.columns, column - 1)->attname)),
                 errmsg("column \"%s\" of %s cannot be changed", NameStr(TupleDescAttr(change.columns, column - 1)->attname),
                        RelationGetRelationName(change.data->tg_relation)),
                 errdetail("Other rows refer to it."), errhint("Insert a new row instead."));
@@ -199,7 +202,7 @@ MIROX_FUNCTION(script_only) {
     if (!placed || !OidIsValid(extension) || (!scripted && extension != pg::catalog().extension)) not_ours(change);
     if (!scripted)
         MIROX_RAISE(
-            ERRCODE_INSUFFICIENT_PRIVILEGE,
+            ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused),
             errmsg("%s is filled by the scripts of mirox_tokens alone", RelationGetRelationName(change.data->tg_relation)),
             errdetail("What stands there is done with the rights of the extension's owner."),
             errhint("Grant rights with mirox.grant_access or GRANT."));
@@ -218,15 +221,15 @@ MIROX_FUNCTION(refuse_change) {
     const Actor* actor = current_actor();
     if (actor != nullptr && actor->worker && (change.deleted || (change.updated && !audit))) return PointerGetDatum(nullptr);
     if (audit)
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("the audit log is append-only"),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),
                     errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
     const char* name = RelationGetRelationName(change.data->tg_relation);
     if (TRIGGER_FOR_UPDATE(change.data->tg_trigger->tgtype))
-        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("recorded use cannot be changed"),
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("recorded use cannot be changed"),
                     errdetail("Only the worker changes rows of %s, or takes them away.", name),
                     errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
-    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errmsg("%s cannot be truncated", name),
+    MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("%s cannot be truncated", name),
                 errdetail("Each row's end is checked, audited and carried to what depends on it."),
                 errhint("Delete rows, or accounts with mirox.delete_account."));
     return PointerGetDatum(nullptr);

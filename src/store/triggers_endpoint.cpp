@@ -38,7 +38,7 @@ MIROX_FUNCTION(endpoint_guard) {
         pg::Args none;
         pg::run(count_endpoints, none);
         if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
-            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errmsg("too many endpoint rules"),
+            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::endpoints_too_many), errmsg("too many endpoint rules"),
                         errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
                         errhint("Write broader rules: * stands for one path segment, ** for the rest."));
     }

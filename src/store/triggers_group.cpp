@@ -29,8 +29,8 @@ MIROX_FUNCTION(group_guard) {
     refuse_move(change, kName);
     check_new_line(change, kDescription, "description");
     if (is_builtin(change.before, change) || is_builtin(change.after, change))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("built-in permission groups cannot be changed"),
-                    errhint("Add a permission group of another name."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::group_builtin, "name"),
+                    errmsg("built-in permission groups cannot be changed"), errhint("Add a permission group of another name."));
     Act act;
     begin(act);
     pg::Args args;
@@ -38,7 +38,8 @@ MIROX_FUNCTION(group_guard) {
         const std::int32_t group_id = DatumGetInt32(get(change.row, change, kGroupId).datum);
         args.int4(group_id);
         if (pg::run(group_id >= MIROX_FIRST_GROUP ? select_made_group_use : select_group_use, args) > 0)
-            MIROX_RAISE(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, errmsg("the permission group is in use"),
+            MIROX_RAISE(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, errword(ErrorWord::group_in_use, "name"),
+                        errmsg("the permission group is in use"),
                         errdetail("Some tokens, revoked ones included, are in this group."),
                         errhint("Keep the group, and take its permissions away with mirox.put_group."));
     }

@@ -11,8 +11,8 @@ MIROX_FUNCTION(session_guard) {
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     for (const int column : {kDigest, kSessionId, kAccountId}) refuse_move(change, column);
     if (change.updated && !get(change.before, change, kClosedAt).is_null && differs(change, kClosedAt))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a closed session cannot be opened again"),
-                    errhint("Open a new one with mirox.open_session."));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::ended_for_good, "closed_at"),
+                    errmsg("a closed session cannot be opened again"), errhint("Open a new one with mirox.open_session."));
     Act act;
     begin(act);
     const std::int64_t account_id = get_int8(change.row, change, kAccountId);

@@ -23,8 +23,8 @@ void hold_group(std::int32_t group_id) {
     const bool there = open_locked(scan, kGroupById, Int32GetDatum(group_id), LockTupleKeyShare);
     close_scan(scan);
     if (!there)
-        MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such permission group"),
-                    errdetail("There is no permission group with group_id %d.", group_id),
+        MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errword(ErrorWord::reference_missing, "group_id"),
+                    errmsg("no such permission group"), errdetail("There is no permission group with group_id %d.", group_id),
                     errhint("Use a group_id of mirox_internal.permission_group."));
 }
 
@@ -41,7 +41,7 @@ void check_direct(const Change& change, Name& name) {
     const Value expires_at = get(change.after, change, kExpiresAt), lifetime = get(change.after, change, kLifetime);
     if (is_new(change, kExpiresAt) && !expires_at.is_null)
         check_expiry(DatumGetTimestampTz(expires_at.datum), GetCurrentTimestamp());
-    if (is_new(change, kLifetime) && !lifetime.is_null) check_lifetime(*DatumGetIntervalP(lifetime.datum));
+    if (is_new(change, kLifetime) && !lifetime.is_null) check_lifetime(*DatumGetIntervalP(lifetime.datum), "lifetime");
 }
 
 // The place for an unrevoked token written by direct DML: the given one or the lowest free one.
@@ -52,8 +52,8 @@ int place_of(const Change& change, const Account& account) {
     const int lowest = change.inserted || given.is_null ? free_place(places, account) : 0;
     const int place = given.is_null ? lowest : DatumGetInt16(given.datum);
     if (place >= 1 && place <= pg::kMaxTokensPerAccount && ((places.taken >> (place - 1)) & 1))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("place %d is taken", place),
-                    errhint("Leave the place NULL for the lowest free one."));
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::place_occupied, "place"),
+                    errmsg("place %d is taken", place), errhint("Leave the place NULL for the lowest free one."));
     return place;
 }
 
@@ -94,8 +94,8 @@ MIROX_FUNCTION(token_guard) {
     if (!change.deleted) {
         check_new_line(change, kRevokeReason, "reason");
         if (change.updated && !get(change.before, change, kRevokedAt).is_null && differs(change, kRevokedAt))
-            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
-                        errhint("Issue a new token with mirox.issue_token."));
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::ended_for_good, "revoked_at"),
+                        errmsg("a revoked token cannot be brought back"), errhint("Issue a new token with mirox.issue_token."));
         Name name = {};
         if (act.direct) check_direct(change, name);
         const Value group = get(change.after, change, kGroupId);

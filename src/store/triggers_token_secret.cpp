@@ -17,18 +17,19 @@ void check_direct(const Change& change, std::int64_t account_id) {
     pg::Args args;
     args.int8(get_int8(change.row, change, kTokenId)).int8(account_id);
     if (pg::run(select_state, args) == 0)
-        MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errmsg("no such token"),
+        MIROX_RAISE(ERRCODE_FOREIGN_KEY_VIOLATION, errword(ErrorWord::reference_missing, "token_id"), errmsg("no such token"),
                     errdetail("The account has no token of this token_id."), errhint("Issue a token with mirox.issue_token."));
     const Value state = get(change.after, change, kState), generation = get(change.after, change, kGeneration);
     const char is = state.is_null ? kRevoked : DatumGetChar(state.datum);
     if (DatumGetBool(pg::result_value(0, 1)) && is != kRevoked)
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a revoked token cannot be brought back"),
-                    errhint("Issue a new token with mirox.issue_token."));
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::ended_for_good, "state"),
+                    errmsg("a revoked token cannot be brought back"), errhint("Issue a new token with mirox.issue_token."));
     // So a token has at most one current and one overlapping secret.
     const std::int32_t newest = DatumGetInt32(pg::result_value(0, 2));
     if (!generation.is_null && (is == kCurrent || is == kOverlapping) &&
         DatumGetInt32(generation.datum) != (is == kCurrent ? newest : newest - 1))
-        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("not the secret that is in force"),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::secret_not_in_force, "generation"),
+                    errmsg("not the secret that is in force"),
                     errdetail("The token's current secret is of generation %d, an overlapping one of the "
                               "generation before.",
                               newest),

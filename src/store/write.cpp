@@ -34,7 +34,8 @@ void begin(Write& write, Oid table, Bitmapset* changed) {
     write.table = pg::open_table(table, RowExclusiveLock);
     pg::require_own_members();  // checked again, since this may have waited for the lock
     if (write.table->rd_rel->relkind != RELKIND_RELATION)
-        MIROX_RAISE(ERRCODE_WRONG_OBJECT_TYPE, errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
+        MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::extension_damaged),
+                    errmsg("\"%s\" is no ordinary table", RelationGetRelationName(write.table)),
                     errdetail("Rows of mirox_tokens are written to the tables that its script makes."),
                     errhint("Restore the table from the install script or a backup."));
     write.state = CreateExecutorState();
@@ -67,9 +68,10 @@ void fill_added(Write& write, const Columns& columns) {
 
 // A BEFORE trigger of somebody else that skips the row must not leave half an act behind.
 [[noreturn]] void left_out(const Write& write) {
-    MIROX_RAISE(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
-        errdetail("A BEFORE trigger on the table has left it out."), errhint("Make the trigger raise an error to refuse a row."));
+    MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::row_left_out),
+                errmsg("a row of \"%s\" was not written", RelationGetRelationName(write.table)),
+                errdetail("A BEFORE trigger on the table has left it out."),
+                errhint("Make the trigger raise an error to refuse a row."));
 }
 
 void put(Write& write, const Columns& columns) {
@@ -91,7 +93,7 @@ void end(Write& write) {
 
 // A session with disabled triggers can change rows without the account's lock. Then what the act has read of the row is outdated.
 [[noreturn]] void changed_meanwhile(const Write& write) {
-    MIROX_RAISE(ERRCODE_T_R_SERIALIZATION_FAILURE,
+    MIROX_RAISE(ERRCODE_T_R_SERIALIZATION_FAILURE, errword(ErrorWord::row_changed_meanwhile),
                 errmsg("a row of \"%s\" was changed meanwhile", RelationGetRelationName(write.table)),
                 errdetail("By somebody who has its triggers off, and so does not wait for the account's row."),
                 errhint("Run the transaction again."));

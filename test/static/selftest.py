@@ -30,6 +30,9 @@ GOOD = {
     "src/pg/prelude.hpp": "// The server's headers.\n#pragma once\n",
     "src/api/one.cpp": '// The SQL function.\n#include "pg/prelude.hpp"\n\n#include "core/one.hpp"\n\n'
                        'extern "C" {\nint pg_finfo_mirox_one = 1;\nint Pg_magic_func = 1;\nvoid _PG_init() {}\nint mirox_one() {\n    return 1;\n}\n}\n',
+    "src/core/error_word.hpp": '// Words.\n#pragma once\n\n#define WORDS(KIND) KIND(name_empty, "22023")\n',
+    "src/api/errors.hpp": '// Errors.\n#pragma once\n\n#include "pg/prelude.hpp"\n\nvoid raise() {\n    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::name_empty, "name"), errmsg("empty"));\n}\n',
+    "docs/reference.md": "| word | SQLSTATE | means |\n| --- | --- | --- |\n| `name_empty` | `22023` | no name |\n",
     "src/api/settings.cpp": '// Settings.\n#include "pg/prelude.hpp"\n\nconst char* kName = "mirox_tokens.ring_size";\n',
     "src/schema/00_begin.sql": "\\echo Use \"CREATE EXTENSION mirox_tokens\" to load this file. \\quit\n"
                                "CREATE SCHEMA mirox;\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
@@ -98,6 +101,11 @@ SAMPLES = [
     ("manual: every setting is in docs/", "src/api/settings.cpp", 'const char* kOther = "mirox_tokens.hushed_size";\n', "hushed_size"),
     ("reasons: each has a column of stat, a comment on it, and a place in the manual", "src/core/reason.hpp",
      '// Reasons.\n{Reason::hushed, "hushed", 401, "hushed", true},\n', "no column hushed"),
+    ("errors: each MIROX_RAISE names its word", ONE, 'void f() {\n    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errmsg("bad"));\n}\n', "one.cpp:15: no errword"),
+    ("errors: all errors of a word have its SQLSTATE", "src/api/errors.hpp", ("INVALID_PARAMETER_VALUE", "NO_DATA_FOUND"), "name_empty is of 22023, not of P0002"),
+    ("errors: each word is raised somewhere", "src/core/error_word.hpp", 'KIND(name_full, "22023")\n', "name_full"),
+    ("errors: the manual lists each word with its SQLSTATE, and no other", "docs/reference.md", "| `name_full` | `22023` | too much |\n", "name_full of 22023: not in src"),
+    ("errors: the manual lists each word with its SQLSTATE, and no other", "docs/reference.md", ("22023", "22024"), "name_empty of 22023: not in docs"),
     ("version: only mirox_tokens.control holds it", ONE, '// version 7.3\n', "version 7.3"),
     ("version: only mirox_tokens.control holds it", "Makefile", "DATA = mirox_tokens--7.3.sql\n", "--7.3"),
     ("version: licence, changes, META.json and library are of this one", "LICENSE", ("PostgreSQL", "MIT"), "LICENSE"),
