@@ -77,4 +77,14 @@ FROM pg_settings WHERE name LIKE 'mirox\_tokens.%' AND context <> 'postmaster' A
 SHOW mirox_tokens.max_lifetime;
 RESET ROLE;
 ALTER ROLE regress_mirox_guc SET mirox_tokens.max_lifetime = 'forever';
+-- A limit of accounts is no role's: two roles that act for one account would judge it by two limits.
+SELECT name, t.state(format('ALTER ROLE regress_mirox_guc SET %s = 5', name)) AS role,
+       t.state(format('ALTER ROLE regress_mirox_guc IN DATABASE %I SET %s TO 5', current_database(), name)) AS role_in_database,
+       t.state(format('ALTER ROLE regress_mirox_guc SET %s FROM CURRENT', name)) AS from_current,
+       t.state(format('ALTER ROLE regress_mirox_guc RESET %s', name)) AS reset,
+       t.state(format('ALTER DATABASE %I SET %s = 5', current_database(), name)) AS database,
+       t.state(format('ALTER DATABASE %I RESET %s', current_database(), name)) AS database_reset
+FROM pg_settings WHERE name IN ('mirox_tokens.max_tokens_per_account', 'mirox_tokens.rate_burst', 'mirox_tokens.rate_limit') ORDER BY name COLLATE "C";
+ALTER ROLE regress_mirox_guc SET "Mirox_Tokens.Rate_Burst" = 5;
+ALTER ROLE regress_mirox_guc SET mirox_tokens.expiry_notice = '7 days';
 DROP ROLE regress_mirox_guc;

@@ -53,7 +53,7 @@ CREATE TEMP TABLE actual AS
     FROM expected x JOIN tokens t USING (state, permission_group),
         LATERAL mirox.check_request('Bearer ' || t.secret, x.method, x.path, '192.0.2.1', 'outcomes') AS v
         (status, reason, token_id, user_id, grp, permissions, expires_at, retry_after_ms, www_authenticate, retry_after,
-         ratelimit_limit, ratelimit_remaining, ratelimit_reset, required_scope);
+         ratelimit_limit, ratelimit_remaining, ratelimit_reset, required_scope, ratelimit_policy, ratelimit, plain, rule);
 
 SELECT count(*), count(DISTINCT (state, permission_group, endpoint)) AS cases FROM actual;
 -- None of these may have a row.
@@ -61,11 +61,12 @@ SELECT x.state, x.permission_group, x.endpoint, x.status, a.status AS was, x.rea
 FROM expected x JOIN actual a USING (state, permission_group, endpoint)
 WHERE (x.status, x.reason, x.www_authenticate) IS DISTINCT FROM (a.status, a.reason, a.www_authenticate);
 SELECT * FROM actual WHERE status = 401 AND num_nonnulls(token_id, user_id, grp, permissions, expires_at, retry_after_ms,
-    retry_after, ratelimit_limit, ratelimit_remaining, ratelimit_reset, required_scope) > 0;
+    retry_after, ratelimit_limit, ratelimit_remaining, ratelimit_reset, required_scope, ratelimit_policy, ratelimit, plain, rule) > 0;
 SELECT a.* FROM actual a JOIN tokens t USING (state, permission_group) WHERE a.status <> 401 AND
     (a.token_id IS DISTINCT FROM t.token_id OR user_id IS DISTINCT FROM 'outcomes-' || state OR grp <> permission_group
-     OR a.expires_at IS DISTINCT FROM t.expires_at OR ratelimit_limit IS DISTINCT FROM 100000
+     OR a.expires_at IS DISTINCT FROM t.expires_at OR ratelimit_limit IS DISTINCT FROM 1000
      OR ratelimit_remaining NOT BETWEEN 900 AND 999 OR ratelimit_reset IS DISTINCT FROM 1
+     OR ratelimit_policy IS DISTINCT FROM '"account";q=1000;w=1' OR plain IS NULL
      OR retry_after IS NOT NULL OR retry_after_ms IS NOT NULL
      OR required_scope IS DISTINCT FROM (SELECT scope FROM endpoints e WHERE e.endpoint = a.endpoint));
 

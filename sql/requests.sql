@@ -33,13 +33,16 @@ SELECT mirox.put_endpoint('GET', '/requests/%41', 'parks');
 SELECT mirox.put_endpoint('GET', '/requests/a*', 'parks');
 SELECT mirox.put_endpoint('GET', '/requests/**/x', 'parks');
 SELECT mirox.put_endpoint('GET', '/requests/x', 'Parks');
-SELECT mirox.put_endpoint('GET', '/requests/x', NULL);
+SELECT mirox.put_endpoint('GET', '/requests/x', '');
+SELECT mirox.put_endpoint('GET', NULL, 'parks');
 SELECT mirox.put_endpoint('GET', '/requests/' || repeat('a', 1024), 'parks');
 SELECT mirox.put_endpoint('GET', repeat('/a', 33), 'parks');
 -- Past the function: the trigger makes it tidy or refuses, the table's CHECK holds without the trigger.
 INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ('put', '/requests/direct/', 'parks:write');
 INSERT INTO mirox_internal.endpoint (method, path, scope) VALUES ('PUT', '/requests/./direct', 'parks:write');
-INSERT INTO mirox_internal.endpoint VALUES ('put', '/requests/replayed', 'parks:write', 0, 1);
+INSERT INTO mirox_internal.endpoint VALUES ('put', '/requests/replayed', 'parks:write', false, 0, 1);
+INSERT INTO mirox_internal.endpoint (method, path, scope, public) VALUES ('PUT', '/requests/direct', 'parks:write', true);
+INSERT INTO mirox_internal.endpoint (method, path, scope, public) VALUES ('PUT', '/requests/direct', NULL, NULL);
 UPDATE mirox_internal.endpoint SET path = '/requests/moved' WHERE path = '/requests/direct';
 UPDATE mirox_internal.endpoint SET scope = 'parks:read' WHERE path = '/requests/direct';
 TRUNCATE mirox_internal.endpoint;

@@ -46,7 +46,7 @@ Answer authenticate(std::string_view authorization, const Check& check) {
     answer.status = store::outcome_of(checked.reason).status;
     answer.challenge = core::challenge_for(answer.status, parsed.kind);
     answer.limited = checked.limited;
-    if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit);
+    if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit, checked.burst);
     if (answer.status == 200) store::set_identity(checked, check);
     store::end_check(checked);
     return answer;
@@ -117,6 +117,11 @@ const char* headers_of(const Answer& answer) {
     const std::size_t size = core::write_challenge(answer.challenge, {}, challenge);
     if (size != 0) add_header(&json, "WWW-Authenticate", pnstrdup(challenge, size));
     if (answer.limited) {
+        char text[core::kMaxRateLimitChars];
+        std::string_view value = core::write_rate_limit_policy(answer.fields, text);
+        add_header(&json, "RateLimit-Policy", pnstrdup(value.data(), value.size()));
+        value = core::write_rate_limit(answer.fields, text);
+        add_header(&json, "RateLimit", pnstrdup(value.data(), value.size()));
         add_header(&json, "RateLimit-Limit", psprintf("%d", answer.fields.limit));
         add_header(&json, "RateLimit-Remaining", psprintf("%d", answer.fields.remaining));
         add_header(&json, "RateLimit-Reset", psprintf("%d", answer.fields.reset));

@@ -55,6 +55,12 @@ int compare_rules(const Endpoint& a, const Endpoint& b) noexcept {
     return a.method.compare(b.method);
 }
 
+// A segment in a notation for variables of OpenAPI, Rails and Express, or Flask and Django.
+bool is_placeholder(std::string_view segment) noexcept {
+    return segment.find_first_of("{}") != std::string_view::npos || segment.front() == ':' ||
+           (segment.front() == '<' && segment.back() == '>');
+}
+
 EndpointStatus check_path(std::string_view path) noexcept {
     if (path.empty() || path.front() != '/') return EndpointStatus::not_absolute;
     if (path.size() > kMaxPatternBytes) return EndpointStatus::path_too_long;
@@ -70,6 +76,7 @@ EndpointStatus check_path(std::string_view path) noexcept {
         rest = kind == Kind::rest;
         if (kind != Kind::literal) continue;
         if (segment.find('*') != std::string_view::npos) return EndpointStatus::partial_wildcard;
+        if (is_placeholder(segment)) return EndpointStatus::placeholder;
         if (!is_plain_segment(segment)) return EndpointStatus::bad_character;
     }
     return EndpointStatus::ok;
@@ -94,6 +101,7 @@ EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexc
     std::memcpy(out.path_text.data(), path.data(), path.size());
     out.path_size = path.size();
 
+    if (rule.access != EndpointAccess::scope) return rule.scope.empty() ? EndpointStatus::ok : EndpointStatus::needless_scope;
     Scope scope;
     return parse_scope(rule.scope, scope) == ScopeStatus::ok ? EndpointStatus::ok : EndpointStatus::bad_scope;
 }
@@ -133,7 +141,7 @@ struct EndpointMatcher::Build {
 
     // Sorts the rules by specificity. False when two have the same method and pattern.
     bool sort() noexcept {
-        for (std::size_t i = 0; i < rules.size(); ++i) sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0};
+        for (std::size_t i = 0; i < rules.size(); ++i) sorted[i] = {static_cast<std::uint32_t>(i), 0, 0, 0, 0, rules[i].access};
         std::sort(sorted, sorted + rules.size(),
                   [&](const Rule& a, const Rule& b) noexcept { return compare_rules(rules[a.index], rules[b.index]) < 0; });
         for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -264,7 +272,7 @@ EndpointMatch EndpointMatcher::match(std::string_view method, std::string_view p
     if (nodes_ == nullptr) return {};
     const Rule* rule = walk(nodes_[0], path, method);
     if (rule == nullptr) return {};
-    return {true, rule->index, text(rule->scope, rule->scope_size)};
+    return {true, rule->access, rule->index, text(rule->scope, rule->scope_size)};
 }
 
 }  // namespace mirox::core

@@ -29,6 +29,13 @@ inline constexpr std::size_t kMaxPatternSegments = 32;
 inline constexpr std::size_t kMaxEndpointBytes = kMaxMethodChars + 1 + kMaxPatternBytes;  // a rule as text: "GET /parks/*"
 inline constexpr std::size_t kMaxEndpoints = 65536;
 
+// What a rule asks of a request.
+enum class EndpointAccess : std::uint8_t {
+    scope,      // credentials that cover its scope
+    any,        // credentials in force, whatever they cover
+    everybody,  // nothing; credentials that are sent must be in force all the same
+};
+
 enum class EndpointStatus : std::uint8_t {
     ok,
     bad_method,         // no token (RFC 9110), or longer than kMaxMethodChars
@@ -39,8 +46,10 @@ enum class EndpointStatus : std::uint8_t {
     dot_segment,        // `.` or `..`
     bad_character,      // no UTF-8, controls, `% ; ? # \`: patterns are written decoded
     partial_wildcard,   // `*` beside something else in a segment
+    placeholder,        // `{id}`, `:id`, `<id>`: other notations of `*`, which would be literals here
     rest_not_last,      // a segment after `**`
     bad_scope,          // parse_scope() refuses it
+    needless_scope,     // the access is not by scope
     duplicate,          // two rules with one method and pattern
     too_many_rules,     // more than kMaxEndpoints
     no_room,            // the memory is less than compiled_size()
@@ -49,7 +58,8 @@ enum class EndpointStatus : std::uint8_t {
 struct Endpoint {
     std::string_view method;
     std::string_view path;
-    std::string_view scope;
+    std::string_view scope;  // empty unless the access is by scope
+    EndpointAccess access = EndpointAccess::scope;
 };
 
 // A rule's normal form, as it is stored and compared: the method in upper case, no trailing slash.
@@ -67,7 +77,8 @@ struct EndpointText {
 EndpointStatus normalise_endpoint(const Endpoint& rule, EndpointText& out) noexcept;
 
 struct EndpointMatch {
-    bool found = false;      // if false, the request needs the scope `*`
+    bool found = false;  // if false, the request needs the scope `*`
+    EndpointAccess access = EndpointAccess::scope;
     std::uint32_t rule = 0;  // the index among the rules compiled
     std::string_view scope;  // points into the matcher's memory
 };
@@ -105,6 +116,7 @@ class EndpointMatcher {
         std::uint32_t method_size;  // 0: every method
         std::uint32_t scope;
         std::uint32_t scope_size;
+        EndpointAccess access;
     };
 
     struct Build;

@@ -90,6 +90,7 @@ namespace mirox::core {
     KIND(users_present, "55006")              \
     KIND(user_id_taken, "23505")              \
     /* the server */                          \
+    KIND(setting_by_role, "55P02")            \
     KIND(not_preloaded, "55000")              \
     KIND(extension_missing, "55000")          \
     KIND(extension_damaged, "55000")          \

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <cstring>
 #include <limits>
 
 namespace mirox::core {
@@ -88,7 +90,7 @@ std::int64_t debt_of(std::uint64_t word, std::int64_t now, const Rate& rate, boo
 // Judges a request, or only tells what a request would get.
 Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
                bool is_request) noexcept {
-    if (limit_per_minute < 1) return {false, kNobodyRetryAfter, 0, 0, word};
+    if (limit_per_minute < 1) return {false, kNobodyRetryAfter, 0, 0, kNobodyRetryAfter, word};
 
     const std::int64_t now = clamp_clock(now_us);
     const Rate rate = rate_of(limit_per_minute, burst);
@@ -103,6 +105,8 @@ Decision judge(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_m
     if (is_request && (decision.admitted || adjusted)) decision.new_word = pack(now + debt, rate.interval);
     decision.remaining = std::max<std::int64_t>(rate.full - debt, 0) / rate.interval;
     decision.reset_us = debt;
+    decision.next_us = std::max<std::int64_t>(debt - (rate.full - (decision.remaining + 1) * rate.interval), 0);
+    if (debt == 0) decision.next_us = 0;
     return decision;
 }
 
@@ -140,9 +144,44 @@ bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept {
     return tat_of(word) <= clamp_clock(now_us);
 }
 
-RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute) noexcept {
-    return {to_field(limit_per_minute), to_field(decision.remaining), to_seconds(decision.reset_us),
-            decision.admitted ? 0 : to_seconds(decision.retry_after_us)};
+RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
+    RateLimitFields fields = {0, to_seconds(kNobodyRetryAfter), to_field(decision.remaining), to_seconds(decision.next_us),
+                              decision.admitted ? 0 : to_seconds(decision.retry_after_us)};
+    if (limit_per_minute < 1) return fields;
+    const Rate rate = rate_of(limit_per_minute, burst);
+    fields.limit = to_field(rate.burst);
+    fields.window = to_seconds(rate.full);
+    return fields;
+}
+
+namespace {
+
+// `"account"` and two parameters of one letter.
+std::string_view write_item(char a, std::int32_t a_value, char b, std::int32_t b_value,
+                            std::span<char, kMaxRateLimitChars> out) noexcept {
+    constexpr std::string_view kName = "\"account\"";
+    std::memcpy(out.data(), kName.data(), kName.size());
+    char* at = out.data() + kName.size();
+    char* const end = out.data() + out.size();
+    const auto parameter = [&](char name, std::int32_t value) noexcept {
+        *at++ = ';';
+        *at++ = name;
+        *at++ = '=';
+        at = std::to_chars(at, end, value).ptr;
+    };
+    parameter(a, a_value);
+    parameter(b, b_value);
+    return {out.data(), static_cast<std::size_t>(at - out.data())};
+}
+
+}  // namespace
+
+std::string_view write_rate_limit_policy(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept {
+    return write_item('q', fields.limit, 'w', fields.window, out);
+}
+
+std::string_view write_rate_limit(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept {
+    return write_item('r', fields.remaining, 't', fields.reset, out);
 }
 
 }  // namespace mirox::core

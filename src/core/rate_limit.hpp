@@ -21,7 +21,10 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 namespace mirox::core {
 
@@ -37,7 +40,8 @@ struct Decision {
     std::int64_t retry_after_us;  // 0 when admitted, else at least 1
     std::int64_t remaining;       // how many more would be admitted at once
     std::int64_t reset_us;        // until the whole burst is available again
-    std::uint64_t new_word;       // the caller stores it when it differs from the word judged
+    std::int64_t next_us;    // until one more than `remaining` is available; retry_after_us when refused, 0 at the whole burst
+    std::uint64_t new_word;  // the caller stores it when it differs from the word judged
 };
 
 // Judges one request. A limit below 1 admits nobody; a burst below 1 counts as 1.
@@ -52,15 +56,23 @@ Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_
 // True when the account has no debt: its word can be freed, and no request is admitted sooner for that.
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept;
 
-// The fields of draft-ietf-httpapi-ratelimit-headers (RateLimit-Limit, -Remaining, -Reset) and Retry-After (RFC 9110, 10.2.3), in
-// whole seconds rounded up. `limit` is the quota of a minute; `remaining` never exceeds the burst.
+// The values of RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-12), of the older RateLimit-Limit,
+// -Remaining and -Reset (its -06), and of Retry-After (RFC 9110, 10.2.3). All speak of one quota, the burst. Times are in whole
+// seconds, rounded up.
 struct RateLimitFields {
-    std::int32_t limit;
-    std::int32_t remaining;
-    std::int32_t reset;
+    std::int32_t limit;        // q: the burst; 0 where the limit admits nobody
+    std::int32_t window;       // w: in which an empty burst fills
+    std::int32_t remaining;    // r: how many more are admitted at once
+    std::int32_t reset;        // t: until one more is; never later than retry_after
     std::int32_t retry_after;  // 0 when admitted: the field is left out
 };
 
-RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute) noexcept;
+RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
+
+inline constexpr std::size_t kMaxRateLimitChars = 48;
+
+// Write the value of RateLimit-Policy, `"account";q=60;w=6`, and of RateLimit, `"account";r=59;t=1`.
+std::string_view write_rate_limit_policy(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept;
+std::string_view write_rate_limit(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept;
 
 }  // namespace mirox::core

@@ -25,6 +25,7 @@ enum class Reason : std::uint8_t {
     invalid_request,     // from check_request() only
     management_refused,  // from no check: a refused act of management (store/acts.hpp)
     keys_unavailable,    // the secret has the form of a JWT, and no key can verify it
+    public_endpoint,     // no credentials were sent, and the endpoint needs none
     end                  // none
 };
 inline constexpr int kReasons = static_cast<int>(Reason::end);
@@ -50,6 +51,7 @@ inline constexpr Outcome kOutcomes[] = {
     {Reason::invalid_request, "invalid_request", 400, "invalid_request", true},
     {Reason::management_refused, "management_refused", 403, "acts_refused", false},
     {Reason::keys_unavailable, "keys_unavailable", 503, "keys_unavailable", true},
+    {Reason::public_endpoint, "public", 200, "public", true},
 };
 inline constexpr std::size_t kMaxReasonChars = 24;
 

@@ -50,7 +50,7 @@ struct ColumnKind {
 
 #define MIROX_ENDPOINT(COLUMN) \
     COLUMN(kMethod, "method", text) COLUMN(kPath, "path", text) COLUMN(kScope, "scope", text) \
-    COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
+    COLUMN(kPublic, "public", boolean) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
 
 #define MIROX_AUDIT(COLUMN) \
     COLUMN(kNode, "node", int4) COLUMN(kAuditId, "audit_id", int8) COLUMN(kAt, "at", timestamptz) COLUMN(kEvent, "event", text) \

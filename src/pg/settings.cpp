@@ -5,6 +5,7 @@
 #include "core/rate_limit.hpp"
 
 extern "C" {
+#include "nodes/parsenodes.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 }
@@ -41,6 +42,12 @@ bool parse_interval(const char* text, Interval& out) {
     if (failed != 0 || dtype != DTK_DELTA) return false;
     return itmin2interval(&itm, &out) == 0;
 }
+
+constexpr const char* kAccountLimits[] = {"mirox_tokens.max_tokens_per_account", "mirox_tokens.rate_burst",
+                                          "mirox_tokens.rate_limit"};
+constexpr const char* kLimitOfRole = "It is a limit of accounts, and several roles act for an account.";
+constexpr const char* kLimitHint =
+    "Set it for the database or in postgresql.conf, or the account's own limits with mirox.put_account.";
 
 // Passes a value to the assign hook. False when there is no memory.
 template <typename T>
@@ -115,7 +122,27 @@ extern "C" bool check_issuer(char** value, void**, GucSource) {
     return plain;
 }
 
+// A limit is an account's, and several roles act for an account: for one account two limits would hold. A database has accounts of
+// its own. That a statement sets one for a role is refused by refuse_limits_of_roles(); this refuses what stands in the catalog
+// already, at login, with a WARNING.
+extern "C" bool check_account_limit(int*, void**, GucSource source) {
+    if (source != PGC_S_USER && source != PGC_S_DATABASE_USER) return true;
+    GUC_check_errdetail("%s", kLimitOfRole);
+    GUC_check_errhint("%s", kLimitHint);
+    return false;
+}
+
 }  // namespace
+
+void refuse_limits_of_roles(const AlterRoleSetStmt* statement) {
+    const VariableSetStmt* setting = statement->setstmt;
+    if (statement->role == nullptr || (setting->kind != VAR_SET_VALUE && setting->kind != VAR_SET_CURRENT)) return;
+    for (const char* name : kAccountLimits)
+        if (pg_strcasecmp(setting->name, name) == 0)
+            MIROX_RAISE(ERRCODE_CANT_CHANGE_RUNTIME_PARAM, errword(ErrorWord::setting_by_role),
+                        errmsg("parameter \"%s\" cannot be set for a role", name), errdetail("%s", kLimitOfRole),
+                        errhint("%s", kLimitHint));
+}
 
 const Settings& settings() {
     return current;
@@ -174,7 +201,7 @@ void define_settings() {
                                check_lifetime, assign_span<&Settings::max_lifetime>, nullptr);
     DefineCustomIntVariable("mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
                             "It can be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
-                            kMaxTokensPerAccount, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+                            kMaxTokensPerAccount, PGC_SUSET, 0, check_account_limit, nullptr, nullptr);
     DefineCustomIntVariable("mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
                             "Give each node that writes a different number, for example with logical replication.",
                             &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
@@ -182,13 +209,14 @@ void define_settings() {
                                "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
                                "A token's prefix is the stem, a session's is the stem and \"s\".", &prefix_text, "mirox",
                                PGC_SUSET, GUC_LIST_INPUT, check_prefix, assign_prefix, nullptr);
-    DefineCustomIntVariable(
-        "mirox_tokens.rate_burst", "Sets how many requests an account may make at once after a pause, unless it has its own.",
-        nullptr, &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mirox_tokens.rate_burst",
+                            "Sets how many requests an account may make at once after a pause, unless it has its own.", nullptr,
+                            &current.rate_burst, 60, 1, static_cast<int>(core::kMaxBurst), PGC_SUSET, 0, check_account_limit,
+                            nullptr, nullptr);
     DefineCustomIntVariable(
         "mirox_tokens.rate_limit", "Sets how many requests a minute an account may make, unless it has its own.",
         "All tokens and web sessions of an account share the limit. 0 admits no request.", &current.rate_limit, 600, 0,
-        static_cast<int>(core::kMaxLimitPerMinute), PGC_SUSET, 0, nullptr, nullptr, nullptr);
+        static_cast<int>(core::kMaxLimitPerMinute), PGC_SUSET, 0, check_account_limit, nullptr, nullptr);
 }
 
 }  // namespace mirox::pg

@@ -6,6 +6,8 @@
 #include "core/secret.hpp"
 #include "pg/time.hpp"
 
+struct AlterRoleSetStmt;
+
 namespace mirox::pg {
 
 inline constexpr int kMaxTokensPerAccount = 64;
@@ -32,6 +34,9 @@ struct Settings {
 };
 
 const Settings& settings();
+
+// Raises 55P02 for ALTER ROLE … SET of a setting that is a limit of accounts.
+void refuse_limits_of_roles(const AlterRoleSetStmt* statement);
 
 // Called once from _PG_init.
 void define_settings();

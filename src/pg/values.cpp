@@ -143,25 +143,36 @@ std::string_view to_utf8(std::string_view text) {
     return converted == text.data() ? text : std::string_view(converted, strlen(converted));
 }
 
-bool try_to_utf8(std::string_view text, std::string_view& out) {
-    const int encoding = GetDatabaseEncoding();
-    bool plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
+namespace {
+
+bool try_convert(std::string_view text, int from, int to, std::string_view& out) {
+    bool plain = from == to || from == PG_SQL_ASCII || to == PG_SQL_ASCII;
     if (!plain) {
         plain = true;
         for (const char c : text) plain = plain && !IS_HIGHBIT_SET(c);
     }
     out = text;
     if (plain) return true;
-    const Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+    const Oid conversion = FindDefaultConversionProc(from, to);
     // A text that does not fit into an allocation once converted is longer than any valid input.
     if (!OidIsValid(conversion) || text.size() > MaxAllocSize / MAX_CONVERSION_GROWTH - 1) return false;
     const int size = static_cast<int>(text.size());
     const int room = size * MAX_CONVERSION_GROWTH + 1;
     auto* source = reinterpret_cast<unsigned char*>(pnstrdup(text.data(), text.size()));
     auto* converted = static_cast<unsigned char*>(palloc(room));
-    if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, source, size, converted, room, true) != size) return false;
+    if (pg_do_encoding_conversion_buf(conversion, from, to, source, size, converted, room, true) != size) return false;
     out = reinterpret_cast<const char*>(converted);
     return true;
+}
+
+}  // namespace
+
+bool try_to_utf8(std::string_view text, std::string_view& out) {
+    return try_convert(text, GetDatabaseEncoding(), PG_UTF8, out);
+}
+
+bool try_from_utf8(std::string_view utf8, std::string_view& out) {
+    return try_convert(utf8, PG_UTF8, GetDatabaseEncoding(), out);
 }
 
 namespace {

@@ -82,6 +82,7 @@ Datum compile_permissions(Datum owner, Datum own);
 std::string_view to_utf8(std::string_view server_text);
 // The same without an ERROR: false when the text cannot be converted.
 bool try_to_utf8(std::string_view server_text, std::string_view& out);
+bool try_from_utf8(std::string_view utf8, std::string_view& out);
 std::string_view from_utf8(std::string_view utf8);
 // For text that is only displayed and must not fail for what a client sent: a character that cannot be converted becomes U+FFFD,
 // or, in an encoding other than UTF-8, `?` (an ellipsis: three dots).

@@ -211,24 +211,25 @@ COMMENT ON TABLE mirox_internal.token_secret IS 'Digests of secrets: the current
 COMMENT ON COLUMN mirox_internal.token_secret.permissions IS 'The owner''s permissions and the token''s own, intersected';
 COMMENT ON COLUMN mirox_internal.token_secret.scheme IS 's: SHA-256 of the secret; h: HMAC-SHA-256(key, SHA-256(secret))';
 
-CREATE FUNCTION mirox_internal.valid_endpoint(method text, path text, scope text) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox_internal.valid_endpoint(text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.valid_endpoint(text, text, text) IS 'Internal: an endpoint rule in its normal form';
+CREATE FUNCTION mirox_internal.valid_endpoint(method text, path text, scope text, public boolean) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_valid_endpoint' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION mirox_internal.valid_endpoint(text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.valid_endpoint(text, text, text, boolean) IS 'Internal: an endpoint rule in its normal form';
 
 CREATE TABLE mirox_internal.endpoint (
     method text COLLATE "C" NOT NULL,
     path text COLLATE "C" NOT NULL,
-    scope text COLLATE "C" NOT NULL,
+    scope text COLLATE "C",
+    public boolean NOT NULL DEFAULT false,
     audit_node integer,
     audit_id bigint,
     PRIMARY KEY (method, path),
-    CHECK (mirox_internal.valid_endpoint(method, path, scope))
+    CHECK (mirox_internal.valid_endpoint(method, path, scope, public))
 );
 REVOKE ALL ON TABLE mirox_internal.endpoint FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.endpoint IS
-    'The scope that each method and path needs. * stands for one path segment (or every method), ** for the rest; the most '
-    'specific rule wins; a path without a rule needs the scope *';
+    'What each method and path need: a scope; without one any token or session in force; where public, nothing. * stands for one '
+    'path segment (or every method), ** for the rest; the most specific rule wins; a path without a rule needs the scope *';
 
 -- ---- dump and restore: everything except rows that the script itself inserts ----------------------------------------
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.account_id_seq', '');

@@ -167,7 +167,8 @@ CREATE TABLE mirox_internal.unauthenticated (
 REVOKE ALL ON TABLE mirox_internal.unauthenticated FROM PUBLIC;
 CREATE INDEX unauthenticated_minute ON mirox_internal.unauthenticated (minute);
 CREATE INDEX unauthenticated_at ON mirox_internal.unauthenticated (first_at);
-COMMENT ON TABLE mirox_internal.unauthenticated IS 'Refusals of callers without a known token, by minute and network; after a day by hour';
+COMMENT ON TABLE mirox_internal.unauthenticated IS 'Refusals of callers without a known token, by minute and network, and requests to public endpoints without credentials, '
+    'by minute; after a day by hour';
 
 -- The thresholds at which a notice was sent to the owner of a token, so that each is sent once.
 CREATE TABLE mirox_internal.notice (

@@ -250,7 +250,7 @@ CREATE VIEW mirox.refusals AS
           SELECT first_at, last_at, requests, NULL::bigint, NULL::bigint, status::integer, reason, network::inet, location
           FROM mirox_internal.unauthenticated) e
     LEFT JOIN mirox_internal.caller_shown c ON c.caller_id = e.caller_id
-    WHERE e.status IS NOT NULL OR c.status >= 400;
+    WHERE e.status >= 400 OR c.status >= 400;
 REVOKE ALL ON TABLE mirox.refusals FROM PUBLIC;
 COMMENT ON VIEW mirox.refusals IS
     'A row for each refused caller, reason and minute. Callers without a known token are grouped by network';

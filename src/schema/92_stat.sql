@@ -10,7 +10,7 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint,
     OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz,
-    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz)
+    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz, OUT public bigint)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -64,6 +64,7 @@ COMMENT ON COLUMN mirox.stat.worker_state IS
     'and no worker could be started';
 COMMENT ON COLUMN mirox.stat.last_error IS 'The last failure, with the SQLSTATE; the server log has its message. Kept after the worker recovered; NULL: nothing failed yet';
 COMMENT ON COLUMN mirox.stat.last_error_at IS 'Time of the last failure';
+COMMENT ON COLUMN mirox.stat.public IS 'Checks of requests without credentials that were admitted to public endpoints';
 COMMENT ON COLUMN mirox.stat.failing_since IS 'Since when some of the work has been failing; NULL: nothing fails';
 
 CREATE FUNCTION mirox.flush() RETURNS void

@@ -30,7 +30,7 @@ std::int64_t monotonic_us() {
 }
 
 // The answer when no word could be had: retry in a second.
-constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 0};
+constexpr core::Decision kRefused = {false, 1'000'000, 0, 1'000'000, 1'000'000, 0};
 
 // A lock of the table is kept for some hundred nanoseconds. On a busy machine its process may lose the processor meanwhile, for
 // some milliseconds. The tries are enough for that, and only a process that was stopped makes them fail.

@@ -28,6 +28,7 @@ struct Actor {
     struct varlena* session_agent;
     Account account;  // the locked account; account_id 0 when none
     AuditKey last;    // key of the last audit row
+    bool audited;     // the act has written its audit row: what it does to rows is no act of its own, and they take that key
 };
 
 // enter() switches to the extension's owner and opens SPI. leave() switches back. Call both in the same function.

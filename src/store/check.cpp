@@ -95,11 +95,11 @@ Reason judge_request(Checked& checked, const Check& check) {
     if (check.counting != Counting::none) {
         const pg::Settings& settings = pg::settings();
         checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
-        const std::int32_t burst = checked.burst < 0 ? settings.rate_burst : checked.burst;
+        if (checked.burst < 0) checked.burst = settings.rate_burst;
         if (check.counting == Counting::full) {
-            checked.decision = shmem::draw_on_limit(checked.account_id, checked.limit, burst);
+            checked.decision = shmem::draw_on_limit(checked.account_id, checked.limit, checked.burst);
         } else {
-            checked.decision = shmem::peek_at_limit(checked.account_id, checked.limit, burst);
+            checked.decision = shmem::peek_at_limit(checked.account_id, checked.limit, checked.burst);
         }
         checked.limited = true;
         if (!checked.decision.admitted) return Reason::rate_limited;
@@ -196,7 +196,8 @@ void conclude(Checked& checked, const Check& check) {
     use.reason = static_cast<std::uint8_t>(checked.reason);
     use.status = static_cast<std::uint16_t>(outcome_of(checked.reason).status);
     use.at = checked.at != 0 ? checked.at : GetCurrentTimestamp();
-    use.address = check.client;
+    // Anybody may read a public endpoint, so its readers are counted together and without an address.
+    if (checked.reason != Reason::public_endpoint) use.address = check.client;
     std::copy(std::begin(check.texts), std::end(check.texts), use.texts);
     shmem::record_use(use);
 }

@@ -62,7 +62,7 @@ struct Checked {
     TimestampTz at;                  // the time of the check; 0: there was no row
     std::int32_t rate_limit, burst;  // -1: the configured default
     TimestampTz expires_at;
-    std::int32_t limit;  // the rate limit per minute
+    std::int32_t limit;  // the rate limit per minute; `burst` is then the one in force
     core::Decision decision;
     const Group* group;  // a token's
     Datum user_id;       // text

@@ -5,11 +5,15 @@
 #include "pg/cache_validity.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
+#include "store/audit.hpp"
 #include "store/endpoints.sql.hpp"
 #include "store/rows.hpp"
 
 extern "C" {
 #include "access/table.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 }
@@ -20,12 +24,18 @@ namespace {
 MemoryContext memory = nullptr;
 constinit core::EndpointMatcher matcher;
 constinit std::string_view* rule_texts = nullptr;  // "METHOD path" of each rule, in the order compiled
+// Of the last request.
 constinit char last_method[core::kMaxMethodChars];
+constinit char last_path[core::kMaxPathBytes];
 bool closed = false;  // the rules could not be compiled, so every request needs `*`
 constinit pg::CacheValidity validity(&pg::Catalog::endpoint);
 
+// Empty for NULL.
 std::string_view utf8_column(TupleTableSlot* slot, int number) {
-    const std::string_view text = pg::text_view(column(slot, number));
+    bool is_null;
+    const Datum value = column(slot, number, &is_null);
+    if (is_null) return {};
+    const std::string_view text = pg::text_view(value);
     // A copy, because the slot's values are gone at the next row.
     return pg::to_utf8({pnstrdup(text.data(), text.size()), text.size()});
 }
@@ -38,6 +48,10 @@ std::string_view joined(const core::Endpoint& rule) {
     text[rule.method.size()] = ' ';
     memcpy(text + rule.method.size() + 1, rule.path.data(), rule.path.size());
     return {text, size};
+}
+
+core::EndpointAccess access_of(bool has_scope, bool is_public) {
+    return is_public ? core::EndpointAccess::everybody : has_scope ? core::EndpointAccess::scope : core::EndpointAccess::any;
 }
 
 void fill() {
@@ -59,8 +73,10 @@ void fill() {
             room *= 2;
             rules = static_cast<core::Endpoint*>(repalloc_huge(rules, sizeof(core::Endpoint) * room));
         }
-        rules[count++] = {utf8_column(slot, endpoint_column::kMethod), utf8_column(slot, endpoint_column::kPath),
-                          utf8_column(slot, endpoint_column::kScope)};
+        core::Endpoint& rule = rules[count++];
+        rule = {utf8_column(slot, endpoint_column::kMethod), utf8_column(slot, endpoint_column::kPath),
+                utf8_column(slot, endpoint_column::kScope)};
+        rule.access = access_of(!rule.scope.empty(), DatumGetBool(column(slot, endpoint_column::kPublic)));
         return true;
     });
     table_close(table, AccessShareLock);
@@ -103,17 +119,23 @@ const char* status_text(core::EndpointStatus status) {
                    "query.";
         case core::EndpointStatus::partial_wildcard:
             return "A wildcard stands for a whole segment.";
+        case core::EndpointStatus::placeholder:
+            return "A segment of any value is written *, not {id}, :id or <id>.";
         case core::EndpointStatus::rest_not_last:
             return "After ** nothing may follow.";
         case core::EndpointStatus::bad_scope:
             return "The scope is malformed.";
+        case core::EndpointStatus::needless_scope:
+            return "A public endpoint has no scope.";
         default:
             return "The rule is malformed.";
     }
 }
 
 const char* argument_of(core::EndpointStatus status) {
-    return status == core::EndpointStatus::bad_method ? "method" : status == core::EndpointStatus::bad_scope ? "scope" : "path";
+    return status == core::EndpointStatus::bad_method                                                    ? "method"
+           : status == core::EndpointStatus::bad_scope || status == core::EndpointStatus::needless_scope ? "scope"
+                                                                                                         : "path";
 }
 
 }  // namespace
@@ -123,22 +145,38 @@ void ready_endpoints() {
 }
 
 RequestScope scope_of_request(std::string_view method_given, std::string_view path_given) {
-    char path[core::kMaxPathBytes];
     std::size_t method_size, path_size;
     std::string_view target;
-    if (!core::normalise_method(method_given, last_method, method_size)) return {};
-    const std::string_view method = {last_method, method_size};
-    if (!pg::try_to_utf8(path_given, target) || core::normalise_path(target, path, path_size) != core::PathStatus::ok)
-        return {false, {}, method, {}};
+    RequestScope out = {};
+    if (!core::normalise_method(method_given, last_method, method_size)) return out;
+    out.method = {last_method, method_size};
+    if (!pg::try_to_utf8(path_given, target) || core::normalise_path(target, last_path, path_size) != core::PathStatus::ok)
+        return out;
+    out.path = {last_path, path_size};
+    out.valid = true;
+    out.scope = "*";
     ready_endpoints();
-    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match(method, {path, path_size});
-    if (!match.found) return {true, "*", method, {}};
-    return {true, match.scope, method, rule_texts[match.rule]};
+    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match(out.method, out.path);
+    if (!match.found) return out;
+    out.access = match.access;
+    out.scope = match.scope;
+    out.endpoint = rule_texts[match.rule];
+    return out;
 }
 
-void normalise_rule(std::string_view method, std::string_view path, std::string_view scope, core::EndpointText& out) {
-    const core::EndpointStatus status =
-        core::normalise_endpoint({pg::to_utf8(method), pg::to_utf8(path), pg::to_utf8(scope)}, out);
+void too_many_endpoints() {
+    MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::endpoints_too_many), errmsg("too many endpoint rules"),
+                errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
+                errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+}
+
+core::Endpoint rule_of(const pg::OptionalText& method, const pg::OptionalText& path, const pg::OptionalText& scope,
+                       bool is_public) {
+    return {pg::to_utf8(method.text), pg::to_utf8(path.text), pg::to_utf8(scope.text), access_of(scope.given, is_public)};
+}
+
+void normalise_rule(const core::Endpoint& rule, core::EndpointText& out) {
+    const core::EndpointStatus status = core::normalise_endpoint(rule, out);
     if (status != core::EndpointStatus::ok)
         MIROX_RAISE(
             ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, argument_of(status)),
@@ -146,19 +184,22 @@ void normalise_rule(std::string_view method, std::string_view path, std::string_
             errhint("Write a rule such as ('GET', '/api/v1/parks/*', 'parks:read'); ** stands for the rest of the path."));
 }
 
-bool is_normal_rule(std::string_view method, std::string_view path, std::string_view scope) {
+bool is_normal_rule(const core::Endpoint& rule) {
     core::EndpointText normal;
-    const std::string_view utf8_method = pg::to_utf8(method), utf8_path = pg::to_utf8(path);
-    return core::normalise_endpoint({utf8_method, utf8_path, pg::to_utf8(scope)}, normal) == core::EndpointStatus::ok &&
-           normal.method() == utf8_method && normal.path() == utf8_path;
+    return core::normalise_endpoint(rule, normal) == core::EndpointStatus::ok && normal.method() == rule.method &&
+           normal.path() == rule.path;
 }
 
-void put_endpoint(std::string_view method, std::string_view path, std::string_view scope) {
+void put_endpoint(const core::Endpoint& given) {
     core::EndpointText rule;
-    normalise_rule(method, path, scope, rule);
+    normalise_rule(given, rule);
+    LockRelationOid(pg::catalog().endpoint, RowExclusiveLock);
     lock_name(pg::catalog().endpoint, rule.method(), rule.path());
     pg::Args args;
-    args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path())).text(scope);
+    args.text(pg::from_utf8(rule.method()))
+        .text(pg::from_utf8(rule.path()))
+        .text_or_null(pg::from_utf8(given.scope), given.access == core::EndpointAccess::scope)
+        .add(BoolGetDatum(given.access == core::EndpointAccess::everybody));
     if (pg::run(select_rule, args) == 0)
         pg::run(insert_rule, args);
     else if (!DatumGetBool(pg::result_value(0, 1)))
@@ -167,11 +208,138 @@ void put_endpoint(std::string_view method, std::string_view path, std::string_vi
 
 bool drop_endpoint(std::string_view method, std::string_view path) {
     core::EndpointText rule;
-    normalise_rule(method, path, "*", rule);
+    normalise_rule({pg::to_utf8(method), pg::to_utf8(path), "*"}, rule);
     lock_name(pg::catalog().endpoint, rule.method(), rule.path());
     pg::Args args;
     args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path()));
     return pg::run(delete_rule, args) > 0;
+}
+
+namespace {
+
+constexpr const char* kListHint =
+    "Give a list such as [{\"method\": \"GET\", \"path\": \"/parks/*\", \"scope\": \"parks:read\"}].";
+constexpr const char* kDocumentHint = "Change the document, or give a list of rules instead.";
+
+[[noreturn]] void refuse_rule(const char* place, const char* fault, bool listed) {
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, "rules"), errmsg("invalid endpoint rules"),
+                errdetail("%s: %s.", place, fault), errhint("%s", listed ? kListHint : kDocumentHint));
+}
+
+[[noreturn]] void refuse_names() {
+    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, "names"), errmsg("invalid names of scopes"),
+                errdetail("It is an object that maps each scope of the document to one of ours, or to null for none."),
+                errhint("Give an object such as {\"read:parks\": \"parks:read\"}."));
+}
+
+// The scope for a scope of the document; empty for none.
+std::string_view own_scope(std::string_view given, Jsonb* names, const char* place, bool listed) {
+    if (names == nullptr) return given;
+    JsonbValue buffer;
+    const JsonbValue* found = getKeyJsonValueFromContainer(&names->root, given.data(), static_cast<int>(given.size()), &buffer);
+    // A secret in the wrong place is longer than this.
+    constexpr std::size_t kMostShown = 40;
+    if (found == nullptr && given.size() > kMostShown) refuse_rule(place, "names does not map one of its scopes", listed);
+    if (found == nullptr)
+        refuse_rule(place, psprintf("names does not map its scope \"%.*s\"", static_cast<int>(given.size()), given.data()),
+                    listed);
+    if (found->type == jbvNull) return {};
+    if (found->type != jbvString) refuse_names();
+    return {found->val.string.val, static_cast<std::size_t>(found->val.string.len)};
+}
+
+// The one scope that a list of scopes comes to, all of which a request needs; empty for none.
+std::string_view required_scope(Datum list, Jsonb* names, const char* place, bool listed) {
+    Datum* items;
+    bool* nulls;
+    int count;
+    deconstruct_array(DatumGetArrayTypeP(list), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
+    if (count > static_cast<int>(core::kMaxGivenScopes)) refuse_rule(place, "it has too many scopes", listed);
+    auto* scopes = static_cast<core::Scope*>(palloc(sizeof(core::Scope) * Max(count, 1)));
+    std::size_t used = 0;
+    for (int i = 0; i < count; i++) {
+        if (nulls[i]) refuse_rule(place, "one of its scopes is null", listed);
+        const std::string_view own = own_scope(pg::text_view(items[i]), names, place, listed);
+        if (own.empty() && names != nullptr) continue;
+        if (core::parse_scope(own, scopes[used++]) != core::ScopeStatus::ok) refuse_rule(place, "its scope is malformed", listed);
+    }
+    used = core::normalise({scopes, used});
+    if (used == 0) return {};
+    if (used > 1) refuse_rule(place, "it needs several scopes at once, and a rule has one", listed);
+    StringInfoData text;
+    initStringInfo(&text);
+    pg::append_scope(&text, scopes[0]);
+    return {text.data, static_cast<std::size_t>(text.len)};
+}
+
+}  // namespace
+
+RulesChanged put_endpoints(Datum rules, Datum names_given) {
+    Jsonb* names = names_given == 0 ? nullptr : DatumGetJsonbP(names_given);
+    if (names != nullptr && !JB_ROOT_IS_OBJECT(names)) refuse_names();
+    LockRelationOid(pg::catalog().endpoint, ShareRowExclusiveLock);
+    pg::Args given;
+    given.add(rules);
+    const bool listed = pg::run(select_fault, given) == 0;
+    if (!listed) {
+        bool is_null;
+        const Datum fault = pg::result(0, 1, &is_null);
+        if (!is_null)
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, "rules"),
+                        errmsg("invalid endpoint rules"), errdetail("%s", TextDatumGetCString(fault)), errhint("%s", kListHint));
+    }
+    const std::uint64_t count = pg::run(listed ? select_listed : select_documented, given);
+    if (count > core::kMaxEndpoints) too_many_endpoints();
+    enum { kPlace = 1, kMethod, kPath, kScopes, kPublic, kFault };
+    enum { kMethods, kPaths, kOwnScopes, kArrays };
+    Datum* values[kArrays];
+    for (Datum*& array : values) array = static_cast<Datum*>(palloc(sizeof(Datum) * Max(count, std::uint64_t{1})));
+    auto* nulls = static_cast<bool*>(palloc0(Max(count, std::uint64_t{1})));
+    for (std::uint64_t i = 0; i < count; i++) {
+        bool is_null;
+        const char* place = TextDatumGetCString(pg::result_value(i, kPlace));
+        const Datum fault = pg::result(i, kFault, &is_null);
+        if (!is_null) refuse_rule(place, TextDatumGetCString(fault), listed);
+        const bool is_public = DatumGetBool(pg::result(i, kPublic, &is_null)) && !is_null;
+        const std::string_view scope =
+            is_public ? std::string_view{} : required_scope(pg::result_value(i, kScopes), names, place, listed);
+        core::EndpointText rule;
+        const core::EndpointStatus status = core::normalise_endpoint(
+            {pg::to_utf8(pg::text_view(pg::result_value(i, kMethod))), pg::to_utf8(pg::text_view(pg::result_value(i, kPath))),
+             scope, access_of(!scope.empty(), is_public)},
+            rule);
+        if (status != core::EndpointStatus::ok)
+            MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::endpoint_invalid, "rules"),
+                        errmsg("invalid endpoint rules"), errdetail("%s: %s", place, status_text(status)),
+                        errhint("%s", listed ? kListHint : kDocumentHint));
+        values[kMethods][i] = pg::text_datum(pg::from_utf8(rule.method()));
+        values[kPaths][i] = pg::text_datum(pg::from_utf8(rule.path()));
+        nulls[i] = scope.empty() && !is_public;
+        values[kOwnScopes][i] = pg::text_datum(scope);
+    }
+    const int rows = static_cast<int>(count);
+    pg::Args all;
+    all.add(pg::array_datum(TEXTOID, values[kMethods], nullptr, rows))
+        .add(pg::array_datum(TEXTOID, values[kPaths], nullptr, rows))
+        .add(pg::array_datum(TEXTOID, values[kOwnScopes], nulls, rows));
+    if (pg::run(select_contradiction, all) > 0)
+        refuse_rule(TextDatumGetCString(pg::result_value(0, 1)), "two rules for it differ", listed);
+    pg::run(compare_rules, all);
+    const RulesChanged changed = {DatumGetInt32(pg::result_value(0, 1)), DatumGetInt32(pg::result_value(0, 2)),
+                                  DatumGetInt32(pg::result_value(0, 3))};
+    if (changed.added + changed.changed + changed.dropped == 0) return changed;
+    Detail detail;
+    detail.add_value("added", Int32GetDatum(changed.added), INT4OID);
+    detail.add_value("changed", Int32GetDatum(changed.changed), INT4OID);
+    detail.add_value("dropped", Int32GetDatum(changed.dropped), INT4OID);
+    detail.add_value("rules", pg::result_value(0, 4), JSONBOID);
+    audit("endpoints_replaced", {}, detail);
+    current_actor()->audited = true;
+    pg::run(drop_other_rules, all);
+    pg::run(change_rules, all);
+    pg::run(add_rules, all);
+    current_actor()->audited = false;
+    return changed;
 }
 
 }  // namespace mirox::store

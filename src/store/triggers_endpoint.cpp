@@ -16,8 +16,11 @@ Query count_endpoints = {"SELECT count(*) FROM mirox_internal.endpoint", {}};
 // The row with the rule in normal form.
 HeapTuple normal_row(const Change& change) {
     core::EndpointText rule;
-    normalise_rule(get_text(change.after, change, kMethod), get_text(change.after, change, kPath),
-                   get_text(change.after, change, kScope), rule);
+    const Value scope = get(change.after, change, kScope), is_public = get(change.after, change, kPublic);
+    normalise_rule(
+        rule_of({get_text(change.after, change, kMethod), true}, {get_text(change.after, change, kPath), true},
+                {get_text(change.after, change, kScope), !scope.is_null}, !is_public.is_null && DatumGetBool(is_public.datum)),
+        rule);
     int columns[] = {kMethod, kPath};
     Datum values[] = {pg::text_datum(pg::from_utf8(rule.method())), pg::text_datum(pg::from_utf8(rule.path()))};
     bool nulls[2] = {};
@@ -34,13 +37,14 @@ MIROX_FUNCTION(endpoint_guard) {
     HeapTuple stored = change.deleted ? nullptr : normal_row(change);
     Act act;
     begin(act);
+    if (act.actor->audited) {
+        end(act);
+        return stamped(change, stored, kAuditNode, act.actor->last);
+    }
     if (change.inserted) {
         pg::Args none;
         pg::run(count_endpoints, none);
-        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints))
-            MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::endpoints_too_many), errmsg("too many endpoint rules"),
-                        errdetail("There may be %d.", static_cast<int>(core::kMaxEndpoints)),
-                        errhint("Write broader rules: * stands for one path segment, ** for the rest."));
+        if (DatumGetInt64(pg::result_value(0, 1)) >= static_cast<std::int64_t>(core::kMaxEndpoints)) too_many_endpoints();
     }
     Detail detail;
     describe(detail, change, change.updated ? change.after : change.row, {kMethod, kPath});

@@ -1,4 +1,5 @@
-// A ProcessUtility hook for commands during which the database must have no worker:
+// A ProcessUtility hook. It refuses limits of accounts that are set for a role (pg/settings.hpp), and sees to it that a database has
+// no worker during commands that need it away:
 // - those that need a database empty: DROP DATABASE, ALTER DATABASE … SET TABLESPACE and RENAME, CREATE DATABASE … TEMPLATE;
 // - those that drop or change the extension's tables: DROP and ALTER EXTENSION, DROP SCHEMA, DROP OWNED. They lock the tables in
 //   an order that could deadlock with a drain.
@@ -12,6 +13,7 @@
 #include "worker/worker.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/settings.hpp"
 #include "shmem/control.hpp"
 
 extern "C" {
@@ -160,6 +162,8 @@ Oid wanted_empty(Node* statement) {
 
 void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination, QueryCompletion* completion) {
+    if (IsA(planned->utilityStmt, AlterRoleSetStmt))
+        pg::refuse_limits_of_roles(reinterpret_cast<AlterRoleSetStmt*>(planned->utilityStmt));
     keep_worker_away(wanted_empty(planned->utilityStmt));
     (next_utility != nullptr ? next_utility : standard_ProcessUtility)(planned, text, read_only_tree, context, parameters,
                                                                        environment, destination, completion);

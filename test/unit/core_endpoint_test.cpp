@@ -66,6 +66,9 @@ TEST(Endpoint, Refusals) {
     EXPECT_EQ(check("GET", "/a/**/**"), Status::rest_not_last);
     for (const char* path : {"/a%20b", "/a?b", "/a#b", "/a;b", "/a\\b", "/a\tb", "/a\xff", "/a\xEF\xBC\x8F"})
         EXPECT_EQ(check("GET", path), Status::bad_character) << path;
+    for (const char* path : {"/a/{id}", "/a/{id}.json", "/{a}-{b}", "/a/id}", "/a/:id", "/:", "/a/<id>", "/a/<int:id>/b"})
+        EXPECT_EQ(check("GET", path), Status::placeholder) << path;
+    for (const char* path : {"/a/b:c", "/a<b", "/a>b"}) EXPECT_EQ(check("GET", path), Status::ok) << path;
     EXPECT_EQ(check("GET", "/" + std::string(kMaxPatternBytes - 1, 'a')), Status::ok);
     EXPECT_EQ(check("GET", "/" + std::string(kMaxPatternBytes, 'a')), Status::path_too_long);
     std::string deep;
@@ -92,6 +95,22 @@ TEST(Endpoint, CompileRefuses) {
         ASSERT_EQ(EndpointMatcher::compile(rules, std::span(memory).subspan(shift, size), matcher), Status::ok);
         EXPECT_EQ(matcher.match("GET", "/a/b").scope, "x");
     }
+}
+
+TEST(Endpoint, AccessWithoutScope) {
+    EndpointText out;
+    for (const EndpointAccess access : {EndpointAccess::any, EndpointAccess::everybody}) {
+        EXPECT_EQ(normalise_endpoint({"GET", "/a", "", access}, out), Status::ok);
+        EXPECT_EQ(normalise_endpoint({"GET", "/a", "x", access}, out), Status::needless_scope);
+    }
+    const Compiled c(
+        {{"GET", "/a/**", "x"}, {"GET", "/a/me", "", EndpointAccess::any}, {"GET", "/a/up", "", EndpointAccess::everybody}});
+    ASSERT_EQ(c.status, Status::ok);
+    EXPECT_EQ(c.matcher.match("GET", "/a").access, EndpointAccess::scope);
+    EXPECT_EQ(c.matcher.match("HEAD", "/a/me").access, EndpointAccess::any);
+    EXPECT_EQ(c.matcher.match("GET", "/a/up").access, EndpointAccess::everybody);
+    EXPECT_EQ(c.matcher.match("POST", "/a/up").found, false);
+    EXPECT_EQ(c.matcher.match("POST", "/a/up").access, EndpointAccess::scope);
 }
 
 TEST(Endpoint, NoRules) {

@@ -223,19 +223,58 @@ TEST(RateLimit, Idle) {
 }
 
 TEST(RateLimit, FieldsAreWholeSecondsRoundedUp) {
-    const RateLimitFields refused = rate_limit_fields({false, 1, 0, 5'000'001, 0}, 600);
-    EXPECT_EQ(refused.limit, 600);
+    const RateLimitFields refused = rate_limit_fields({false, 1, 0, 5'000'001, 1, 0}, 600, 60);
+    EXPECT_EQ(refused.limit, 60);
+    EXPECT_EQ(refused.window, 6);
     EXPECT_EQ(refused.remaining, 0);
-    EXPECT_EQ(refused.reset, 6);
+    EXPECT_EQ(refused.reset, 1);
     EXPECT_EQ(refused.retry_after, 1);
-    const RateLimitFields admitted = rate_limit_fields({true, 0, 59, 1'000'000, 0}, 600);
+    const RateLimitFields admitted = rate_limit_fields({true, 0, 59, 1'000'000, 100'000, 0}, 600, 60);
     EXPECT_EQ(admitted.remaining, 59);
     EXPECT_EQ(admitted.reset, 1);
     EXPECT_EQ(admitted.retry_after, 0);
     constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-    EXPECT_EQ(rate_limit_fields({false, kMost, kMost, kMost, 0}, kMost).retry_after, std::numeric_limits<std::int32_t>::max());
-    EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0}, -1).limit, 0);
-    EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0}, 1).retry_after, 2);
+    EXPECT_EQ(rate_limit_fields({false, kMost, kMost, kMost, kMost, 0}, kMost, kMost).retry_after,
+              std::numeric_limits<std::int32_t>::max());
+    EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0, 0}, -1, 60).limit, 0);
+    EXPECT_EQ(rate_limit_fields({false, 2'000'000, 0, 0, 0, 0}, 1, 60).retry_after, 2);
+    EXPECT_EQ(rate_limit_fields({true, 0, 0, 0, 0, 0}, 7, 1).window, 9);
+}
+
+TEST(RateLimit, FieldsSpeakOfOneQuota) {
+    const std::vector<std::pair<int, int>> limits = {{600, 60}, {60, 1}, {1, 5}, {7, 3}, {60'000'000, 1'000'000}, {0, 60}};
+    for (const auto& [limit, burst] : limits) {
+        Account account;
+        std::int64_t now = kStart;
+        for (int i = 0; i < 2 * burst + 5 && i < 1000; ++i, now += 7'777) {
+            account.ask(now, limit, burst);
+            const RateLimitFields fields = rate_limit_fields(account.last, limit, burst);
+            EXPECT_LE(fields.remaining, fields.limit);
+            EXPECT_LE(fields.reset, fields.window);
+            if (account.last.admitted) {
+                EXPECT_EQ(fields.retry_after, 0);
+                EXPECT_GT(account.last.next_us, 0);
+                // At the time named, one more is admitted than now.
+                EXPECT_EQ(peek(account.word, now + account.last.next_us, limit, burst).remaining, account.last.remaining + 1);
+                EXPECT_LE(peek(account.word, now + account.last.next_us - 1, limit, burst).remaining, account.last.remaining);
+            } else {
+                EXPECT_EQ(fields.reset, fields.retry_after);
+                EXPECT_EQ(fields.remaining, 0);
+            }
+        }
+    }
+    EXPECT_EQ(peek(0, kStart, 600, 60).next_us, 0);
+    const RateLimitFields nobody = rate_limit_fields(decide(0, kStart, 0, 60), 0, 60);
+    EXPECT_EQ(nobody.limit, 0);
+    EXPECT_EQ(nobody.reset, nobody.retry_after);
+}
+
+TEST(RateLimit, FieldsAsText) {
+    char text[kMaxRateLimitChars];
+    EXPECT_EQ(write_rate_limit_policy({60, 6, 59, 1, 0}, text), "\"account\";q=60;w=6");
+    EXPECT_EQ(write_rate_limit({60, 6, 59, 1, 0}, text), "\"account\";r=59;t=1");
+    constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
+    EXPECT_EQ(write_rate_limit({0, 0, kMost, kMost, 0}, text), "\"account\";r=2147483647;t=2147483647");
 }
 
 // One clock runs over 10 s while eight threads read it and draw; a reading may be old by the time it is used.

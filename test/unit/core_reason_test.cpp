@@ -22,7 +22,8 @@ TEST(CoreReason, NumbersNeverChange) {
                                            "rate_limited",
                                            "invalid_request",
                                            "management_refused",
-                                           "keys_unavailable"};
+                                           "keys_unavailable",
+                                           "public"};
     ASSERT_EQ(std::size(kWords), kReasons);
     for (std::uint8_t number = 0; number < kReasons; number++) EXPECT_EQ(reason_word(number), kWords[number]);
     EXPECT_EQ(reason_word(kReasons), std::string_view("other"));
