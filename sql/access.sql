@@ -5,8 +5,10 @@ CREATE ROLE regress_mirox_login;
 CREATE ROLE regress_mirox_application;
 CREATE ROLE regress_mirox_gateway;
 CREATE ROLE regress_mirox_reporting;
+CREATE ROLE regress_mirox_monitor;
+CREATE ROLE regress_mirox_backup;
 CREATE ROLE regress_mirox_admin;
-CREATE TEMP TABLE levels AS SELECT unnest(ARRAY['login', 'application', 'gateway', 'reporting', 'admin']) AS level;
+CREATE TEMP TABLE levels AS SELECT unnest(ARRAY['login', 'application', 'gateway', 'reporting', 'monitor', 'backup', 'admin']) AS level;
 SELECT mirox.grant_access(('regress_mirox_' || level)::regrole, level) FROM levels;
 
 -- ---- PUBLIC ---------------------------------------------------------------------------------------------------------
@@ -27,7 +29,12 @@ FROM pg_namespace WHERE nspname ~ '^mirox' ORDER BY nspname;
 
 -- ---- the rules of access --------------------------------------------------------------------------------------------
 -- Each names what is there; whatever is not PUBLIC's, a trigger or marked as internal has a level.
-SELECT object AS gone FROM mirox_internal.access_rule WHERE CASE kind WHEN 'function' THEN to_regprocedure(object)::oid ELSE to_regclass(object)::oid END IS NULL;
+SELECT object AS gone FROM mirox_internal.access_rule WHERE CASE kind WHEN 'function' THEN to_regprocedure(object)::oid WHEN 'schema' THEN to_regnamespace(object)::oid ELSE to_regclass(object)::oid END IS NULL;
+-- The level admin has all but what backup has, and nothing of backup's is another level's.
+SELECT object AS of_backup_and_another FROM mirox_internal.access_rule GROUP BY object HAVING bool_or(level = 'backup') AND count(*) > 1;
+-- Backup names what a dump reads, and nothing is dumped that it does not name.
+SELECT extconfig_oid::regclass AS dumped_and_not_of_backup FROM pg_extension, unnest(extconfig) extconfig_oid
+WHERE extname = 'mirox_tokens' AND NOT EXISTS (SELECT FROM mirox_internal.access_rule WHERE level = 'backup' AND to_regclass(object) = extconfig_oid);
 CREATE TEMP VIEW rules AS SELECT to_regprocedure(object)::oid AS oid, level FROM mirox_internal.access_rule WHERE kind = 'function';
 SELECT function AS without_a_level FROM functions WHERE NOT behind_a_type AND NOT is_trigger AND oid NOT IN (SELECT oid FROM rules)
     AND NOT has_function_privilege('regress_mirox_none', oid, 'EXECUTE') AND obj_description(oid, 'pg_proc') NOT LIKE 'Internal: %' ORDER BY 1;
@@ -48,12 +55,12 @@ WHERE has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE') IS DISTI
       (has_function_privilege('regress_mirox_none', oid, 'EXECUTE') OR EXISTS (SELECT FROM rules r WHERE r.oid = f.oid AND (r.level = levels.level OR levels.level = 'admin')));
 SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND relkind IN ('r', 'v', 'm', 'p', 'f')
     AND (has_any_column_privilege('regress_mirox_' || level, c.oid, 'SELECT') IS DISTINCT FROM
-         EXISTS (SELECT FROM mirox_internal.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = c.oid AND (r.level = levels.level OR levels.level = 'admin'))
+         EXISTS (SELECT FROM mirox_internal.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = c.oid AND (r.level = levels.level OR levels.level = 'admin' AND r.level <> 'backup'))
          OR has_table_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
          OR has_any_column_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, REFERENCES'));
-SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_' || level, c.oid, 'USAGE, SELECT, UPDATE') END;
+SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_' || level, c.oid, 'USAGE, UPDATE') OR level <> 'backup' AND has_sequence_privilege('regress_mirox_' || level, c.oid, 'SELECT') END;
 SELECT level, nspname FROM levels, pg_namespace n WHERE nspname ~ '^mirox' AND has_schema_privilege('regress_mirox_' || level, n.oid, 'CREATE')
-    OR nspname = 'mirox_internal' AND has_schema_privilege('regress_mirox_' || level, n.oid, 'USAGE');
+    OR nspname = 'mirox_internal' AND level <> 'backup' AND has_schema_privilege('regress_mirox_' || level, n.oid, 'USAGE');
 -- None may pass on what it was given, but by grant_access.
 SELECT level, function FROM levels, functions WHERE has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE WITH GRANT OPTION');
 
@@ -107,6 +114,50 @@ SELECT mirox.grant_access('regress_mirox_none', 'login');
 UPDATE mirox_internal.account SET permissions = '{*}';
 DELETE FROM mirox_internal.audit_log;
 RESET ROLE;
+-- ---- monitor and backup ---------------------------------------------------------------------------------------------
+SET ROLE regress_mirox_monitor;
+SELECT count(*) FROM mirox.stat;
+SELECT t.state(statement), statement FROM unnest(ARRAY['SELECT * FROM mirox.token_report', 'SELECT * FROM mirox.accounts', 'SELECT * FROM mirox.access',
+    'SELECT * FROM mirox_internal.account', 'SELECT mirox.flush()']) statement;
+SET ROLE regress_mirox_backup;
+SELECT count(*) > 0 AS read FROM mirox_internal.token_secret;
+SELECT t.state(statement), statement FROM unnest(ARRAY['DELETE FROM mirox_internal.token_secret', 'SELECT nextval(''mirox_internal.token_id_seq'')',
+    'SELECT * FROM mirox.stat', 'SELECT mirox.verify_token(''x'')', 'SELECT * FROM mirox_internal.access_rule']) statement;
+-- Only the extension's owner and superusers give and take it.
+SET ROLE regress_mirox_admin;
+SELECT mirox.grant_access('regress_mirox_admin', 'backup');
+SELECT mirox.revoke_access('regress_mirox_backup', 'backup');
+SELECT mirox.grant_access('regress_mirox_none', 'monitor');
+SELECT t.state(statement), statement FROM unnest(ARRAY['SELECT * FROM mirox_internal.token_secret', 'SELECT * FROM mirox_internal.access_rule']) statement;
+
+-- ---- reading what one sets ------------------------------------------------------------------------------------------
+SELECT role, level, complete, missing, can_login, superuser, bypassrls, members FROM mirox.access WHERE role ~ '^regress_mirox';
+SELECT user_id, permissions, rate_limit, burst, locked_at, lock_reason FROM mirox.accounts WHERE user_id = 'access';
+SELECT user_id, status, closed_at, client_ip FROM mirox.sessions WHERE user_id = 'access' ORDER BY session_id;
+SELECT name, permissions, description, builtin FROM mirox.groups WHERE builtin ORDER BY group_id;
+SELECT count(*) >= 0 AS read FROM mirox.endpoints;
+SELECT count(*) >= 0 AS read FROM mirox.notices;
+RESET ROLE;
+-- A level in part, as after an update that adds to it; everybody; a member.
+GRANT EXECUTE ON FUNCTION mirox.close_session(text) TO regress_mirox_reporting, PUBLIC;
+REVOKE EXECUTE ON FUNCTION mirox.verify_digest(bytea, inet, text, text) FROM regress_mirox_gateway;
+GRANT regress_mirox_gateway TO regress_mirox_none;
+SELECT role, level, complete, CASE WHEN role ~ 'gateway' THEN missing END AS missing, members FROM mirox.access
+WHERE role IN ('public', 'regress_mirox_gateway', 'regress_mirox_reporting');
+-- An administrator after such an update.
+REVOKE EXECUTE ON FUNCTION mirox.put_group(text, text[], text) FROM regress_mirox_admin;
+SELECT role, level, complete, missing FROM mirox.access WHERE role = 'regress_mirox_admin';
+SELECT mirox.grant_access('regress_mirox_admin', 'admin');
+REVOKE regress_mirox_gateway FROM regress_mirox_none;
+REVOKE EXECUTE ON FUNCTION mirox.close_session(text) FROM regress_mirox_reporting, PUBLIC;
+SELECT mirox.grant_access('regress_mirox_gateway', 'gateway'), mirox.revoke_access('regress_mirox_none', 'monitor');
+-- No digest is in any view, and no type of mirox_internal in any view or result.
+SELECT attrelid::regclass AS view, attname, atttypid::regtype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND attnum > 0
+    AND (atttypid = 'mirox.digest'::regtype OR (SELECT typnamespace FROM pg_type WHERE oid = atttypid) = 'mirox_internal'::regnamespace);
+SELECT c.relname AS view, a.attname AS without_comment FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'mirox'::regnamespace AND c.relkind = 'v' AND attnum > 0 AND col_description(c.oid, attnum) IS NULL;
+
 -- The log names the role that called, not the owner that acted for it.
 SELECT event, NULLIF(db_role, session_user) AS db_role FROM mirox_internal.audit_log WHERE user_id = 'access' ORDER BY audit_id;
 SELECT event, NULLIF(db_role, session_user) AS db_role, detail FROM mirox_internal.audit_log
@@ -176,4 +227,5 @@ SELECT mirox.delete_account('access');
 SELECT mirox.revoke_access(('regress_mirox_' || level)::regrole, level) FROM levels;
 SELECT level, function FROM levels, functions WHERE oid IN (SELECT oid FROM rules) AND has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE');
 DROP FUNCTION pg_temp.gateway(text);
-DROP ROLE regress_mirox_none, regress_mirox_login, regress_mirox_application, regress_mirox_gateway, regress_mirox_reporting, regress_mirox_admin;
+DROP ROLE regress_mirox_none, regress_mirox_login, regress_mirox_application, regress_mirox_gateway, regress_mirox_reporting, regress_mirox_monitor,
+    regress_mirox_backup, regress_mirox_admin;

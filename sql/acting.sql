@@ -26,7 +26,8 @@ CREATE TABLE functions AS
     FROM mirox_internal.access_rule r JOIN pg_proc p ON p.oid = to_regprocedure(r.object)
     WHERE r.kind = 'function' AND p.prorettype <> 'trigger'::regtype
     GROUP BY p.oid;
-CREATE TABLE managing AS SELECT * FROM functions WHERE levels <@ '{login,application,admin}';
+-- What stands behind a view is no act: views answer as ever.
+CREATE TABLE managing AS SELECT * FROM functions WHERE levels <@ '{login,application,admin}' AND function NOT LIKE 'mirox\_internal.%';
 CREATE TABLE answering AS SELECT * FROM functions WHERE NOT levels <@ '{login,application,admin}';
 GRANT SELECT ON functions, managing, answering TO PUBLIC;
 -- The identity has a say in each call: it is not folded at plan time, nor made in a worker, which has no identity.

@@ -3,6 +3,10 @@
 #include "store/acts.hpp"
 #include "store/manage.hpp"
 
+extern "C" {
+#include "funcapi.h"
+}
+
 using namespace mirox;
 
 namespace {
@@ -26,4 +30,11 @@ MIROX_ACT(grant_access) {
 }
 MIROX_ACT(revoke_access) {
     return change_access(fcinfo, false);
+}
+
+// Behind the view access.
+MIROX_FUNCTION(access_now) {
+    InitMaterializedSRF(fcinfo, 0);
+    store::as_act([&](store::Actor&) { store::list_access(fcinfo); });
+    return (Datum)0;
 }

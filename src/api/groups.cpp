@@ -3,6 +3,7 @@
 
 #include "store/actor.hpp"
 #include "store/acts.hpp"
+#include "store/group_policy.hpp"
 
 using namespace mirox;
 using store::Actor;
@@ -19,4 +20,11 @@ MIROX_ACT(put_group) {
 
 MIROX_ACT(drop_group) {
     return BoolGetDatum(store::as_act([&](Actor&) { return store::drop_group(pg::text_arg(fcinfo, 0).text); }));
+}
+
+MIROX_ACT(set_group_policy) {
+    const auto interval = [&](int n) -> const Interval* { return PG_ARGISNULL(n) ? nullptr : PG_GETARG_INTERVAL_P(n); };
+    const store::GroupPolicy policy = {pg::text_arg(fcinfo, 0).text, interval(1), interval(2), pg::text_arg(fcinfo, 3)};
+    store::as_act([&](Actor&) { store::set_group_policy(policy); });
+    PG_RETURN_VOID();
 }

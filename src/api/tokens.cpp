@@ -8,6 +8,7 @@
 #include "pg/values.hpp"
 #include "store/acts.hpp"
 #include "store/check.hpp"
+#include "store/idempotency.hpp"
 #include "store/sessions.hpp"
 
 extern "C" {
@@ -35,14 +36,14 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
     pg::Row row(pg::result_type(fcinfo).tupDesc);
     row.set("token_id", Int64GetDatum(issued.token_id))
-        .set("secret", pg::secret_text_datum(issued.secret->view()))
+        .set_if(issued.secret != nullptr, "secret", issued.secret == nullptr ? 0 : pg::secret_text_datum(issued.secret->view()))
         .set("name", pg::text_datum(issued.name.view()))
         .set("permission_group", group->name_text)
         .set("place", Int32GetDatum(issued.place))
         .set("expires_at", TimestampTzGetDatum(issued.expires_at))
         .set("created_at", TimestampTzGetDatum(issued.created_at));
     const Datum shown = pg::secret_row_datum(row.tuple());
-    store::forget(*issued.secret);
+    if (issued.secret != nullptr) store::forget(*issued.secret);
     return shown;
 }
 
@@ -67,7 +68,12 @@ MIROX_OWN_ACT(issue_token) {
                     errhint("Use one of these, or leave it out for an opaque token."));
     request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
     store::Issued issued;
-    store::in_session(fcinfo, true, [&](Actor& actor) { store::issue(actor, request, issued); });
+    const store::IdempotencyKey call = {pg::text_arg(fcinfo, 9), "issue", request.name, request.group};
+    store::in_session(fcinfo, true, [&](Actor& actor) {
+        if (store::answered_before(actor, call, issued)) return;
+        store::issue(actor, request, issued);
+        store::keep_answer(actor, call, issued);
+    });
     return show(fcinfo, issued);
 }
 
@@ -75,7 +81,14 @@ MIROX_OWN_ACT(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
-    store::in_session(fcinfo, true, [&](Actor& actor) { store::rotate(actor, token_arg(fcinfo, 1), *overlap, issued); });
+    store::in_session(fcinfo, true, [&](Actor& actor) {
+        const std::int64_t token_id = token_arg(fcinfo, 1);
+        const char* subject = psprintf("%lld", static_cast<long long>(token_id));
+        const store::IdempotencyKey call = {pg::text_arg(fcinfo, 3), "rotate", subject, {}};
+        if (store::answered_before(actor, call, issued)) return;
+        store::rotate(actor, token_id, *overlap, issued);
+        store::keep_answer(actor, call, issued);
+    });
     return show(fcinfo, issued);
 }
 

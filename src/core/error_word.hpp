@@ -41,7 +41,12 @@ namespace mirox::core {
     KIND(format_unknown, "22023")             \
     KIND(limit_out_of_range, "22023")         \
     KIND(level_unknown, "22023")              \
+    KIND(level_reserved, "42501")             \
     KIND(role_unknown, "42704")               \
+    KIND(interval_too_short, "22023")         \
+    KIND(reaction_unknown, "22023")           \
+    KIND(idempotency_key_empty, "22023")      \
+    KIND(idempotency_key_reused, "22023")     \
     KIND(endpoint_invalid, "22023")           \
     KIND(value_malformed, "22P02")            \
     KIND(binary_malformed, "22P03")           \
@@ -49,6 +54,7 @@ namespace mirox::core {
     KIND(account_unknown, "P0002")            \
     KIND(account_locked, "28000")             \
     KIND(token_unknown, "P0002")              \
+    KIND(notice_unknown, "P0002")             \
     KIND(places_taken, "54000")               \
     KIND(rotations_exhausted, "54000")        \
     KIND(endpoints_too_many, "54000")         \

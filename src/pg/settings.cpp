@@ -148,6 +148,13 @@ const Settings& settings() {
     return current;
 }
 
+constexpr struct config_enum_entry kOnReuse[] = {
+    {"record", static_cast<int>(OnReuse::record), false},
+    {"notify", static_cast<int>(OnReuse::notify), false},
+    {"revoke", static_cast<int>(OnReuse::revoke), false},
+    {nullptr, 0, false},
+};
+
 // Sizes of shared memory, which only a library that is preloaded can request. Elsewhere a PGC_POSTMASTER setting would be a FATAL
 // error, and the types must load in any session.
 static void define_sizes() {
@@ -205,6 +212,11 @@ void define_settings() {
     DefineCustomIntVariable("mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
                             "Give each node that writes a different number, for example with logical replication.",
                             &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "mirox_tokens.on_reuse", "Sets what follows when a secret that was rotated away is used.",
+        "record: it is refused and recorded; notify: a notice is posted too; revoke: the token is revoked too. "
+        "A permission group may have a policy of its own.",
+        &current.on_reuse, static_cast<int>(OnReuse::notify), kOnReuse, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mirox_tokens.prefix",
                                "Sets the stems of secrets' prefixes: the first for new secrets, all for checks.",
                                "A token's prefix is the stem, a session's is the stem and \"s\".", &prefix_text, "mirox",

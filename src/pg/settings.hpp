@@ -12,6 +12,9 @@ namespace mirox::pg {
 
 inline constexpr int kMaxTokensPerAccount = 64;
 
+// What follows when a secret that was rotated away is used.
+enum class OnReuse : int { record, notify, revoke };
+
 struct Settings {
     int max_tokens_per_account;
     int rate_limit;  // requests a minute
@@ -21,6 +24,7 @@ struct Settings {
     int node_id;
     int ring_size;       // MB
     int flush_interval;  // ms
+    int on_reuse;        // an OnReuse
     char* geoip_database;
     char* agent_rules;
     char* jwt_issuer;

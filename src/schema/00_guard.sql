@@ -32,13 +32,13 @@ GRANT USAGE ON SCHEMA mirox TO PUBLIC;
 -- Not dumped: the script of each version fills it.
 CREATE TABLE mirox_internal.access_rule (
     object text COLLATE "C" NOT NULL,
-    kind text COLLATE "C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['function', 'relation'])),
+    kind text COLLATE "C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['function', 'relation', 'schema'])),
     level text COLLATE "C" NOT NULL,
     PRIMARY KEY (object, level)
 );
 REVOKE ALL ON TABLE mirox_internal.access_rule FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.access_rule IS
-    'The objects that each level of access may use (the level admin may use all of them)';
+    'The objects that each level of access may use (the level admin may use all of them, except those of level backup)';
 CREATE FUNCTION mirox_internal.script_only() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_script_only' LANGUAGE C;
 REVOKE ALL ON FUNCTION mirox_internal.script_only() FROM PUBLIC;

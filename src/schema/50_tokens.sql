@@ -10,23 +10,25 @@ COMMENT ON TYPE mirox.issued_token IS 'The result of issuing and rotating a toke
 CREATE FUNCTION mirox.issue_token(
     session text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
     expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips cidr[] DEFAULT NULL,
-    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}') RETURNS mirox.issued_token
+    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL) RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_issue_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb) IS
+REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb, text) IS
     'Issues a token for the session''s owner. Lives until expires_at or for expires_in (mirox_tokens.default_lifetime '
     'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
-    'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). Errors: 28000 no open '
+    'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). idempotency_key: a repeated call of the session within a day '
+    'issues no second token and returns the first one, with secret NULL. Errors: 28000 no open '
     'session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
     'owner''s places are full, 22023 a bad argument';
 
-CREATE FUNCTION mirox.rotate_token(session text, token_id bigint, overlap interval DEFAULT '0')
+CREATE FUNCTION mirox.rotate_token(
+    session text, token_id bigint, overlap interval DEFAULT '0', idempotency_key text DEFAULT NULL)
     RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_rotate_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.rotate_token(text, bigint, interval) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.rotate_token(text, bigint, interval) IS
+REVOKE ALL ON FUNCTION mirox.rotate_token(text, bigint, interval, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.rotate_token(text, bigint, interval, text) IS
     'Gives a token a new secret, starts its lifetime again and clears its usage. The old secret stops at once, or '
-    'after overlap (7 days at most, never past its own expiry). P0002: the owner has no such token, or it is revoked';
+    'after overlap (7 days at most, never past its own expiry). idempotency_key: as for issue_token. P0002: the owner has no such token, or it is revoked';
 
 CREATE FUNCTION mirox.revoke_token(session text, token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_revoke_token' LANGUAGE C VOLATILE;
@@ -104,8 +106,8 @@ REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
-    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],text,jsonb)', 'function', 'application'),
-    ('mirox.rotate_token(text,bigint,interval)', 'function', 'application'),
+    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],text,jsonb,text)', 'function', 'application'),
+    ('mirox.rotate_token(text,bigint,interval,text)', 'function', 'application'),
     ('mirox.revoke_token(text,bigint,text)', 'function', 'application'),
     ('mirox.revoke_all_tokens(text,text)', 'function', 'application'),
     ('mirox.revoke_expired_tokens(text)', 'function', 'application'),

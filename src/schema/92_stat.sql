@@ -77,5 +77,7 @@ COMMENT ON FUNCTION mirox.flush() IS
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.stat', 'relation', 'reporting'),
     ('mirox_internal.stat_now()', 'function', 'reporting'),
+    ('mirox.stat', 'relation', 'monitor'),
+    ('mirox_internal.stat_now()', 'function', 'monitor'),
     ('mirox.stat_reset()', 'function', 'admin'),
     ('mirox.flush()', 'function', 'admin');

@@ -76,6 +76,8 @@ const char* could_not(Job job) {
             return "could not send notices of expiration";
         case Job::maintenance:
             return "could not do maintenance";
+        case Job::policies:
+            return "could not apply the policies of permission groups";
     }
     return "could not do its work";
 }

@@ -27,8 +27,8 @@ inline constexpr int kStripes = 16;  // so that backends that count at the same 
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
 // The jobs of a worker. Each has transactions of its own.
-enum class Job : std::uint32_t { uses, unauthenticated, minutes, notices, maintenance };
-inline constexpr int kJobs = 5;
+enum class Job : std::uint32_t { uses, unauthenticated, minutes, notices, maintenance, policies };
+inline constexpr int kJobs = 6;
 // The predicate of an error message, as in "could not send notices of expiration".
 const char* could_not(Job job);
 
@@ -57,6 +57,11 @@ struct DatabaseStats {
     std::atomic<std::uint64_t> failed;        // how many of those had a failed drain after them
     std::atomic<std::uint64_t> steps;         // transactions of the worker that have ended, by commit or rollback
     std::atomic<std::int64_t> missing_since;  // TimestampTz since when no worker could be started; 0: none is missing
+    // The walk over all tokens for their groups' policies (worker/policies.hpp).
+    std::atomic<std::int64_t> walked;         // the last token_id seen; 0: the next walk begins
+    std::atomic<std::int64_t> unused_so_far;  // tokens unused for 90 days that the present walk has met
+    std::atomic<std::int64_t> unused_tokens;  // the same, of the last whole walk
+    std::atomic<std::int64_t> walked_at;      // TimestampTz of the end of the last whole walk; 0: none yet
     Failure failure;
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;

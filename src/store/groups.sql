@@ -11,4 +11,7 @@ INSERT INTO mirox_internal.permission_group (name, permissions, description) VAL
 UPDATE mirox_internal.permission_group SET permissions = $2, description = COALESCE($3, description) WHERE name = $1;
 
 -- name: delete_group(name text)
+WITH policy AS (
+    DELETE FROM mirox_internal.group_policy p USING mirox_internal.permission_group g WHERE g.name = $1 AND p.group_id = g.group_id
+)
 DELETE FROM mirox_internal.permission_group WHERE name = $1;

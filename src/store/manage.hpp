@@ -49,6 +49,8 @@ bool close_session(Actor& actor, std::string_view secret);
 
 // Grants to a role, or revokes from it, the privileges of a level in mirox_internal.access_rule.
 void change_access(const char* role, std::string_view level, bool grant);
+// The rows of the view access, as the result of a set-returning function.
+void list_access(FunctionCallInfo fcinfo);
 
 // The user agent as it is stored: at most 512 bytes, cut between characters; palloc'd.
 std::string_view stored_user_agent(std::string_view raw);

@@ -5,6 +5,7 @@
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/group_policy.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.sql.hpp"
 #include "store/write.hpp"
@@ -26,8 +27,20 @@ constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
+// The longest lifetime that the group's policy allows; `given` is false if it has none.
+struct Longest {
+    bool given;
+    Interval span;
+};
+Longest longest_of(std::int32_t group_id) {
+    Longest longest = {};
+    longest.given = longest_lifetime(group_id, longest.span);
+    return longest;
+}
+
 // Computes the expiration and the lifetime. Rotation starts the lifetime again.
-void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& expires_at, Interval& lifetime) {
+void choose_expiry(const IssueRequest& request, const Longest& longest, TimestampTz now, TimestampTz& expires_at,
+                   Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::arguments_exclusive, "expires_in"),
                     errmsg("expires_at and expires_in cannot both be given"),
@@ -42,6 +55,7 @@ void choose_expiry(const IssueRequest& request, TimestampTz now, TimestampTz& ex
     if (!request.has_expires_in) {
         // If the maximum was lowered below the default, the default is the maximum.
         if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
+        if (longest.given && pg::compare_spans(lifetime, longest.span) > 0) lifetime = longest.span;
     } else {
         lifetime = *request.expires_in;
         check_lifetime(lifetime, "expires_in");
@@ -255,7 +269,15 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     check_metadata(request.metadata);
     Interval lifetime;
     out.created_at = GetCurrentTimestamp();
-    choose_expiry(request, out.created_at, out.expires_at, lifetime);
+    const Longest longest = longest_of(out.group_id);
+    choose_expiry(request, longest, out.created_at, out.expires_at, lifetime);
+    if (longest.given && out.expires_at > pg::add_in_utc(out.created_at, longest.span))
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
+                    errword(ErrorWord::lifetime_too_long, request.has_expires_at ? "expires_at" : "expires_in"),
+                    errmsg("the expiration is too far away for the permission group"),
+                    errdetail("A token of this group issued now may live until %s UTC at most.",
+                              pg::utc_text(pg::add_in_utc(out.created_at, longest.span))),
+                    errhint("Use an earlier date. Rotating the token later starts its lifetime again."));
     out.place = free_place(places_of(owner.account_id), owner);
 
     out.secret = request.jwt ? &make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
@@ -294,7 +316,9 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
     const TimestampTz now = GetCurrentTimestamp();
     // The original lifetime, unless the maximum was lowered since.
     out.expires_at = pg::add_in_utc(now, token.lifetime);
-    const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
+    const Longest longest = longest_of(token.group_id);
+    if (longest.given) latest = Min(latest, pg::add_in_utc(now, longest.span));
     if (out.expires_at > latest || TIMESTAMP_NOT_FINITE(out.expires_at)) out.expires_at = latest;
     if (token.generation == PG_INT32_MAX)
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::rotations_exhausted),

@@ -110,19 +110,18 @@ WITH due AS (
     SELECT token_id, expires_at, days, $1 FROM due
     ON CONFLICT DO NOTHING
     RETURNING token_id, days
+), posted AS (
+    INSERT INTO mirox_internal.posted_notice (at, event, account_id, token_id, detail)
+    SELECT $1, 'token_expiring', d.account_id, d.token_id, jsonb_build_object(
+        'expires_at', to_char(timezone('UTC', d.expires_at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'days_left', mirox_internal.days_until(d.expires_at, $1),
+        'threshold_days', s.days)
+    FROM (SELECT token_id, min(days) AS days FROM sent GROUP BY token_id) s
+    JOIN due d ON d.token_id = s.token_id AND d.days = s.days
+    ORDER BY d.expires_at
+    RETURNING notice_id, event
 )
-SELECT pg_notify('mirox_tokens', json_build_object(
-           'event', 'token_expiring',
-           'token_id', d.token_id,
-           'user_id', a.user_id,
-           'name', d.name,
-           'expires_at', to_char(timezone('UTC', d.expires_at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-           'days_left', mirox_internal.days_until(d.expires_at, $1),
-           'threshold_days', s.days)::text)
-FROM (SELECT token_id, min(days) AS days FROM sent GROUP BY token_id) s
-JOIN due d ON d.token_id = s.token_id AND d.days = s.days
-JOIN mirox_internal.account a ON a.account_id = d.account_id
-ORDER BY d.expires_at;
+SELECT pg_notify('mirox_tokens', json_build_object('event', event, 'notice_id', notice_id)::text) FROM posted ORDER BY notice_id;
 
 -- name: delete_notices(before timestamptz)
 DELETE FROM mirox_internal.notice WHERE expires_at < $1;

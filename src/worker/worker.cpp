@@ -15,6 +15,7 @@
 #include "shmem/control.hpp"
 #include "worker/drain.hpp"
 #include "worker/maintenance.hpp"
+#include "worker/policies.hpp"
 
 extern "C" {
 #include "pgstat.h"
@@ -219,6 +220,7 @@ bool work(State& state) {
             state.last_notices = began;
             report(shmem::Job::notices, send_notices(stats, trouble), trouble, kLogAfter);
         }
+        report(shmem::Job::policies, apply_policies(stats, trouble), trouble, kLogAfter);
         if (!state.maintenance.active && began >= state.next_maintenance) begin_maintenance(state.maintenance);
     }
     answer(state.asked, drained);

@@ -1,4 +1,7 @@
-"""An act of management stands behind the gate of src/store/acts.hpp, and nothing else does."""
+"""An act of management stands behind the gate of src/store/acts.hpp, and nothing else does.
+
+A function of mirox_internal stands behind a view, which reads and manages nothing.
+"""
 import re
 
 from tree import behind, created, cxx_code, files, report, schema
@@ -8,7 +11,7 @@ MANAGING = {"login", "application", "admin"}
 levels = {}
 for s in schema():
     if re.match(r"INSERT\s+INTO\s+mirox(_internal)?\s*\.\s*access_rule\b", s.bare, re.I):
-        for name, level in re.findall(r"\('mirox(?:_internal)?\.(\w+)\([^']*\)',\s*'function',\s*'(\w+)'\)", s.text):
+        for name, level in re.findall(r"\('mirox\.(\w+)\([^']*\)',\s*'function',\s*'(\w+)'\)", s.text):
             levels.setdefault(name, set()).add(level)
 managing = {name for name, held in levels.items() if held <= MANAGING} - behind()
 

@@ -76,7 +76,7 @@ my @acts = $p->rows(q{
 		SELECT string_agg(format('%L::%s', CASE
 			WHEN p.proargnames[i] = 'session' THEN $1
 			WHEN p.proargnames[i] IN ('secret', 'credential') THEN $2
-			WHEN p.proargnames[i] = 'token_id' THEN $3
+			WHEN p.proargnames[i] IN ('token_id', 'notice_id') THEN $3
 			WHEN p.proargnames[i] = 'user_id' THEN 'anna'
 			WHEN t.type = 'regclass'::regtype THEN 'pg_class'
 			WHEN t.type = 'regrole'::regtype THEN 'pg_monitor'
@@ -86,7 +86,7 @@ my @acts = $p->rows(q{
 		FROM generate_series(1, p.pronargs - p.pronargdefaults) i
 		CROSS JOIN LATERAL (SELECT p.proargtypes[i - 1]::regtype AS type) t))
 	FROM mirox_internal.access_rule r JOIN pg_proc p ON p.oid = to_regprocedure(r.object)
-	WHERE r.kind = 'function' AND p.prorettype <> 'trigger'::regtype
+	WHERE r.kind = 'function' AND p.prorettype <> 'trigger'::regtype AND p.pronamespace = 'mirox'::regnamespace
 	GROUP BY p.oid HAVING array_agg(r.level) <@ '{login,application,admin}'
 	ORDER BY 1}, $session, $token->{secret}, $token->{token_id});
 cmp_ok(scalar(@acts), '>', 25, 'the functions of management');

@@ -17,7 +17,8 @@ sub heard
 {
 	my ($out, $err) = ('', '');
 	$node->psql('postgres', "LISTEN mirox_tokens;\nSELECT mirox.flush();\nSELECT pg_sleep(0.3);\nSELECT 1;", stdout => \$out, stderr => \$err);
-	return join ', ', sort map { /"name" : "(\w+)".*"threshold_days" : (\d+)/ ? "$1 $2" : $_ } $out =~ /payload "(\{.*\})" received/g;
+	my @heard = $out =~ /payload "\{"event" : "token_expiring", "notice_id" : (\d+)\}" received/g;
+	return $wire->value('SELECT coalesce(string_agg(concat_ws(\' \', token_name, detail ->> \'threshold_days\'), \', \' ORDER BY token_name COLLATE "C"), \'\') FROM mirox.notices WHERE notice_id = ANY ($1::bigint[])', [ @heard ]);
 }
 sub set_notice
 {

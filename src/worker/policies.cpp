@@ -1,0 +1,154 @@
+// What the worker does about tokens by policy (see policies.hpp, also for the locks).
+#include "worker/policies.hpp"
+
+#include "pg/query.hpp"
+#include "pg/settings.hpp"
+#include "pg/values.hpp"
+#include "store/notices.hpp"
+#include "store/tokens.hpp"
+#include "worker/drain.hpp"
+#include "worker/policies.sql.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+}
+
+namespace mirox::worker {
+namespace {
+
+constexpr TimestampTz kWalkEvery = USECS_PER_HOUR;
+constexpr TimestampTz kRound = 500'000;
+constexpr int kRows = 2000, kMostSliceMs = 1000;
+// A new worker looks this far back, for reuse that the one before did not come to.
+constexpr TimestampTz kLookBack = USECS_PER_HOUR;
+
+// Of this process, which serves one database.
+struct State {
+    std::uint64_t rotated;    // refusals of rotated secrets that were counted when the worker last looked
+    TimestampTz reuse_since;  // later reuse has not been looked at; 0: the worker has just started
+    TimestampTz next_walk;
+    shmem::DatabaseStats* stats;
+};
+constinit State state = {};
+
+std::uint64_t count_rotated(const shmem::DatabaseStats& stats) {
+    std::uint64_t count = 0;
+    for (const auto& stripe : stats.checks)
+        count += stripe.of[static_cast<int>(core::Reason::rotated)].load(std::memory_order_relaxed);
+    return count;
+}
+
+bool hold(store::Actor& actor, std::int64_t account_id) {
+    pg::Args args;
+    args.int8(account_id);
+    return pg::run(hold_owner, args) > 0 && store::account_for_update(account_id, actor.account);
+}
+
+const char* word_of(pg::OnReuse mode) {
+    return mode == pg::OnReuse::revoke ? "revoke" : mode == pg::OnReuse::notify ? "notify" : "record";
+}
+
+struct Reused {
+    std::int64_t token_id, account_id, requests;
+    bool revoke;
+};
+
+void reuse_step(void*) {
+    store::Actor actor;
+    if (!begin_step(actor)) return;
+    const TimestampTz now = GetCurrentTimestamp();
+    pg::Args args;
+    args.add(TimestampTzGetDatum(state.reuse_since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
+    const std::uint64_t count = pg::run(select_reused, args);
+    auto* reused = static_cast<Reused*>(palloc(sizeof(Reused) * Max(count, std::uint64_t{1})));
+    for (std::uint64_t i = 0; i < count; i++)
+        reused[i] = {DatumGetInt64(pg::result_value(i, 1)), DatumGetInt64(pg::result_value(i, 2)),
+                     DatumGetInt64(pg::result_value(i, 4)), pg::text_view(pg::result_value(i, 3)) == "revoke"};
+    bool all = true;
+    for (std::uint64_t i = 0; i < count; i++) {
+        const Reused& one = reused[i];
+        if (one.revoke && !hold(actor, one.account_id)) {
+            all = false;
+            continue;
+        }
+        if (one.revoke) (void)store::revoke(actor, one.token_id, "a rotated secret was used", true);
+        store::Detail detail;
+        detail.add_text("outcome", one.revoke ? "revoked" : "recorded");
+        detail.add_value("requests", Int64GetDatum(one.requests), INT8OID);
+        store::post_notice("secret_reused", {one.account_id, nullptr, one.token_id, 0}, detail, !one.revoke);
+    }
+    store::leave(actor);
+    // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
+    if (all) state.reuse_since = now - USECS_PER_MINUTE;
+}
+
+void walk_step(void*) {
+    store::Actor actor;
+    if (!begin_step(actor)) return;
+    shmem::DatabaseStats& stats = *state.stats;
+    const std::int64_t after = stats.walked.load(std::memory_order_relaxed);
+    if (after == 0) {
+        pg::Args none;
+        pg::run(delete_old_notices, none);
+        pg::run(delete_old_answers, none);
+    }
+    pg::Args args;
+    args.int8(after).int4(kRows);
+    pg::run(select_stretch, args);
+    bool none_left, none_unused, is_null;
+    const std::int64_t last = DatumGetInt64(pg::result(0, 1, &none_left));
+    const std::int64_t met = DatumGetInt64(pg::result_value(0, 2));
+    const std::int64_t unused = DatumGetInt64(pg::result_value(0, 3));
+    const Datum tokens = pg::result(0, 4, &none_unused), accounts = pg::result(0, 5, &is_null);
+    Datum *token = nullptr, *account = nullptr;
+    int count = 0;
+    if (!none_unused) {
+        deconstruct_array(DatumGetArrayTypePCopy(tokens), INT8OID, sizeof(std::int64_t), true, TYPALIGN_DOUBLE, &token, nullptr,
+                          &count);
+        deconstruct_array(DatumGetArrayTypePCopy(accounts), INT8OID, sizeof(std::int64_t), true, TYPALIGN_DOUBLE, &account,
+                          nullptr, &count);
+    }
+    for (int i = 0; i < count; i++) {
+        if (!hold(actor, DatumGetInt64(account[i]))) continue;
+        pg::Args one;
+        one.add(token[i]);
+        if (pg::run(select_idle, one) == 0) continue;
+        const std::int32_t days = DatumGetInt32(pg::result_value(0, 1));
+        (void)store::revoke(actor, DatumGetInt64(token[i]), "unused for too long", true);
+        store::Detail detail;
+        detail.add_value("unused_days", Int32GetDatum(days), INT4OID);
+        store::post_notice("token_ended_unused", {DatumGetInt64(account[i]), nullptr, DatumGetInt64(token[i]), 0}, detail);
+    }
+    store::leave(actor);
+    const std::int64_t so_far = (after == 0 ? 0 : stats.unused_so_far.load(std::memory_order_relaxed)) + unused - count;
+    stats.unused_so_far.store(so_far, std::memory_order_relaxed);
+    const bool whole = none_left || met < kRows;
+    stats.walked.store(whole ? 0 : last, std::memory_order_relaxed);
+    if (!whole) return;
+    stats.unused_tokens.store(so_far, std::memory_order_relaxed);
+    stats.walked_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
+    state.next_walk = GetCurrentTimestamp() + kWalkEvery;
+}
+
+}  // namespace
+
+bool apply_policies(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    if (stats == nullptr) return true;
+    const TimestampTz began = GetCurrentTimestamp();
+    if (state.reuse_since == 0) state.reuse_since = began - kLookBack;
+    state.stats = stats;
+    const std::uint64_t rotated = count_rotated(*stats);
+    if (rotated != state.rotated) {
+        const TimestampTz before = state.reuse_since;
+        if (!run_step(stats, reuse_step, nullptr, trouble, kMostSliceMs)) return false;
+        if (state.reuse_since != before) state.rotated = rotated;
+    }
+    while ((stats->walked.load(std::memory_order_relaxed) != 0 || began >= state.next_walk) &&
+           GetCurrentTimestamp() - began < kRound)
+        if (!run_step(stats, walk_step, nullptr, trouble, kMostSliceMs)) return false;
+    return true;
+}
+
+}  // namespace mirox::worker
