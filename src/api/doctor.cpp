@@ -249,8 +249,6 @@ const Find kFinds[] = {
      "Give each service a role and a level of its own: who breaks into one then gets one level."},
     {"bypassrls_roles", &api::find_bypassing, kWarning,
      "ALTER ROLE ... NOBYPASSRLS: policies of mirox.protect_table hide nothing from these roles."},
-    {"role_limits", &api::find_role_limits, kWarning,
-     "ALTER ROLE ... RESET: two roles would judge one account by two limits. Set it by ALTER DATABASE or ALTER SYSTEM."},
     {"role_log_settings", &api::find_logging_roles, kWarning,
      "ALTER ROLE ... RESET (or ALTER DATABASE ... RESET): secrets may reach the log."},
 };

@@ -102,14 +102,6 @@ FROM (SELECT c.oid::regclass::text AS name, row_number() OVER (ORDER BY c.oid) A
       FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
       WHERE p.polname = 'mirox_read' AND NOT c.relrowsecurity) o;
 
--- An account's limit is one word in shared memory: two sessions that judge it by two limits spoil it for both.
--- name: find_role_limits()
-SELECT count(*)::int8, string_agg(o.name, ', ' ORDER BY o.name) FILTER (WHERE o.n <= 10)
-FROM (SELECT format('%s: %s', r.rolname, c.setting) AS name, row_number() OVER (ORDER BY r.rolname, c.setting) AS n
-      FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN LATERAL unnest(s.setconfig) c (setting)
-      WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-        AND c.setting LIKE 'mirox\_tokens.rate\_%') o;
-
 -- Settings of roles and databases that put bind parameters, or a plan with their values, into the log.
 -- name: find_logging_roles()
 SELECT count(*)::int8, string_agg(o.name, ', ' ORDER BY o.name) FILTER (WHERE o.n <= 10)

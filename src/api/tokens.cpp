@@ -9,6 +9,7 @@
 #include "store/acts.hpp"
 #include "store/check.hpp"
 #include "store/idempotency.hpp"
+#include "store/services.hpp"
 #include "store/sessions.hpp"
 
 extern "C" {
@@ -31,6 +32,28 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
     return pg::text_arg(fcinfo, n).text;
 }
 
+// The arguments of a token that is issued, from its name on.
+store::IssueRequest issue_args(FunctionCallInfo fcinfo) {
+    store::IssueRequest request = {};
+    request.name = name_arg(fcinfo, 1);
+    const pg::OptionalText group = pg::text_arg(fcinfo, 2);
+    request.group = group.text;
+    request.has_expires_at = !PG_ARGISNULL(3);
+    if (request.has_expires_at) request.expires_at = PG_GETARG_TIMESTAMPTZ(3);
+    request.has_expires_in = !PG_ARGISNULL(4);
+    if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
+    request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
+    request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
+    const pg::OptionalText format = pg::text_arg(fcinfo, 7);
+    request.jwt = format.given && format.text == "jwt";
+    if (format.given && !request.jwt && format.text != "opaque")
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::format_unknown, "format"),
+                    errmsg("no such format of a token"), errdetail_internal("{opaque,jwt}"),
+                    errhint("Use one of these, or leave it out for an opaque token."));
+    request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
+    return request;
+}
+
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     const store::Group* group = store::group_by_id(issued.group_id);
     if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
@@ -50,23 +73,7 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
 }  // namespace
 
 MIROX_OWN_ACT(issue_token) {
-    store::IssueRequest request = {};
-    request.name = name_arg(fcinfo, 1);
-    const pg::OptionalText group = pg::text_arg(fcinfo, 2);
-    request.group = group.text;
-    request.has_expires_at = !PG_ARGISNULL(3);
-    if (request.has_expires_at) request.expires_at = PG_GETARG_TIMESTAMPTZ(3);
-    request.has_expires_in = !PG_ARGISNULL(4);
-    if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
-    request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
-    request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
-    const pg::OptionalText format = pg::text_arg(fcinfo, 7);
-    request.jwt = format.given && format.text == "jwt";
-    if (format.given && !request.jwt && format.text != "opaque")
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::format_unknown, "format"),
-                    errmsg("no such format of a token"), errdetail_internal("{opaque,jwt}"),
-                    errhint("Use one of these, or leave it out for an opaque token."));
-    request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
+    const store::IssueRequest request = issue_args(fcinfo);
     store::Issued issued;
     const store::IdempotencyKey call = {pg::text_arg(fcinfo, 9), "issue", request.name, request.group};
     store::in_session(fcinfo, true, [&](Actor& actor) {
@@ -75,6 +82,32 @@ MIROX_OWN_ACT(issue_token) {
         store::keep_answer(actor, call, issued);
     });
     return show(fcinfo, issued);
+}
+
+MIROX_SECRET_ACT(issue_service_token) {
+    const store::IssueRequest request = issue_args(fcinfo);
+    const pg::OptionalText user = pg::text_arg(fcinfo, 0);
+    store::Issued issued;
+    store::as_act([&](Actor& actor) {
+        store::require_account(user.text, actor.account);
+        if (!store::is_service_account(actor.account.account_id))
+            MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::account_of_person, "user_id"),
+                        errmsg("it is no service account"),
+                        errdetail("A person's tokens are issued by the owner, with a session."),
+                        errhint("Mark a program's account with mirox.set_service_account."));
+        store::issue(actor, request, issued);
+    });
+    return show(fcinfo, issued);
+}
+
+MIROX_ACT(set_service_account) {
+    const pg::OptionalText user = pg::text_arg(fcinfo, 0);
+    const bool service = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+    store::as_act([&](Actor& actor) {
+        store::require_account(user.text, actor.account);
+        store::set_service_account(actor, service);
+    });
+    PG_RETURN_VOID();
 }
 
 MIROX_OWN_ACT(rotate_token) {

@@ -62,6 +62,9 @@ namespace mirox::core {
     KIND(databases_too_many, "54000")         \
     /* who acts */                            \
     KIND(session_not_open, "28000")           \
+    KIND(session_open, "55000")               \
+    KIND(account_of_service, "28000")         \
+    KIND(account_of_person, "42501")          \
     KIND(token_instead_of_session, "42501")   \
     KIND(session_of_another_account, "42501") \
     KIND(acting_for_token, "42501")           \

@@ -3,8 +3,8 @@
 
 CREATE VIEW mirox.accounts AS
     SELECT a.account_id, a.user_id, a.permissions, a.rate_limit::integer AS rate_limit, a.burst::integer AS burst, a.locked_at,
-           a.lock_reason, a.created_at
-    FROM mirox_internal.account a;
+           a.lock_reason, a.created_at, s.account_id IS NOT NULL AS service
+    FROM mirox_internal.account a LEFT JOIN mirox_internal.service_account s ON s.account_id = a.account_id;
 REVOKE ALL ON TABLE mirox.accounts FROM PUBLIC;
 COMMENT ON VIEW mirox.accounts IS 'A row for each account, as put_account and lock_account set it';
 COMMENT ON COLUMN mirox.accounts.account_id IS 'The account''s number, which stays when the user is renamed';
@@ -15,6 +15,7 @@ COMMENT ON COLUMN mirox.accounts.burst IS 'Requests at once after a pause; NULL:
 COMMENT ON COLUMN mirox.accounts.locked_at IS 'When the account was locked; NULL: it is not';
 COMMENT ON COLUMN mirox.accounts.lock_reason IS 'Why it was locked';
 COMMENT ON COLUMN mirox.accounts.created_at IS 'When the account was registered';
+COMMENT ON COLUMN mirox.accounts.service IS 'Whether it is a program''s: no session, and tokens by an administrator';
 
 CREATE VIEW mirox.sessions AS
     SELECT s.session_id, s.account_id, a.user_id,

@@ -8,6 +8,7 @@
 #include "shmem/record.hpp"
 #include "store/manage.sql.hpp"
 #include "store/rows.hpp"
+#include "store/services.hpp"
 #include "store/sessions.hpp"
 #include "store/tokens.hpp"
 
@@ -121,6 +122,10 @@ NewSecret& open_session(Actor& actor, const SessionRequest& request) {
     if (actor.account.locked)
         MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errword(ErrorWord::account_locked, "user_id"),
                     errmsg("the account is locked"), errhint("Let an administrator unlock it with mirox.unlock_account."));
+    if (is_service_account(actor.account.account_id))
+        MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errword(ErrorWord::account_of_service, "user_id"),
+                    errmsg("nobody logs in to a service account"),
+                    errhint("Let an administrator issue its tokens with mirox.issue_service_token."));
     actor.session_ip = request.client_ip;
     std::string_view agent;
     if (request.has_user_agent) {

@@ -143,7 +143,7 @@ sub contents
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
-  AND c.relname NOT IN ('drain_position', 'notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'unauthenticated')
+  AND c.relname NOT IN ('drain_position', 'notice', 'posted_notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'unauthenticated')
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
