@@ -42,14 +42,26 @@ packages() {
 LIST
 }
 
+# Drivers that docs/drivers.md is tested with. One that a release does not have is left out, and its test says so.
+drivers() {
+    printf '%s\n' python3-psycopg python3-asyncpg python3-sqlalchemy python3-greenlet libpostgresql-jdbc-java
+    command -v javac >/dev/null || echo default-jdk-headless
+    command -v node >/dev/null || printf '%s\n' nodejs node-pg
+}
+has_node_driver() { NODE_PATH=/usr/share/nodejs:$(npm root -g 2>/dev/null || true) node -e 'require("pg")' 2>/dev/null; }
+
 missing=()
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p')
 for package in $(packages); do
     grep -qxF "$package" <<<"$installed" || missing+=("$package")
 done
-[ ${#missing[@]} = 0 ] && exit 0
+wanted=()
+for package in $(drivers); do
+    grep -qxF "$package" <<<"$installed" || wanted+=("$package")
+done
+if [ ${#missing[@]} = 0 ] && [ ${#wanted[@]} = 0 ] && has_node_driver; then exit 0; fi
 
-say "== installing: ${missing[*]}"
+say "== installing: ${missing[*]} ${wanted[*]}"
 as_root=()
 if ! is_root; then
     command -v sudo >/dev/null || fail "Missing packages: ${missing[*]}. Install them as root (no sudo here)."
@@ -79,8 +91,16 @@ apt() {
 }
 log=$(mktemp)
 apt update >"$log" 2>&1 || { cat "$log"; fail 'apt-get update failed'; }
-if ! apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+if [ ${#missing[@]} != 0 ] && ! apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
     cat "$log"
     fail 'apt-get install failed'
 fi
+for package in ${wanted[@]+"${wanted[@]}"}; do
+    apt install -y --no-install-recommends "$package" >"$log" 2>&1 || say "-- $package cannot be installed here: its driver is not tested"
+done
+# Where Node.js is not the release's own, its driver comes from its own registry.
+if command -v npm >/dev/null && ! has_node_driver; then
+    "${as_root[@]}" npm install --global --silent pg >"$log" 2>&1 || true
+fi
+has_node_driver || say "-- the driver of Node.js cannot be installed here: it is not tested"
 rm -f "$log"
