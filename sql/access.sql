@@ -41,11 +41,14 @@ SELECT function AS without_a_level FROM functions WHERE NOT behind_a_type AND NO
 SELECT function AS with_a_level_and_public FROM functions WHERE oid IN (SELECT oid FROM rules) AND has_function_privilege('regress_mirox_none', oid, 'EXECUTE');
 -- The levels that the contract gives.
 SELECT name, string_agg(level, ',' ORDER BY level) AS expected, (SELECT string_agg(DISTINCT r.level, ',' ORDER BY r.level) FROM rules r JOIN pg_proc p USING (oid) WHERE p.proname = name) AS actual
-FROM (VALUES ('put_account', 'login'), ('open_session', 'login'), ('close_session', 'login'), ('issue_token', 'application'), ('rotate_token', 'application'),
+FROM (VALUES ('put_account', 'login'), ('open_session', 'login'), ('close_session', 'login'), ('close_session', 'application'), ('issue_token', 'application'), ('rotate_token', 'application'),
     ('revoke_token', 'application'), ('revoke_all_tokens', 'application'), ('revoke_expired_tokens', 'application'), ('rename_token', 'application'),
     ('list_tokens', 'application'), ('reveal', 'application'), ('verify_token', 'gateway'), ('verify_digest', 'gateway'), ('revoke_self', 'gateway'),
     ('lock_account', 'admin'), ('unlock_account', 'admin'), ('delete_account', 'admin'), ('revoke_any_token', 'admin'), ('bind_accounts', 'admin'),
-    ('grant_access', 'admin'), ('revoke_access', 'admin')) v (name, level) GROUP BY name
+    ('grant_access', 'admin'), ('revoke_access', 'admin'), ('set_rate_limit', 'login'), ('close_sessions', 'login'), ('revoke_tokens', 'admin'),
+    ('my_account', 'application'), ('list_sessions', 'application'), ('close_other_sessions', 'application'), ('account_log', 'application'),
+    ('list_groups', 'application'), ('set_token_permissions', 'application'), ('set_token_networks', 'application'), ('set_token_expiration', 'application'),
+    ('set_token_metadata', 'application'), ('suspend_token', 'application'), ('resume_token', 'application'), ('end_overlap', 'application')) v (name, level) GROUP BY name
 HAVING string_agg(level, ',' ORDER BY level) IS DISTINCT FROM (SELECT string_agg(DISTINCT r.level, ',' ORDER BY r.level) FROM rules r JOIN pg_proc p USING (oid) WHERE p.proname = name);
 
 -- ---- each level alone -----------------------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ SELECT '{parks:read}'::mirox.scopes OPERATOR(mirox.<@) '{parks}'::mirox.scopes A
 SET ROLE regress_mirox_admin;
 SELECT mirox.lock_account('access') IS NOT NULL AS locked, mirox.unlock_account('access') AS unlocked;
 SELECT status FROM mirox.verify_token(:'secret');
+SELECT mirox.open_session('access') AS session \gset
 SELECT count(*) FROM mirox.list_tokens(:'session');
 SELECT mirox.grant_access('regress_mirox_none', 'login');
 UPDATE mirox_internal.account SET permissions = '{*}';
@@ -133,7 +137,7 @@ SELECT t.state(statement), statement FROM unnest(ARRAY['SELECT * FROM mirox_inte
 -- ---- reading what one sets ------------------------------------------------------------------------------------------
 SELECT role, level, complete, missing, can_login, superuser, bypassrls, members FROM mirox.access WHERE role ~ '^regress_mirox';
 SELECT user_id, permissions, rate_limit, burst, locked_at, lock_reason FROM mirox.accounts WHERE user_id = 'access';
-SELECT user_id, status, closed_at, client_ip FROM mirox.sessions WHERE user_id = 'access' ORDER BY session_id;
+SELECT user_id, status, closed_at IS NOT NULL AS closed, client_ip FROM mirox.sessions WHERE user_id = 'access' ORDER BY session_id;
 SELECT name, permissions, description, builtin FROM mirox.groups WHERE builtin ORDER BY group_id;
 SELECT count(*) >= 0 AS read FROM mirox.endpoints;
 SELECT count(*) >= 0 AS read FROM mirox.notices;

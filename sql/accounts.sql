@@ -7,13 +7,21 @@ FROM mirox_internal.account WHERE user_id = 'accounts/anna';
 -- The same again, in other words: nothing happens.
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports,reports}');
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', NULL, NULL);
--- Changes; what is left out goes back to the configured default.
+-- Changes; what is left out stays (fault 15). set_rate_limit is what goes back to the configured default.
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', 1200, 100);
 SELECT mirox.put_account('accounts/anna', '{parks:read,reports}', rate_limit => 1200, burst => 100);
 SELECT mirox.put_account(user_id => 'accounts/anna', permissions => '{parks}', rate_limit => 0);
 SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
 SELECT mirox.put_account('accounts/anna', '{}');
 SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
+SELECT mirox.set_rate_limit('accounts/anna', NULL, NULL);
+SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
+SELECT mirox.set_rate_limit('accounts/anna', 60, NULL);
+SELECT mirox.set_rate_limit('accounts/anna', 60, NULL);
+SELECT mirox.put_account('accounts/anna', '{}');
+SELECT permissions, rate_limit, burst FROM mirox_internal.account WHERE user_id = 'accounts/anna';
+SELECT t.outcome($$SELECT mirox.set_rate_limit('accounts/anna', -1, NULL)$$), t.outcome($$SELECT mirox.set_rate_limit('accounts/anna', NULL, 0)$$),
+       t.outcome($$SELECT mirox.set_rate_limit(NULL, 1, 1)$$), t.outcome($$SELECT mirox.set_rate_limit('accounts/nobody', 1, 1)$$);
 SELECT * FROM t.audit('accounts/anna');
 
 -- User ids: any text of 1 to 255 characters in any script, taken as it is.
@@ -54,7 +62,9 @@ SELECT status, reason FROM mirox.verify_token(:'secret');
 SELECT mirox.unlock_account('accounts/lena');
 SELECT mirox.unlock_account('accounts/lena');
 SELECT status, reason, permissions FROM mirox.verify_token(:'secret');
+-- The sessions of before stay closed (fault 16).
 SELECT count(*) FROM mirox.list_tokens(:'session');
+SELECT status, reason FROM mirox.check_request('Bearer ' || :'session', 'GET', '/');
 SELECT locked_at, lock_reason FROM mirox_internal.account WHERE user_id = 'accounts/lena';
 SELECT mirox.lock_account('accounts/lena') IS NOT NULL AS locked;
 SELECT t.outcome($$SELECT mirox.lock_account('accounts/nobody')$$);

@@ -49,6 +49,7 @@ CREATE FUNCTION argument(name text, type regtype) RETURNS text LANGUAGE sql STAB
         WHEN name = 'method' THEN 'GET'
         WHEN name = 'path' THEN '/acting'
         WHEN type = 'bytea'::regtype THEN '\x00'
+        WHEN type = 'inet[]'::regtype THEN '{203.0.113.0/24}'
         WHEN type::text LIKE '%[]' THEN '{acting}'
         WHEN type IN ('integer'::regtype, 'bigint'::regtype) THEN '1'
         WHEN type = 'interval'::regtype THEN '1 hour'
@@ -257,7 +258,7 @@ SELECT mirox.flush();
 SELECT status, reason, token_id IS NOT NULL AS of_token, session_id IS NOT NULL AS of_session, user_id, ip, user_agent, CASE WHEN user_id IS NOT NULL THEN sum(requests) END AS requests, scope
 FROM mirox.refusals WHERE reason = 'management_refused' AND last_at >= :'began' AND (token_id = :tried_id OR user_id = 'acting-ann' OR user_id IS NULL)
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 9 ORDER BY scope;
-SELECT event, sum(requests) AS requests, detail ->> 'scope' AS scope FROM mirox.audit_trail WHERE token_id = :tried_id AND event LIKE 'token\_%ed' AND requests IS NOT NULL GROUP BY 1, 3 ORDER BY 1, 3;
+SELECT event, sum(requests) AS requests, detail ->> 'scope' AS scope FROM mirox.audit_trail WHERE token_id = :tried_id AND requests IS NOT NULL GROUP BY 1, 3 ORDER BY 1, 3;
 SELECT refusals FROM mirox.token_report WHERE token_id = :tried_id;
 -- They are no checks.
 SELECT checks = ok + malformed + unknown + revoked + rotated + expired + locked + ip_not_allowed + insufficient_scope + rate_limited + invalid_request AS checks_alone,

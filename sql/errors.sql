@@ -5,6 +5,9 @@ SELECT mirox.open_session('errors') AS session \gset
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'a', 'full_access') \gset
 SELECT token_id AS gone FROM mirox.issue_token(:'session', 'b', 'full_access') \gset
 SELECT mirox.revoke_token(:'session', :gone) IS NOT NULL AS revoked;
+SELECT token_id AS overlapping FROM mirox.issue_token(:'session', 'c', 'full_access', permissions => '{parks.b}') \gset
+SELECT mirox.rotate_token(:'session', :overlapping, '1 hour') IS NOT NULL AS rotated;
+SELECT token_id AS expired FROM mirox.issue_token(:'session', 'd', 'full_access', expires_in => '1 microsecond') \gset
 CREATE TABLE errors_users (id text);
 SET mirox_tokens.max_tokens_per_account = 1;
 CREATE FUNCTION pg_temp.fields(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text, OUT word text, OUT argument text, OUT bare boolean) LANGUAGE plpgsql AS $$
@@ -39,7 +42,7 @@ SELECT what, state, word, argument, message, detail <> '' AS detail, hint <> '' 
     (19, 'not a table', 'SELECT mirox.bind_accounts(''mirox_internal.token_place'', ''place'')')) v (n, what, statement), pg_temp.fields(statement) ORDER BY n;
 RESET mirox_tokens.max_tokens_per_account;
 -- What a form needs: the field, the kind of its fault, and the values as an array.
-SELECT what, word, argument, detail FROM (VALUES
+SELECT what, word, argument, replace(detail, ',groups_many', '') AS detail FROM (VALUES
     (1, 'no name', format('SELECT mirox.issue_token(%L, ''  '', ''full_access'')', :'session')),
     (2, 'an invisible name', format('SELECT mirox.issue_token(%L, E''\u200b'', ''full_access'')', :'session')),
     (3, 'a long name', format('SELECT mirox.issue_token(%L, repeat(''a'', 101), ''full_access'')', :'session')),
@@ -62,7 +65,10 @@ SELECT what, word, argument, detail FROM (VALUES
     (20, 'no path', 'SELECT mirox.put_endpoint(''GET'', ''parks'', ''parks:read'')'),
     (21, 'no scope', 'SELECT mirox.put_endpoint(''GET'', ''/parks'', ''PARKS'')'),
     (22, 'no credentials', 'SELECT mirox.authenticate(''Bearer x'')'),
-    (23, 'a row of another column', format('UPDATE mirox_internal.token SET account_id = -1 WHERE token_id = %s', :token_id))) v (n, what, statement),
+    (23, 'a row of another column', format('UPDATE mirox_internal.token SET account_id = -1 WHERE token_id = %s', :token_id)),
+    (24, 'more while two secrets are in force', format('SELECT mirox.set_token_permissions(%L, %s, ''{parks.a,parks.b,parks.c}'')', :'session', :overlapping)),
+    (25, 'another date for an expired token', format('SELECT mirox.set_token_expiration(%L, %s, expires_in => ''1 day'')', :'session', :expired)),
+    (26, 'a number of rows below 0', format('SELECT mirox.account_log(%L, max_rows => -1)', :'session'))) v (n, what, statement),
     pg_temp.fields(statement) ORDER BY n;
 
 -- Whatever text argument of whatever function a secret is passed as, by mistake, no error repeats it. All functions of

@@ -103,3 +103,5 @@ SELECT mirox.drop_group('groups_role');
 RESET ROLE;
 SELECT mirox.revoke_access('groups_gateway', 'gateway'), mirox.revoke_access('groups_admin', 'admin');
 DROP ROLE groups_gateway, groups_admin;
+-- Nothing is left behind for the tests that list the groups.
+SELECT mirox.delete_account('groups_many'), mirox.drop_group('groups_many');

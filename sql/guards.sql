@@ -65,17 +65,16 @@ SELECT r.name, t.state(format('DELETE FROM mirox_internal.%I', r.name)) AS delet
        t.state(format('UPDATE mirox_internal.%I SET %I = %2$I', r.name, (SELECT attname FROM pg_attribute WHERE attrelid = ('mirox_internal.' || r.name)::regclass AND attnum = 1))) AS updated,
        t.state(format('TRUNCATE mirox_internal.%I', r.name)) AS truncated,
        t.state(format('TRUNCATE mirox_internal.%I CASCADE', r.name)) AS cascaded
-FROM unnest('{audit_log,agent,caller,usage_open,usage_minute,usage_hour,usage_day,token_usage,unauthenticated}'::text[]) r (name);
-UPDATE mirox_internal.caller SET ip = '192.0.2.1';
+FROM unnest('{audit_log,agent,used_place,used_endpoint,used_scope,usage_open,usage_closing,usage_summed,usage_dropped,upkeep,traffic_hour,usage_minute,refusal_minute,usage_hour,refusal_hour,usage_day,refusal_day,token_day,account_day,token_usage,unauthenticated}'::text[]) r (name);
+UPDATE mirox_internal.usage_minute SET ip = '192.0.2.1';
 TRUNCATE mirox_internal.usage_day;
 DELETE FROM mirox_internal.usage_hour;
 -- Rows can be added, as a restore does.
 BEGIN;
-SELECT t.state('INSERT INTO mirox_internal.agent (agent, key, resolved) VALUES (''guards'', 1, true)') AS agent,
-       t.state('INSERT INTO mirox_internal.caller (token_id, session_id, account_id, agent_id, generation, status, reason, ip, location, scope)
-                VALUES (0, 0, 0, 0, 1, 200, ''ok'', ''192.0.2.1'', '''', '''')') AS caller;
+SELECT t.state('INSERT INTO mirox_internal.agent (agent, key, resolved, seen_on) VALUES (''guards'', 1, true, current_date)') AS agent,
+       t.state('INSERT INTO mirox_internal.used_scope (scope) VALUES (''guards'')') AS scope;
 -- A statement trigger of an act of ours counts for nothing: only the worker's own statements pass.
-CREATE FUNCTION pg_temp.tamper() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE mirox_internal.caller SET ip = ip; RETURN NEW; END';
+CREATE FUNCTION pg_temp.tamper() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE mirox_internal.used_scope SET scope = scope; RETURN NEW; END';
 CREATE TRIGGER guards BEFORE INSERT ON mirox_internal.token FOR EACH ROW EXECUTE FUNCTION pg_temp.tamper();
 SELECT mirox.open_session('guards') AS session \gset
 SELECT mirox.issue_token(:'session', 'tampering', 'full_access');

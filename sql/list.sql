@@ -17,8 +17,9 @@ SELECT place, name, permission_group, permissions, allowed_ips, status, rotated_
        last_browser, last_os, uses, refusals, metadata FROM mirox.list_tokens(:'session');
 SELECT hint = :'one_secret'::mirox.secret::text AS redacted, token_id = :one AS id, created_at <= clock_timestamp() AS created, expires_at > now() AS expires
 FROM mirox.list_tokens(:'session') WHERE place = 1;
-SELECT string_agg(attname, ', ' ORDER BY attnum) FROM (SELECT a.attname, a.attnum FROM pg_proc p,
-    unnest(p.proargnames, p.proargmodes) WITH ORDINALITY a (attname, mode, attnum) WHERE p.oid = 'mirox.list_tokens(text)'::regprocedure AND mode = 'o') x;
+-- The columns are those of a named type, so that more can come at its end.
+SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = (SELECT typrelid FROM pg_type WHERE oid = (SELECT prorettype FROM pg_proc WHERE oid = 'mirox.list_tokens(text,boolean)'::regprocedure));
 -- Effective permissions are those of now.
 SELECT mirox.put_account('list', '{parks.berlin,timeseries}');
 SELECT name, permissions FROM mirox.list_tokens(:'session');
@@ -32,8 +33,19 @@ RESET mirox_tokens.expiry_notice;
 SELECT token_id FROM mirox.issue_token(:'session', 'at the bound', 'full_access', expires_in => '30 days 1 minute') \gset
 SELECT status, days_left FROM mirox.list_tokens(:'session') WHERE name = 'at the bound';
 -- Recorded use is that of the current generation.
-INSERT INTO mirox_internal.token_usage VALUES (:four, 1, 7, 1, now(), '203.0.113.7', 'Berlin', 'Firefox', 'Linux'), (:four, 2, 3, 0, now(), '2001:db8::7', 'Kiel', 'curl', 'Windows');
+INSERT INTO mirox_internal.agent (agent, key, browser, os, resolved, seen_on) VALUES ('list', 0, 'curl', 'Windows', true, now()) RETURNING agent_id \gset
+INSERT INTO mirox_internal.used_place (key, location) VALUES ('list', 'Kiel') RETURNING place_id \gset
+INSERT INTO mirox_internal.token_usage (token_id, generation, uses, refusals, last_used_at, last_ip, last_agent_id, last_place_id)
+VALUES (:four, 1, 7, 1, now(), '203.0.113.7', NULL, NULL), (:four, 2, 3, 0, now(), '2001:db8::7', :agent_id, :place_id);
 SELECT name, uses, refusals, last_ip, last_location, last_browser, last_os FROM mirox.list_tokens(:'session') WHERE token_id = :four;
+-- That of the secret before is beside it (fault 13), and how long it still works.
+SELECT previous_uses, previous_refusals, previous_last_used_at IS NOT NULL AS used, previous_last_ip, overlap_ends_at BETWEEN now() AND now() + interval '1 hour' AS overlaps
+FROM mirox.list_tokens(:'session') WHERE token_id = :four;
+SELECT count(*) FILTER (WHERE previous_uses IS NOT NULL OR overlap_ends_at IS NOT NULL) FROM mirox.list_tokens(:'session');
+-- The revoked ones, when they are asked for.
+SELECT place, name, status, revoked_at IS NOT NULL AS revoked, revoke_reason FROM mirox.list_tokens(:'session', revoked => true);
+-- What a form needs of a token: what it was narrowed to, and its form.
+SELECT name, own_permissions, format FROM mirox.list_tokens(:'session');
 -- Whole days, never negative.
 SELECT mirox_internal.days_until(now() + interval '23:59:59', now()) AS today, mirox_internal.days_until(now() + interval '24 hours', now()) AS tomorrow,
        mirox_internal.days_until(now() - interval '1 year', now()) AS past, mirox_internal.days_until(now(), now()) AS now, mirox_internal.days_until('2031-11-25', '2026-11-25') AS five_years;
@@ -78,7 +90,9 @@ CREATE FUNCTION t.short_list(session text, OUT place integer, OUT token_id bigin
 CREATE FUNCTION t.long_list(session text, OUT place integer, OUT token_id bigint, OUT name text, OUT hint text, OUT permission_group text, OUT permissions mirox.scopes,
     OUT allowed_ips cidr[], OUT status text, OUT created_at timestamptz, OUT rotated_at timestamptz, OUT expires_at timestamptz, OUT days_left integer,
     OUT last_used_at timestamptz, OUT last_ip inet, OUT last_location text, OUT last_browser text, OUT last_os text, OUT uses bigint, OUT refusals bigint,
-    OUT metadata jsonb, OUT later text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
+    OUT metadata jsonb, OUT suspended_at timestamptz, OUT suspend_reason text, OUT overlap_ends_at timestamptz, OUT previous_uses bigint,
+    OUT previous_refusals bigint, OUT previous_last_used_at timestamptz, OUT previous_last_ip inet, OUT revoked_at timestamptz, OUT revoke_reason text,
+    OUT own_permissions mirox.scopes, OUT format text, OUT later text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
 SELECT * FROM t.wrong_list(:'session');
 SELECT place FROM t.short_list(:'session') ORDER BY 1 LIMIT 2;
 SELECT place, metadata, later FROM t.long_list(:'session') ORDER BY 1 LIMIT 2;

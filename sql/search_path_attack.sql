@@ -31,7 +31,7 @@ CREATE FUNCTION hostile.to_regclass(text) RETURNS regclass LANGUAGE sql AS $$ SE
 CREATE FUNCTION hostile.to_regprocedure(text) RETURNS regprocedure LANGUAGE sql AS $$ SELECT hostile.stole('to_regprocedure'); SELECT NULL::regprocedure $$;
 CREATE FUNCTION hostile.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql AS $$ SELECT hostile.stole('jsonb_typeof'); SELECT 'object'::text $$;
 CREATE FUNCTION hostile.compile_permissions(mirox.scopes, mirox.scopes) RETURNS mirox.scopes LANGUAGE sql AS $$ SELECT hostile.stole('compile_permissions'); SELECT '{*}'::mirox.scopes $$;
-CREATE FUNCTION hostile.token_status(timestamptz, timestamptz, timestamptz) RETURNS text LANGUAGE sql AS $$ SELECT hostile.stole('token_status'); SELECT 'active'::text $$;
+CREATE FUNCTION hostile.token_status(timestamptz, timestamptz, timestamptz, timestamptz, timestamptz) RETURNS text LANGUAGE sql AS $$ SELECT hostile.stole('token_status'); SELECT 'active'::text $$;
 CREATE FUNCTION hostile.granted(text) RETURNS mirox.scopes LANGUAGE sql AS $$ SELECT hostile.stole('granted'); SELECT '{*}'::mirox.scopes $$;
 CREATE FUNCTION hostile.allows(text) RETURNS boolean LANGUAGE sql AS $$ SELECT hostile.stole('allows'); SELECT true $$;
 CREATE FUNCTION hostile.current_user_id() RETURNS text LANGUAGE sql AS $$ SELECT hostile.stole('current_user_id'); SELECT 'x'::text $$;
@@ -85,11 +85,22 @@ BEGIN
     step := 'rotate again'; PERFORM mirox.rotate_token(session, issued.token_id); SELECT pg_catalog.concat_ws(' ', a.reason, b.reason) INTO outcome FROM mirox.verify_token(issued.secret, '203.0.113.7') a, mirox.verify_token(rotated.secret, '203.0.113.7') b; RETURN NEXT;
     step := 'others'' token'; BEGIN PERFORM mirox.revoke_token(session, -1); outcome := 'ok'; EXCEPTION WHEN OTHERS THEN outcome := SQLSTATE; END; RETURN NEXT;
     step := 'lock_account'; PERFORM mirox.lock_account('attack', 'x'); BEGIN PERFORM mirox.list_tokens(session); outcome := 'ok'; EXCEPTION WHEN OTHERS THEN outcome := SQLSTATE; END; RETURN NEXT;
-    step := 'unlock_account'; outcome := mirox.unlock_account('attack'); RETURN NEXT;
+    step := 'unlock_account'; outcome := mirox.unlock_account('attack'); session := mirox.open_session('attack'); RETURN NEXT;
+    step := 'set_token'; outcome := pg_catalog.concat_ws(' ', mirox.set_token_permissions(session, issued.token_id, '{parks}'), mirox.set_token_networks(session, issued.token_id, NULL),
+        mirox.set_token_expiration(session, issued.token_id, expires_in => '1 day') IS NOT NULL, mirox.set_token_metadata(session, issued.token_id, '{}')); RETURN NEXT;
+    step := 'suspend_token'; outcome := pg_catalog.concat_ws(' ', mirox.suspend_token(session, issued.token_id) IS NOT NULL, mirox.resume_token(session, issued.token_id),
+        mirox.end_overlap(session, issued.token_id)); RETURN NEXT;
+    step := 'my_account'; SELECT pg_catalog.concat_ws(' ', a.permissions, a.tokens, g.name, g.permissions, s.current) INTO outcome
+        FROM mirox.my_account(session) a, mirox.list_groups(session) g, mirox.list_sessions(session) s LIMIT 1; RETURN NEXT;
+    step := 'account_log'; SELECT event INTO outcome FROM mirox.account_log(session, max_rows => 1); RETURN NEXT;
+    step := 'sessions'; PERFORM mirox.open_session('attack'); PERFORM mirox.open_session('attack');
+        outcome := pg_catalog.concat_ws(' ', mirox.close_session(session, -1), mirox.close_other_sessions(session), mirox.close_sessions('attack'));
+        session := mirox.open_session('attack'); RETURN NEXT;
+    step := 'set_rate_limit'; PERFORM mirox.set_rate_limit('attack', 600, 60); outcome := 'ok'; RETURN NEXT;
     step := 'revoke_token'; outcome := mirox.revoke_token(session, issued.token_id, 'x') IS NOT NULL; RETURN NEXT;
     step := 'revoke_self'; issued := mirox.issue_token(session, 'b', 'reporting'); outcome := mirox.revoke_self(issued.secret) IS NOT NULL; RETURN NEXT;
     step := 'revoke_any_token'; issued := mirox.issue_token(session, 'c', 'reporting', expires_in => '1 second'); outcome := mirox.revoke_any_token(issued.token_id) IS NOT NULL; RETURN NEXT;
-    step := 'revoke_all_tokens'; issued := mirox.issue_token(session, 'd', 'timeseries'); outcome := mirox.revoke_all_tokens(session) || ' ' || mirox.revoke_expired_tokens(session); RETURN NEXT;
+    step := 'revoke_all_tokens'; issued := mirox.issue_token(session, 'd', 'timeseries'); outcome := mirox.revoke_all_tokens(session) || ' ' || mirox.revoke_expired_tokens(session) || ' ' || mirox.revoke_tokens('attack'); RETURN NEXT;
     step := 'put_group'; PERFORM mirox.put_group('attack', '{parks}'); PERFORM mirox.put_group('attack', '{reports}', 'x'); issued := mirox.issue_token(session, 'e', 'attack');
     SELECT v.permissions INTO outcome FROM mirox.verify_token(issued.secret) v; RETURN NEXT;
     step := 'drop_group'; BEGIN PERFORM mirox.drop_group('attack'); outcome := 'ok'; EXCEPTION WHEN OTHERS THEN outcome := SQLSTATE; END; RETURN NEXT;
@@ -98,7 +109,7 @@ BEGIN
     step := 'close_session'; outcome := mirox.close_session(session) || ' ' || mirox.close_session(session); RETURN NEXT;
     step := 'grant_access'; PERFORM mirox.grant_access('regress_mirox_attack', 'login'); PERFORM mirox.grant_access('regress_mirox_attack', 'application'); PERFORM mirox.revoke_access('regress_mirox_attack', 'login');
     outcome := pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.open_session(pg_catalog.text,pg_catalog.interval,pg_catalog.inet,pg_catalog.text)', 'EXECUTE') || ' '
-        || pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.list_tokens(pg_catalog.text)', 'EXECUTE'); PERFORM mirox.revoke_access('regress_mirox_attack', 'application'); RETURN NEXT;
+        || pg_catalog.has_function_privilege('regress_mirox_attack', 'mirox.list_tokens(pg_catalog.text, pg_catalog.bool)', 'EXECUTE'); PERFORM mirox.revoke_access('regress_mirox_attack', 'application'); RETURN NEXT;
     step := 'bind_accounts'; PERFORM mirox.bind_accounts('hostile.users', 'id'); SET CONSTRAINTS ALL IMMEDIATE; INSERT INTO hostile.users VALUES ('attack'); UPDATE hostile.users SET id = 'attacked'; DELETE FROM hostile.users;
     outcome := (SELECT pg_catalog.count(*) FROM mirox_internal.account WHERE user_id OPERATOR(pg_catalog.~) '^attack'); RETURN NEXT;
     step := 'protect_table'; PERFORM mirox.protect_table('hostile.parks', 'parks', 'owner', 'name');

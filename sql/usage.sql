@@ -40,8 +40,8 @@ WHERE user_id = 'usage' AND requests IS NOT NULL ORDER BY event, ip, requests, d
 -- A session's requests are recorded as its own, not as a token's.
 SELECT status, reason FROM mirox.check_request('Bearer ' || :'session', 'GET', '/nowhere', '192.0.2.9');
 SELECT mirox.flush();
-SELECT event, session_id IS NOT NULL AS of_session, token_id, ip, requests FROM mirox.audit_trail WHERE user_id = 'usage' AND event LIKE 'session\_%ed' AND requests IS NOT NULL;
-SELECT count(*) FROM mirox.usage_daily WHERE ip = '192.0.2.9';
+SELECT event, method, endpoint, scope, token_id, ip, requests FROM mirox.audit_trail WHERE user_id = 'usage' AND session_id IS NOT NULL AND requests IS NOT NULL;
+SELECT token_id, session_id IS NOT NULL AS of_session, generation, method, requests FROM mirox.usage_daily WHERE ip = '192.0.2.9';
 
 -- ---- unauthenticated ---------------------------------------------------------------------------------------------------------
 SELECT reason FROM mirox.verify_token('nonsense', '198.51.100.77', 'agent');
@@ -57,11 +57,11 @@ SELECT secret AS fresh FROM mirox.rotate_token(:'session', :token_id) \gset
 SELECT uses, refusals, last_used_at, last_ip FROM mirox.list_tokens(:'session') WHERE name = 'used';
 SELECT count(*) FROM mirox.token_history(:'session', :token_id);
 SELECT reason FROM mirox.verify_token(:'fresh', '203.0.113.10');
--- A secret that was rotated away is of the past, too.
+-- What the secret before does now is shown too, as its own generation's.
 SELECT reason FROM mirox.verify_token(:'secret', '203.0.113.11');
 SELECT mirox.flush();
 SELECT uses, refusals, last_ip FROM mirox.list_tokens(:'session') WHERE name = 'used';
-SELECT reason, requests, ip FROM mirox.token_history(:'session', :token_id);
+SELECT generation, reason, requests, ip FROM mirox.token_history(:'session', :token_id) ORDER BY 1;
 -- The reports keep all.
 SELECT sum(requests) FROM mirox.usage_daily WHERE token_id = :token_id;
 SELECT generation, sum(requests) FROM mirox.usage_daily WHERE token_id = :token_id GROUP BY 1 ORDER BY 1;
@@ -83,9 +83,8 @@ SELECT * FROM mirox.token_history('nonsense', :token_id);
 SELECT * FROM mirox.token_history(:'fresh', :token_id);
 
 -- ---- what is closed stays ---------------------------------------------------------------------------------------------------------------
-INSERT INTO mirox_internal.usage_minute (minute, caller_id, requests, first_at, last_at) SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller LIMIT 1;
-UPDATE mirox_internal.usage_minute SET requests = 2;
-DELETE FROM mirox_internal.usage_minute;
+UPDATE mirox_internal.usage_open SET requests = '{2}';
+DELETE FROM mirox_internal.usage_open;
 TRUNCATE mirox_internal.usage_minute;
 
 -- ---- of a deleted account the name is kept by the audit log ----------------------------------------------------------------------------------

@@ -39,18 +39,24 @@ SET ROLE views_reader;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.token_report) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.expiring_tokens) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.unused_tokens) x;
+SELECT count(*) >= 0 AS readable FROM (TABLE mirox.usage_minutely) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.usage_hourly) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.usage_daily) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.refusals) x;
+SELECT count(*) >= 0 AS readable FROM (TABLE mirox.traffic_hourly) x;
+SELECT count(*) >= 0 AS readable FROM (TABLE mirox.account_daily) x;
+SELECT count(*) >= 0 AS readable FROM (TABLE mirox.audit_acts) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.audit_trail) x;
 SELECT count(*) >= 0 AS readable FROM (TABLE mirox.account_report) x;
 SELECT count(*) = 1 AS readable FROM (TABLE mirox.stat) x;
 -- Every column is evaluated, too.
 SELECT count(x::text) >= 0 AS readable FROM mirox.token_report x;
 SELECT count(x::text) >= 0 AS readable FROM mirox.account_report x;
+SELECT count(x::text) >= 0 AS readable FROM mirox.usage_daily x;
+SELECT count(x::text) >= 0 AS readable FROM mirox.account_daily x;
 SELECT count(x::text) >= 0 AS readable FROM mirox.audit_trail x;
 -- The tables behind them, and what resets, are out of reach.
-SELECT count(*) FROM mirox_internal.caller;
+SELECT count(*) FROM mirox_internal.usage_minute;
 SELECT count(*) FROM mirox_internal.token_secret;
 SELECT mirox.stat_reset();
 RESET ROLE;

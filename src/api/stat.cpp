@@ -84,7 +84,9 @@ void set_drains(pg::Row& row, const shmem::DatabaseStats& stats) {
         .set_if(pid != 0, "worker_pid", Int32GetDatum(pid))
         .set("worker_state", pg::text_datum(worker_state(pid != 0, stats)))
         .set_time("last_error_at", failed_at)
-        .set_time("failing_since", failing_since);
+        .set_time("failing_since", failing_since)
+        .set("too_late", count_datum(stats.too_late))
+        .set_time("drop_waits_since", stats.drop_waits_since.load(std::memory_order_relaxed));
     // The server's own message is left out: it quotes values, and readers of this view may not be allowed to see personal data.
     if (failed_at != 0)
         row.set("last_error", pg::text_datum(psprintf("%s: %s", unpack_sql_state(sqlstate), shmem::could_not(job))));
@@ -131,7 +133,7 @@ MIROX_READ_ONLY_ACT(stat_reset) {
     const shmem::QueueRef queue = region.ring().find_queue(MyDatabaseId);
     for (auto& stripe : stats->checks)
         for (auto& count : stripe.of) count.store(0, std::memory_order_relaxed);
-    for (auto* count : {&stats->drains, &stats->failures, &stats->flushed, &stats->drain_us})
+    for (auto* count : {&stats->drains, &stats->failures, &stats->flushed, &stats->drain_us, &stats->too_late})
         count->store(0, std::memory_order_relaxed);
     region.ring().reset_statistics(queue);
     stats->stats_reset_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);

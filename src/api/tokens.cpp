@@ -9,11 +9,13 @@
 #include "store/acts.hpp"
 #include "store/check.hpp"
 #include "store/idempotency.hpp"
+#include "store/manage.hpp"
 #include "store/services.hpp"
 #include "store/sessions.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 }
 
@@ -27,6 +29,20 @@ std::int64_t token_arg(FunctionCallInfo fcinfo, int n) {
     return PG_GETARG_INT64(n);
 }
 
+// expires_at in argument `n`, expires_in in the next.
+store::ExpiryRequest expiry_arg(FunctionCallInfo fcinfo, int n) {
+    store::ExpiryRequest expiry = {};
+    expiry.has_expires_at = !PG_ARGISNULL(n);
+    if (expiry.has_expires_at) expiry.expires_at = PG_GETARG_TIMESTAMPTZ(n);
+    expiry.has_expires_in = !PG_ARGISNULL(n + 1);
+    if (expiry.has_expires_in) expiry.expires_in = PG_GETARG_INTERVAL_P(n + 1);
+    return expiry;
+}
+
+Datum metadata_arg(FunctionCallInfo fcinfo, int n) {
+    return PG_ARGISNULL(n) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(n);
+}
+
 std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
     // NULL is refused like an empty name, with the same error.
     return pg::text_arg(fcinfo, n).text;
@@ -38,10 +54,7 @@ store::IssueRequest issue_args(FunctionCallInfo fcinfo) {
     request.name = name_arg(fcinfo, 1);
     const pg::OptionalText group = pg::text_arg(fcinfo, 2);
     request.group = group.text;
-    request.has_expires_at = !PG_ARGISNULL(3);
-    if (request.has_expires_at) request.expires_at = PG_GETARG_TIMESTAMPTZ(3);
-    request.has_expires_in = !PG_ARGISNULL(4);
-    if (request.has_expires_in) request.expires_in = PG_GETARG_INTERVAL_P(4);
+    request.expiry = expiry_arg(fcinfo, 3);
     request.permissions = PG_ARGISNULL(5) ? 0 : PG_GETARG_DATUM(5);
     request.allowed_ips = PG_ARGISNULL(6) ? 0 : PG_GETARG_DATUM(6);
     const pg::OptionalText format = pg::text_arg(fcinfo, 7);
@@ -50,7 +63,7 @@ store::IssueRequest issue_args(FunctionCallInfo fcinfo) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::format_unknown, "format"),
                     errmsg("no such format of a token"), errdetail_internal("{opaque,jwt}"),
                     errhint("Use one of these, or leave it out for an opaque token."));
-    request.metadata = PG_ARGISNULL(8) ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(8);
+    request.metadata = metadata_arg(fcinfo, 8);
     return request;
 }
 
@@ -68,6 +81,22 @@ Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     const Datum shown = pg::secret_row_datum(row.tuple());
     if (issued.secret != nullptr) store::forget(*issued.secret);
     return shown;
+}
+
+// What the act returns (0: NULL), copied before the act's own memory ends.
+template <class What>
+Datum copied(FunctionCallInfo fcinfo, What what) {
+    const MemoryContext caller = CurrentMemoryContext;
+    const Datum value = store::in_session(fcinfo, true, [&](Actor& actor) {
+        const Datum made = what(actor);
+        if (made == 0) return made;
+        const MemoryContext inner = MemoryContextSwitchTo(caller);
+        const Datum copy = PointerGetDatum(PG_DETOAST_DATUM_COPY(made));
+        MemoryContextSwitchTo(inner);
+        return copy;
+    });
+    fcinfo->isnull = value == 0;
+    return value;
 }
 
 }  // namespace
@@ -133,8 +162,12 @@ MIROX_OWN_ACT(revoke_token) {
 
 MIROX_OWN_ACT(revoke_all_tokens) {
     const pg::OptionalText reason = pg::text_arg(fcinfo, 1);
-    return Int32GetDatum(store::in_session(
-        fcinfo, true, [&](Actor& actor) { return store::revoke_all(actor, reason.text, reason.given, false); }));
+    const bool sessions_too = pg::bool_arg(fcinfo, 2);
+    return Int32GetDatum(store::in_session(fcinfo, true, [&](Actor& actor) {
+        // All sessions but the caller's, whose page must still show the outcome.
+        if (sessions_too) store::close_sessions(actor, reason, actor.session_id);
+        return store::revoke_all(actor, reason.text, reason.given, false);
+    }));
 }
 
 MIROX_OWN_ACT(revoke_expired_tokens) {
@@ -185,11 +218,53 @@ MIROX_OWN_ACT(rename_token) {
     return pg::text_datum(name.view());
 }
 
+MIROX_OWN_ACT(set_token_permissions) {
+    const Datum asked = PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2);
+    return copied(fcinfo, [&](Actor& actor) { return store::set_permissions(actor, token_arg(fcinfo, 1), asked); });
+}
+
+MIROX_OWN_ACT(set_token_networks) {
+    const Datum given = PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2);
+    return copied(fcinfo, [&](Actor& actor) { return store::set_networks(actor, token_arg(fcinfo, 1), given); });
+}
+
+MIROX_OWN_ACT(set_token_expiration) {
+    const store::ExpiryRequest expiry = expiry_arg(fcinfo, 2);
+    return TimestampTzGetDatum(store::in_session(
+        fcinfo, true, [&](Actor& actor) { return store::set_expiration(actor, token_arg(fcinfo, 1), expiry); }));
+}
+
+MIROX_OWN_ACT(set_token_metadata) {
+    const Datum metadata = metadata_arg(fcinfo, 2);
+    store::in_session(fcinfo, true, [&](Actor& actor) { store::set_metadata(actor, token_arg(fcinfo, 1), metadata); });
+    return metadata;
+}
+
+MIROX_OWN_ACT(suspend_token) {
+    const pg::OptionalText reason = pg::text_arg(fcinfo, 2);
+    return TimestampTzGetDatum(
+        store::in_session(fcinfo, true, [&](Actor& actor) { return store::suspend(actor, token_arg(fcinfo, 1), reason); }));
+}
+
+MIROX_OWN_ACT(resume_token) {
+    return BoolGetDatum(
+        store::in_session(fcinfo, true, [&](Actor& actor) { return store::resume(actor, token_arg(fcinfo, 1)); }));
+}
+
+MIROX_OWN_ACT(end_overlap) {
+    return BoolGetDatum(
+        store::in_session(fcinfo, true, [&](Actor& actor) { return store::end_overlap(actor, token_arg(fcinfo, 1)); }));
+}
+
 MIROX_OWN_READ_ONLY_ACT(list_tokens) {
     InitMaterializedSRF(fcinfo, 0);
+    const bool revoked = pg::bool_arg(fcinfo, 1);
     store::in_session(fcinfo, false, [&](Actor& actor) {
         pg::Args args;
-        args.int8(actor.account.account_id);
+        args.int8(actor.account.account_id).add(BoolGetDatum(revoked));
+        // Planning takes longer than running: one plan for all accounts from the first call on, until the end of the act.
+        (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                                false);
         pg::run(api::select_list, args);
         pg::return_rows(fcinfo);
     });
@@ -202,7 +277,10 @@ MIROX_FUNCTION(token_status) {
     if (!PG_ARGISNULL(0)) return pg::text_datum("revoked");
     if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) PG_RETURN_NULL();
     const TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(1), now = PG_GETARG_TIMESTAMPTZ(2);
+    // In the order in which a check judges.
     if (expires_at <= now) return pg::text_datum("expired");
+    if (!PG_ARGISNULL(4)) return pg::text_datum("locked");
+    if (!PG_ARGISNULL(3)) return pg::text_datum("suspended");
     return pg::text_datum(expires_at <= pg::add_in_utc(now, pg::settings().expiry_notice) ? "expiring" : "active");
 }
 

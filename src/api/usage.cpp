@@ -213,10 +213,14 @@ MIROX_OWN_READ_ONLY_ACT(token_history) {
         pg::Args token;
         token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
         if (pg::run(api::select_generation, token) == 0) store::no_such_token();
+        bool never_rotated;
+        const Datum rotated = pg::result(0, 2, &never_rotated);
         pg::Args args;
         args.int8(PG_GETARG_INT64(1))
             .add(pg::result_value(0, 1))
+            .add_or_null(rotated, !never_rotated)
             .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
+        pg::add_max_rows(args, fcinfo, 3);
         pg::run(api::select_history, args);
         pg::return_rows(fcinfo);
     });

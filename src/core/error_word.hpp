@@ -55,6 +55,8 @@ namespace mirox::core {
     KIND(account_locked, "28000")             \
     KIND(token_unknown, "P0002")              \
     KIND(notice_unknown, "P0002")             \
+    KIND(token_expired, "55000")              \
+    KIND(overlap_running, "55000")            \
     KIND(places_taken, "54000")               \
     KIND(rotations_exhausted, "54000")        \
     KIND(endpoints_too_many, "54000")         \

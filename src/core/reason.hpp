@@ -26,6 +26,7 @@ enum class Reason : std::uint8_t {
     management_refused,  // from no check: a refused act of management (store/acts.hpp)
     keys_unavailable,    // the secret has the form of a JWT, and no key can verify it
     public_endpoint,     // no credentials were sent, and the endpoint needs none
+    suspended,           // its owner has suspended the token
     end                  // none
 };
 inline constexpr int kReasons = static_cast<int>(Reason::end);
@@ -52,6 +53,7 @@ inline constexpr Outcome kOutcomes[] = {
     {Reason::management_refused, "management_refused", 403, "acts_refused", false},
     {Reason::keys_unavailable, "keys_unavailable", 503, "keys_unavailable", true},
     {Reason::public_endpoint, "public", 200, "public", true},
+    {Reason::suspended, "suspended", 401, "suspended", true},
 };
 inline constexpr std::size_t kMaxReasonChars = 24;
 

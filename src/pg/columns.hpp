@@ -23,7 +23,7 @@ struct ColumnKind {
     COLUMN(kDigest, "digest", digest) COLUMN(kSessionId, "session_id", int8) COLUMN(kAccountId, "account_id", int8) \
     COLUMN(kOpenedAt, "opened_at", timestamptz) COLUMN(kExpiresAt, "expires_at", timestamptz) \
     COLUMN(kClosedAt, "closed_at", timestamptz) COLUMN(kClientIp, "client_ip", inet) COLUMN(kUserAgent, "user_agent", text) \
-    COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
+    COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8) COLUMN(kCloseReason, "close_reason", text)
 
 #define MIROX_TOKEN(COLUMN) \
     COLUMN(kTokenId, "token_id", int8) COLUMN(kAccountId, "account_id", int8) COLUMN(kPlace, "place", int2) \
@@ -32,15 +32,17 @@ struct ColumnKind {
     COLUMN(kHint, "hint", text) COLUMN(kLifetime, "lifetime", interval) COLUMN(kCreatedAt, "created_at", timestamptz) \
     COLUMN(kRotatedAt, "rotated_at", timestamptz) COLUMN(kExpiresAt, "expires_at", timestamptz) \
     COLUMN(kRevokedAt, "revoked_at", timestamptz) COLUMN(kRevokeReason, "revoke_reason", text) \
-    COLUMN(kMetadata, "metadata", jsonb) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
+    COLUMN(kMetadata, "metadata", jsonb) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8) \
+    COLUMN(kSuspendedAt, "suspended_at", timestamptz) COLUMN(kSuspendReason, "suspend_reason", text)
 
 #define MIROX_TOKEN_SECRET(COLUMN) \
     COLUMN(kDigest, "digest", digest) COLUMN(kTokenId, "token_id", int8) COLUMN(kAccountId, "account_id", int8) \
     COLUMN(kExpiresAt, "expires_at", timestamptz) COLUMN(kEndsAt, "ends_at", timestamptz) \
     COLUMN(kGeneration, "generation", int4) COLUMN(kGroupId, "group_id", int4) COLUMN(kRateLimit, "rate_limit", int4) \
     COLUMN(kBurst, "burst", int4) COLUMN(kKeyId, "key_id", int2) COLUMN(kScheme, "scheme", character) \
-    COLUMN(kState, "state", character) COLUMN(kLocked, "locked", boolean) COLUMN(kUserId, "user_id", text) \
-    COLUMN(kPermissions, "permissions", scopes) COLUMN(kAllowedIps, "allowed_ips", cidr_array) \
+    COLUMN(kState, "state", character) COLUMN(kLocked, "locked", boolean) \
+    COLUMN(kSuspended, "suspended", boolean) COLUMN(kUserId, "user_id", text) COLUMN(kPermissions, "permissions", scopes) \
+    COLUMN(kAllowedIps, "allowed_ips", cidr_array) \
     COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
 
 #define MIROX_GROUP(COLUMN) \
@@ -58,7 +60,7 @@ struct ColumnKind {
     COLUMN(kSessionId, "session_id", int8) COLUMN(kRole, "db_role", text) COLUMN(kIp, "ip", inet) \
     COLUMN(kUserAgent, "user_agent", text) COLUMN(kRequests, "requests", int8) COLUMN(kDetail, "detail", jsonb) \
     COLUMN(kActingToken, "acting_token_id", int8) COLUMN(kActingSession, "acting_session_id", int8) \
-    COLUMN(kLoginRole, "login_role", text)
+    COLUMN(kLoginRole, "login_role", text) COLUMN(kBySession, "by_session_id", int8)
 
 #define MIROX_NUMBER(CONSTANT, NAME, TYPE) CONSTANT,
 #define MIROX_KIND(CONSTANT, NAME, TYPE) {NAME, pg::Type::TYPE},

@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
@@ -148,6 +149,16 @@ void require_own_members() {
     }
     own = changes == before;
     own_of = owner;
+}
+
+bool is_own_table(Oid table) {
+    const Catalog& ours = catalog();
+    if (getExtensionOfObject(RelationRelationId, table) == ours.extension) return true;
+    if (!get_rel_relispartition(table)) return false;
+    const Oid parent = get_partition_parent(table, true);
+    if (!OidIsValid(parent) || getExtensionOfObject(RelationRelationId, parent) != ours.extension) return false;
+    struct varlena* acl;
+    return owner_of_member({&kOwned[0], table, false}, &acl) == owner_of_member({&kOwned[0], parent, false}, &acl);
 }
 
 void lock_grants() {

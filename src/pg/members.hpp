@@ -21,6 +21,10 @@ struct Member {
     bool fresh;  // became a member in this transaction
 };
 
+// Whether the table is a member, or a partition of a member that has the member's owner. Partitions of recorded use are no members,
+// since pg_dump would leave their rows out.
+bool is_own_table(Oid table);
+
 // Calls each(state, member) for the schemas, tables, sequences, views, functions and types of the extension.
 void for_each_member(Oid extension, void (*each)(void* state, const Member& member), void* state);
 

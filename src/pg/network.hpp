@@ -17,9 +17,10 @@ inline core::Address address_arg(FunctionCallInfo fcinfo, int n) {
 Datum inet_datum(const core::Address& address);
 Datum cidr_datum(const core::Address& network);
 
-// A network with IPv4-mapped IPv6 turned into IPv4.
-inline Datum plain_network(Datum cidr) {
-    return cidr_datum(address_of(cidr));
+// The network of an inet or cidr, a cidr: without the bits right of the mask, and with IPv4-mapped IPv6 turned into IPv4.
+inline Datum network_datum(Datum value) {
+    const core::Address address = address_of(value);
+    return cidr_datum(core::network_of(address, address.bits));
 }
 
 // The networks of a cidr[] without its NULLs; palloc'd.

@@ -146,4 +146,12 @@ void return_rows(FunctionCallInfo fcinfo) {
     for (std::uint64_t i = 0; i < SPI_processed; i++) tuplestore_puttuple(info->setResult, SPI_tuptable->vals[i]);
 }
 
+void add_max_rows(Args& args, FunctionCallInfo fcinfo, int n) {
+    const bool given = n < fcinfo->nargs && !PG_ARGISNULL(n);
+    if (given && PG_GETARG_INT32(n) < 0)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(core::ErrorWord::limit_out_of_range, "max_rows"),
+                    errmsg("max_rows must not be negative"), errhint("Leave it NULL for all rows."));
+    args.add_or_null(given ? Int64GetDatum(PG_GETARG_INT32(n)) : 0, given);
+}
+
 }  // namespace mirox::pg

@@ -70,6 +70,9 @@ struct Query {
     std::uint64_t epoch = 0;  // the epoch of the catalog when the plan was made
 };
 
+// Adds the argument max_rows, an int4, as an int8; NULL: all rows. 22023 if it is negative.
+void add_max_rows(Args& args, FunctionCallInfo fcinfo, int n);
+
 // Runs the statement inside an SPI connection (spi_open()). `fresh`: it sees the newest committed state and the changes of this
 // transaction, at any isolation level. Returns the number of rows; the results are in SPI_tuptable.
 std::uint64_t run(Query& query, Args& args, bool fresh = true);

@@ -20,6 +20,9 @@ char* default_lifetime_text;
 char* max_lifetime_text;
 char* expiry_notice_text;
 char* audit_retention_text;
+char* hour_retention_text;
+char* day_retention_text;
+char* address_retention_text;
 
 constexpr int kLeastTrackedAccounts = 64;
 constexpr int kMostTrackedAccounts = 1 << 24;
@@ -92,9 +95,18 @@ extern "C" bool check_retention(char** value, void** extra, GucSource) {
     }
     return check_span(value, extra, false);
 }
-extern "C" void assign_retention(const char*, void* extra) {
-    current.keep_audit = extra == nullptr;
-    if (extra != nullptr) current.audit_retention = *static_cast<Interval*>(extra);
+// Partitions of callers hold a day at least.
+extern "C" bool check_addresses(char** value, void** extra, GucSource source) {
+    if (!check_retention(value, extra, source)) return false;
+    constexpr Interval kDay = {0, 1, 0};
+    if (*extra == nullptr || compare_spans(*static_cast<Interval*>(*extra), kDay) >= 0) return true;
+    GUC_check_errdetail("It must be a day at least.");
+    return false;
+}
+template <bool Settings::*keep, Interval Settings::*span>
+void assign_retention(const char*, void* extra) {
+    current.*keep = extra == nullptr;
+    if (extra != nullptr) current.*span = *static_cast<Interval*>(extra);
 }
 
 extern "C" bool check_prefix(char** value, void** extra, GucSource) {
@@ -177,9 +189,18 @@ void define_settings() {
                                "Sets the file of rules that recognise browsers and operating systems.",
                                "The file is regexes.yaml of uap-core. The background worker reads it.", &current.agent_rules,
                                "/usr/share/uap-core/regexes.yaml", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("mirox_tokens.audit_retention", "Sets how long the audit log and recorded usage are kept.",
-                               "Empty keeps them forever. Usage by hour and day is deleted after the same time.",
-                               &audit_retention_text, "", PGC_SIGHUP, 0, check_retention, assign_retention, nullptr);
+    DefineCustomStringVariable("mirox_tokens.address_retention", "Sets how long recorded usage keeps addresses and user agents.",
+                               "Minutes, hours and days with addresses are dropped no later. What is kept longer is the day by "
+                               "token, outcome, endpoint and "
+                               "country. Empty: as long as the other settings say.",
+                               &address_retention_text, "", PGC_SIGHUP, 0, check_addresses,
+                               assign_retention<&Settings::keep_addresses, &Settings::address_retention>, nullptr);
+    DefineCustomStringVariable("mirox_tokens.audit_retention", "Sets how long acts of management stay in the audit log.",
+                               "Empty keeps them forever.", &audit_retention_text, "", PGC_SIGHUP, 0, check_retention,
+                               assign_retention<&Settings::keep_audit, &Settings::audit_retention>, nullptr);
+    DefineCustomStringVariable("mirox_tokens.day_retention", "Sets how long usage by day is kept.", "Empty keeps it forever.",
+                               &day_retention_text, "", PGC_SIGHUP, 0, check_retention,
+                               assign_retention<&Settings::keep_days, &Settings::day_retention>, nullptr);
     DefineCustomStringVariable("mirox_tokens.default_lifetime", "Sets how long a token lives when issued without an expiration.",
                                nullptr, &default_lifetime_text, "1 year", PGC_SUSET, 0, check_lifetime,
                                assign_span<&Settings::default_lifetime>, nullptr);
@@ -196,6 +217,10 @@ void define_settings() {
     DefineCustomStringVariable("mirox_tokens.geoip_database", "Sets the MaxMind DB file that gives the locations of addresses.",
                                "Empty: locations are not known. The background worker reads the file, and again when it changes.",
                                &current.geoip_database, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("mirox_tokens.hour_retention", "Sets how long usage by hour is kept.",
+                               "Empty keeps it forever. The partition of a month is dropped when all of it is older.",
+                               &hour_retention_text, "2 years", PGC_SIGHUP, 0, check_retention,
+                               assign_retention<&Settings::keep_hours, &Settings::hour_retention>, nullptr);
     DefineCustomStringVariable("mirox_tokens.jwt_issuer", "Sets the claim iss of tokens that are issued as JWT.", nullptr,
                                &current.jwt_issuer, "mirox", PGC_SUSET, 0, check_issuer, nullptr, nullptr);
     DefineCustomStringVariable(
@@ -209,6 +234,9 @@ void define_settings() {
     DefineCustomIntVariable("mirox_tokens.max_tokens_per_account", "Sets how many unrevoked tokens an account may hold.",
                             "It can be lowered from 64, not raised.", &current.max_tokens_per_account, kMaxTokensPerAccount, 1,
                             kMaxTokensPerAccount, PGC_SUSET, 0, check_account_limit, nullptr, nullptr);
+    DefineCustomIntVariable("mirox_tokens.minute_retention", "Sets for how many days usage by minute is kept.",
+                            "Hours and days are made from minutes first. Above 60 days a partition holds several days.",
+                            &current.minute_retention, 60, 0, 400, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("mirox_tokens.node_id", "Sets the number of this node, part of the key of each row of the audit log.",
                             "Give each node that writes a different number, for example with logical replication.",
                             &current.node_id, 0, 0, PG_INT32_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);

@@ -33,8 +33,10 @@ struct Settings {
     Interval default_lifetime;
     Interval max_lifetime;
     Interval expiry_notice;
-    bool keep_audit;           // audit_retention is not set
-    Interval audit_retention;  // unless keep_audit
+    int minute_retention;  // days
+    // How long rows are kept, unless they are kept forever.
+    bool keep_audit, keep_hours, keep_days, keep_addresses;
+    Interval audit_retention, hour_retention, day_retention, address_retention;
 };
 
 const Settings& settings();

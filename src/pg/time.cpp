@@ -20,6 +20,10 @@ TimestampTz add_in_utc(TimestampTz from, const Interval& span) {
     return DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
 }
 
+TimestampTz subtract_in_utc(TimestampTz from, const Interval& span) {
+    return DatumGetTimestamp(DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(from), IntervalPGetDatum(&span)));
+}
+
 const char* utc_text(TimestampTz instant) {
     struct pg_tm tm;
     fsec_t fraction;

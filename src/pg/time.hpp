@@ -16,8 +16,9 @@ int compare_spans(const Interval& a, const Interval& b);
 // adding it in a February gives the same instant.
 bool is_always_positive(const Interval& span);
 
-// The instant `span` after `from`, in UTC whatever the session's TimeZone (months and days of UTC).
+// The instant `span` after or before `from`, in UTC whatever the session's TimeZone (months and days of UTC).
 TimestampTz add_in_utc(TimestampTz from, const Interval& span);
+TimestampTz subtract_in_utc(TimestampTz from, const Interval& span);
 
 // The instant in UTC for a message, whatever the session's TimeZone and DateStyle; palloc'd.
 const char* utc_text(TimestampTz instant);

@@ -34,6 +34,11 @@ inline OptionalText text_arg(FunctionCallInfo fcinfo, int n) {
     return {text_view(fcinfo->args[n].value), true};
 }
 
+// False for NULL, and for an argument that an older script's function does not have.
+inline bool bool_arg(FunctionCallInfo fcinfo, int n) {
+    return n < fcinfo->nargs && !fcinfo->args[n].isnull && DatumGetBool(fcinfo->args[n].value);
+}
+
 inline OptionalText secret_arg(FunctionCallInfo fcinfo, int n) {
     if (n >= fcinfo->nargs || fcinfo->args[n].isnull) return {{}, false};
     return {secret_view(fcinfo->args[n].value), true};

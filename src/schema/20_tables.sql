@@ -78,19 +78,26 @@ CREATE TABLE mirox_internal.audit_log (
     acting_token_id bigint,
     acting_session_id bigint,
     login_role text COLLATE "C",
+    by_session_id bigint,
     PRIMARY KEY (node, audit_id)
 );
 REVOKE ALL ON TABLE mirox_internal.audit_log FROM PUBLIC;
 CREATE INDEX audit_log_token ON mirox_internal.audit_log (token_id, at) WHERE token_id IS NOT NULL;
--- For audit_trail: by time, and the user of a deleted account.
+-- For account_log(): the newest acts of one account, however long the log is.
+CREATE INDEX audit_log_account ON mirox_internal.audit_log (account_id, at, audit_id) WHERE account_id IS NOT NULL;
+-- For audit_acts and audit_trail.
 CREATE INDEX audit_log_at ON mirox_internal.audit_log (at);
-CREATE INDEX audit_log_deleted ON mirox_internal.audit_log (account_id) WHERE event = 'account_deleted';
+CREATE INDEX audit_log_event ON mirox_internal.audit_log (event, at);
+CREATE INDEX audit_log_session ON mirox_internal.audit_log (session_id, at) WHERE session_id IS NOT NULL;
+CREATE INDEX audit_log_ip ON mirox_internal.audit_log (ip, at) WHERE ip IS NOT NULL;
 COMMENT ON TABLE mirox_internal.audit_log IS
     'Each act of management, written by triggers and never changed. Read it through the view audit_trail';
 COMMENT ON COLUMN mirox_internal.audit_log.db_role IS 'current_user at the call';
 COMMENT ON COLUMN mirox_internal.audit_log.acting_token_id IS 'The token that the transaction acted for; NULL: none';
 COMMENT ON COLUMN mirox_internal.audit_log.acting_session_id IS 'The web session that the transaction acted for; NULL: none';
 COMMENT ON COLUMN mirox_internal.audit_log.login_role IS 'session_user at the call';
+COMMENT ON COLUMN mirox_internal.audit_log.session_id IS 'The web session that the act is about, otherwise the one by whose secret it was done';
+COMMENT ON COLUMN mirox_internal.audit_log.by_session_id IS 'The web session by whose secret the act was done; NULL: by none';
 
 CREATE TABLE mirox_internal.account (
     account_id bigint NOT NULL DEFAULT pg_catalog.nextval('mirox_internal.account_id_seq') PRIMARY KEY,
@@ -122,7 +129,8 @@ CREATE TABLE mirox_internal.session (
     client_ip inet,
     user_agent text,
     audit_node integer,
-    audit_id bigint
+    audit_id bigint,
+    close_reason text
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.session FROM PUBLIC;
 CREATE INDEX session_account ON mirox_internal.session (account_id);
@@ -161,11 +169,15 @@ CREATE TABLE mirox_internal.token (
     revoke_reason text,
     metadata mirox_internal.metadata NOT NULL DEFAULT '{}',
     audit_node integer,
-    audit_id bigint
+    audit_id bigint,
+    suspended_at timestamptz,
+    suspend_reason text
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.token FROM PUBLIC;
 -- This is the cap: 64 places, each held by one unrevoked token. It holds even when triggers are disabled.
 CREATE UNIQUE INDEX token_place ON mirox_internal.token (account_id, place) WHERE revoked_at IS NULL;
+-- The revoked ones, for list_tokens() and for the end of their account.
+CREATE INDEX token_revoked ON mirox_internal.token (account_id, revoked_at) WHERE revoked_at IS NOT NULL;
 -- Tells whether a group is in use when it is dropped. Built-in groups cannot be dropped.
 CREATE INDEX token_group ON mirox_internal.token (group_id) WHERE group_id OPERATOR(pg_catalog.>=) 100;
 -- Finds all tokens of an account: token_place has only the unrevoked ones.
@@ -174,6 +186,7 @@ COMMENT ON TABLE mirox_internal.token IS 'Tokens as the owner sees them. The dig
 COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own permissions, which narrow the owner''s; NULL: no narrowing';
 COMMENT ON COLUMN mirox_internal.token.generation IS 'Raised by each rotation; usage is kept by generation';
 COMMENT ON COLUMN mirox_internal.token.lifetime IS 'The lifetime, which rotation starts again';
+COMMENT ON COLUMN mirox_internal.token.suspended_at IS 'Since when it is suspended; NULL: it is not';
 COMMENT ON COLUMN mirox_internal.token.hint IS 'The redacted form of the current secret';
 
 -- One row for each secret, with all data that a check needs. state: c current, o overlapping (until ends_at), r rotated away, v
@@ -192,6 +205,7 @@ CREATE TABLE mirox_internal.token_secret (
     scheme mirox_internal.secret_scheme NOT NULL DEFAULT 's',
     state mirox_internal.secret_state NOT NULL DEFAULT 'c',
     locked boolean NOT NULL,
+    suspended boolean NOT NULL DEFAULT false,
     user_id text COLLATE "C" NOT NULL,
     permissions mirox.scopes NOT NULL,
     allowed_ips cidr[],

@@ -95,19 +95,72 @@ CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_in
 -- Only the worker changes recorded use. Triggers for each statement, so that the worker pays nothing for its rows.
 CREATE TRIGGER agent_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.agent
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER caller_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.caller
+CREATE TRIGGER used_place_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.used_place
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER used_endpoint_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.used_endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER used_scope_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.used_scope
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER usage_open_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_open
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER usage_minute_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_minute
+CREATE TRIGGER usage_closing_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_closing
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER usage_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_hour
+CREATE TRIGGER usage_summed_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_summed
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
-CREATE TRIGGER usage_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_day
+CREATE TRIGGER usage_dropped_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_dropped
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER upkeep_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.upkeep
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER traffic_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.traffic_hour
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER token_usage_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.token_usage
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER unauthenticated_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.unauthenticated
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+-- The store by time is append-only. A partition gets a row trigger from its parent, so that a statement that names the partition is
+-- refused too; its guard against TRUNCATE is its own. They fire whatever session_replication_role says.
+CREATE TRIGGER usage_minute_append_only BEFORE UPDATE OR DELETE ON mirox_internal.usage_minute
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_minute_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_minute
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.usage_minute ENABLE ALWAYS TRIGGER usage_minute_append_only, ENABLE ALWAYS TRIGGER usage_minute_worker_only;
+CREATE TRIGGER refusal_minute_append_only BEFORE UPDATE OR DELETE ON mirox_internal.refusal_minute
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER refusal_minute_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.refusal_minute
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.refusal_minute ENABLE ALWAYS TRIGGER refusal_minute_append_only, ENABLE ALWAYS TRIGGER refusal_minute_worker_only;
+CREATE TRIGGER usage_hour_append_only BEFORE UPDATE OR DELETE ON mirox_internal.usage_hour
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_hour
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.usage_hour ENABLE ALWAYS TRIGGER usage_hour_append_only, ENABLE ALWAYS TRIGGER usage_hour_worker_only;
+CREATE TRIGGER refusal_hour_append_only BEFORE UPDATE OR DELETE ON mirox_internal.refusal_hour
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER refusal_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.refusal_hour
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.refusal_hour ENABLE ALWAYS TRIGGER refusal_hour_append_only, ENABLE ALWAYS TRIGGER refusal_hour_worker_only;
+CREATE TRIGGER usage_day_append_only BEFORE UPDATE OR DELETE ON mirox_internal.usage_day
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER usage_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_day
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.usage_day ENABLE ALWAYS TRIGGER usage_day_append_only, ENABLE ALWAYS TRIGGER usage_day_worker_only;
+CREATE TRIGGER refusal_day_append_only BEFORE UPDATE OR DELETE ON mirox_internal.refusal_day
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER refusal_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.refusal_day
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.refusal_day ENABLE ALWAYS TRIGGER refusal_day_append_only, ENABLE ALWAYS TRIGGER refusal_day_worker_only;
+CREATE TRIGGER token_day_append_only BEFORE UPDATE OR DELETE ON mirox_internal.token_day
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER token_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.token_day
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.token_day ENABLE ALWAYS TRIGGER token_day_append_only, ENABLE ALWAYS TRIGGER token_day_worker_only;
+CREATE TRIGGER account_day_append_only BEFORE UPDATE OR DELETE ON mirox_internal.account_day
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER account_day_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.account_day
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+ALTER TABLE mirox_internal.account_day ENABLE ALWAYS TRIGGER account_day_append_only, ENABLE ALWAYS TRIGGER account_day_worker_only;
+
+CREATE TRIGGER account_name_kept BEFORE DELETE OR TRUNCATE ON mirox_internal.account_name
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 
 CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON mirox_internal.account

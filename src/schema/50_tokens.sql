@@ -9,11 +9,11 @@ COMMENT ON TYPE mirox.issued_token IS 'The result of issuing and rotating a toke
 
 CREATE FUNCTION mirox.issue_token(
     session text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
-    expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips cidr[] DEFAULT NULL,
+    expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips inet[] DEFAULT NULL,
     format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL) RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_issue_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], cidr[], text, jsonb, text) IS
+REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text) IS
     'Issues a token for the session''s owner. Lives until expires_at or for expires_in (mirox_tokens.default_lifetime '
     'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
     'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). idempotency_key: a repeated call of the session within a day '
@@ -36,10 +36,12 @@ REVOKE ALL ON FUNCTION mirox.revoke_token(text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.revoke_token(text, bigint, text) IS
     'Revokes a token at once; returns the time at which it was first revoked. P0002: the owner has no such token';
 
-CREATE FUNCTION mirox.revoke_all_tokens(session text, reason text DEFAULT NULL) RETURNS integer
+CREATE FUNCTION mirox.revoke_all_tokens(session text, reason text DEFAULT NULL, close_sessions boolean DEFAULT false)
+    RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_revoke_all_tokens' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.revoke_all_tokens(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.revoke_all_tokens(text, text) IS 'Revokes every token of the owner; returns how many';
+REVOKE ALL ON FUNCTION mirox.revoke_all_tokens(text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.revoke_all_tokens(text, text, boolean) IS
+    'Revokes every token of the owner; returns how many. close_sessions: also closes all sessions of the owner but this one';
 
 CREATE FUNCTION mirox.revoke_expired_tokens(session text) RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_revoke_expired_tokens' LANGUAGE C VOLATILE;
@@ -66,34 +68,111 @@ REVOKE ALL ON FUNCTION mirox.rename_token(text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.rename_token(text, bigint, text) IS
     'Renames a token; returns the name as it is stored (trimmed, NFC). P0002: the owner has no such token, or it is revoked';
 
-CREATE FUNCTION mirox.list_tokens(
-    session text,
-    OUT place integer, OUT token_id bigint, OUT name text, OUT hint text, OUT permission_group text,
-    OUT permissions mirox.scopes, OUT allowed_ips cidr[], OUT status text, OUT created_at timestamptz,
-    OUT rotated_at timestamptz, OUT expires_at timestamptz, OUT days_left integer, OUT last_used_at timestamptz,
-    OUT last_ip inet, OUT last_location text, OUT last_browser text, OUT last_os text, OUT uses bigint,
-    OUT refusals bigint, OUT metadata jsonb) RETURNS SETOF record
+-- ---- changing a token --------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION mirox.set_token_permissions(session text, token_id bigint, permissions text[]) RETURNS mirox.scopes
+    AS 'MODULE_PATHNAME', 'mirox_set_token_permissions' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.set_token_permissions(text, bigint, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.set_token_permissions(text, bigint, text[]) IS
+    'Narrows or widens a token, by the rules of issue_token; NULL: all that owner and group have. Returns what it may reach now. '
+    '55000: it would gain a permission while two secrets are in force';
+
+CREATE FUNCTION mirox.set_token_networks(session text, token_id bigint, allowed_ips inet[]) RETURNS cidr[]
+    AS 'MODULE_PATHNAME', 'mirox_set_token_networks' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.set_token_networks(text, bigint, inet[]) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.set_token_networks(text, bigint, inet[]) IS
+    'Sets the networks from which a token works; NULL: everywhere. Returns them as they are stored: 203.0.113.9/24 is '
+    '203.0.113.0/24';
+
+CREATE FUNCTION mirox.set_token_expiration(session text, token_id bigint, expires_at timestamptz DEFAULT NULL,
+                                           expires_in interval DEFAULT NULL) RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'mirox_set_token_expiration' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.set_token_expiration(text, bigint, timestamptz, interval) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.set_token_expiration(text, bigint, timestamptz, interval) IS
+    'Sets when a token expires, by the rules of issue_token (neither argument: mirox_tokens.default_lifetime from now). A rotation '
+    'then starts the time from now to that date again. 55000: it has expired';
+
+CREATE FUNCTION mirox.set_token_metadata(session text, token_id bigint, metadata jsonb) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'mirox_set_token_metadata' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.set_token_metadata(text, bigint, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.set_token_metadata(text, bigint, jsonb) IS 'Replaces a token''s metadata and returns it; NULL: {}';
+
+CREATE FUNCTION mirox.suspend_token(session text, token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'mirox_suspend_token' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.suspend_token(text, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.suspend_token(text, bigint, text) IS
+    'Refuses a token (401) until resume_token; it keeps its place, may be rotated and expires as ever. Returns since when it is '
+    'suspended';
+
+CREATE FUNCTION mirox.resume_token(session text, token_id bigint) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_resume_token' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.resume_token(text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.resume_token(text, bigint) IS 'Ends the suspension of a token; false when it was not suspended';
+
+CREATE FUNCTION mirox.end_overlap(session text, token_id bigint) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'mirox_end_overlap' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.end_overlap(text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.end_overlap(text, bigint) IS
+    'Ends at once the secret that a rotation left in force for a while; false when there was none';
+
+-- ---- what a page shows -------------------------------------------------------------------------------------------------
+
+CREATE TYPE mirox.listed_group AS (name text, description text, permissions mirox.scopes);
+GRANT USAGE ON TYPE mirox.listed_group TO PUBLIC;
+COMMENT ON TYPE mirox.listed_group IS 'A row of list_groups. permissions: what a token of that group would reach for this owner';
+CREATE FUNCTION mirox.list_groups(session text) RETURNS SETOF mirox.listed_group
+    AS 'MODULE_PATHNAME', 'mirox_list_groups' LANGUAGE C VOLATILE ROWS 4;
+REVOKE ALL ON FUNCTION mirox.list_groups(text) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.list_groups(text) IS 'The permission groups, the built-in ones first, and what a token of each would reach';
+
+-- Columns are added at the end.
+CREATE TYPE mirox.listed_token AS (
+    place integer, token_id bigint, name text, hint text, permission_group text, permissions mirox.scopes, allowed_ips cidr[],
+    status text, created_at timestamptz, rotated_at timestamptz, expires_at timestamptz, days_left integer,
+    last_used_at timestamptz, last_ip inet, last_location text, last_browser text, last_os text, uses bigint, refusals bigint,
+    metadata jsonb, suspended_at timestamptz, suspend_reason text, overlap_ends_at timestamptz, previous_uses bigint,
+    previous_refusals bigint, previous_last_used_at timestamptz, previous_last_ip inet, revoked_at timestamptz, revoke_reason text,
+    own_permissions mirox.scopes, format text
+);
+GRANT USAGE ON TYPE mirox.listed_token TO PUBLIC;
+COMMENT ON TYPE mirox.listed_token IS
+    'A row of list_tokens. status: active, expiring (within mirox_tokens.expiry_notice), suspended, expired or revoked; permissions: '
+    'effective now, own_permissions: what the token was narrowed to, NULL: it was not; days_left: whole days; uses, refusals, '
+    'last_...: of the current secret, previous_...: of the one before the last rotation; overlap_ends_at: until when that one still '
+    'works';
+CREATE FUNCTION mirox.list_tokens(session text, revoked boolean DEFAULT false) RETURNS SETOF mirox.listed_token
     AS 'MODULE_PATHNAME', 'mirox_list_tokens' LANGUAGE C VOLATILE ROWS 16;
-REVOKE ALL ON FUNCTION mirox.list_tokens(text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.list_tokens(text) IS
-    'The owner''s unrevoked tokens by place, with their newest recorded use. status: active, expiring (within '
-    'mirox_tokens.expiry_notice), expired. permissions: effective now; days_left: whole days';
+REVOKE ALL ON FUNCTION mirox.list_tokens(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.list_tokens(text, boolean) IS
+    'The owner''s unrevoked tokens by place, with their newest recorded use; revoked => true: the revoked ones after them, the '
+    'newest revocation first';
 
+-- Columns are added at the end.
+CREATE TYPE mirox.token_use AS (
+    first_at timestamptz, last_at timestamptz, status integer, reason text, requests bigint, ip inet, location text, browser text,
+    os text, user_agent text, scope text, generation integer, method text, endpoint text, country text, region text, city text,
+    latitude double precision, longitude double precision
+);
+GRANT USAGE ON TYPE mirox.token_use TO PUBLIC;
+COMMENT ON TYPE mirox.token_use IS
+    'A row of token_history: requests of one minute, caller, endpoint and outcome. generation: how often the token had been issued and '
+    'rotated, which tells the current secret from the one before';
 CREATE FUNCTION mirox.token_history(
-    session text, token_id bigint, since timestamptz DEFAULT NULL,
-    OUT first_at timestamptz, OUT last_at timestamptz, OUT status integer, OUT reason text, OUT requests bigint, OUT ip inet,
-    OUT location text, OUT browser text, OUT os text, OUT user_agent text, OUT scope text) RETURNS SETOF record
+    session text, token_id bigint, since timestamptz DEFAULT NULL, max_rows integer DEFAULT 100) RETURNS SETOF mirox.token_use
     AS 'MODULE_PATHNAME', 'mirox_token_history' LANGUAGE C VOLATILE ROWS 100;
-REVOKE ALL ON FUNCTION mirox.token_history(text, bigint, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.token_history(text, bigint, timestamptz) IS
-    'When and how one of the owner''s tokens was used since it was issued or last rotated: by minute, newest first. since: '
-    'only uses at or after that time. P0002: the owner has no such token';
+REVOKE ALL ON FUNCTION mirox.token_history(text, bigint, timestamptz, integer) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.token_history(text, bigint, timestamptz, integer) IS
+    'When and how one of the owner''s tokens was used since it was issued or last rotated, by its current secret and by the one '
+    'before: by minute, newest first. since: only uses at or after that time; max_rows NULL: all. Errors: P0002 the owner has no such '
+    'token; 22023 max_rows is negative';
 
-CREATE FUNCTION mirox_internal.token_status(revoked_at timestamptz, expires_at timestamptz, now timestamptz) RETURNS text
+CREATE FUNCTION mirox_internal.token_status(
+    revoked_at timestamptz, expires_at timestamptz, now timestamptz, suspended_at timestamptz DEFAULT NULL,
+    locked_at timestamptz DEFAULT NULL) RETURNS text
     AS 'MODULE_PATHNAME', 'mirox_token_status' LANGUAGE C STABLE PARALLEL SAFE;
-REVOKE ALL ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz) IS
-    'Internal: active, expiring (within mirox_tokens.expiry_notice), expired or revoked';
+REVOKE ALL ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.token_status(timestamptz, timestamptz, timestamptz, timestamptz, timestamptz) IS
+    'Internal: active, expiring (within mirox_tokens.expiry_notice), suspended, locked, expired or revoked';
 CREATE FUNCTION mirox_internal.days_until(instant timestamptz, now timestamptz) RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_days_until' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.days_until(timestamptz, timestamptz) FROM PUBLIC;
@@ -106,14 +185,22 @@ REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
-    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],cidr[],text,jsonb,text)', 'function', 'application'),
+    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],inet[],text,jsonb,text)', 'function', 'application'),
     ('mirox.rotate_token(text,bigint,interval,text)', 'function', 'application'),
     ('mirox.revoke_token(text,bigint,text)', 'function', 'application'),
-    ('mirox.revoke_all_tokens(text,text)', 'function', 'application'),
+    ('mirox.revoke_all_tokens(text,text,boolean)', 'function', 'application'),
     ('mirox.revoke_expired_tokens(text)', 'function', 'application'),
     ('mirox.revoke_self(text,text)', 'function', 'gateway'),
     ('mirox.revoke_any_token(bigint,text)', 'function', 'admin'),
     ('mirox.rename_token(text,bigint,text)', 'function', 'application'),
-    ('mirox.list_tokens(text)', 'function', 'application'),
-    ('mirox.token_history(text,bigint,timestamp with time zone)', 'function', 'application'),
+    ('mirox.set_token_permissions(text,bigint,text[])', 'function', 'application'),
+    ('mirox.set_token_networks(text,bigint,inet[])', 'function', 'application'),
+    ('mirox.set_token_expiration(text,bigint,timestamptz,interval)', 'function', 'application'),
+    ('mirox.set_token_metadata(text,bigint,jsonb)', 'function', 'application'),
+    ('mirox.suspend_token(text,bigint,text)', 'function', 'application'),
+    ('mirox.resume_token(text,bigint)', 'function', 'application'),
+    ('mirox.end_overlap(text,bigint)', 'function', 'application'),
+    ('mirox.list_groups(text)', 'function', 'application'),
+    ('mirox.list_tokens(text,boolean)', 'function', 'application'),
+    ('mirox.token_history(text,bigint,timestamp with time zone,integer)', 'function', 'application'),
     ('mirox.reveal(mirox.secret)', 'function', 'application');

@@ -8,7 +8,7 @@ CREATE TYPE mirox.verdict AS (
 GRANT USAGE ON TYPE mirox.verdict TO PUBLIC;
 COMMENT ON TYPE mirox.verdict IS
     'The answer of a check. status: 200, 401, 403 or 429; reason: ok, malformed, unknown, revoked, rotated, expired, locked, '
-    'ip_not_allowed, insufficient_scope, rate_limited. Send only the status to the client. On a 401 all columns except status '
+    'suspended, ip_not_allowed, insufficient_scope, rate_limited. Send only the status to the client. On a 401 all columns except status '
     'and reason are NULL';
 
 CREATE FUNCTION mirox.verify_token(secret text, client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL,

@@ -10,7 +10,8 @@ CREATE FUNCTION mirox_internal.stat_now(
     OUT lost bigint, OUT agent_rules text,
     OUT geoip text, OUT stats_reset timestamptz, OUT acts_refused bigint,
     OUT keys_unavailable bigint, OUT jwt_keys integer, OUT jwt_key_file text, OUT jwt_key_file_since timestamptz,
-    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz, OUT public bigint)
+    OUT worker_state text, OUT last_error text, OUT last_error_at timestamptz, OUT failing_since timestamptz,
+    OUT too_late bigint, OUT drop_waits_since timestamptz, OUT public bigint, OUT suspended bigint)
     AS 'MODULE_PATHNAME', 'mirox_stat_now' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION mirox_internal.stat_now() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.stat_now() IS 'Internal: the row of the view stat';
@@ -66,6 +67,11 @@ COMMENT ON COLUMN mirox.stat.last_error IS 'The last failure, with the SQLSTATE;
 COMMENT ON COLUMN mirox.stat.last_error_at IS 'Time of the last failure';
 COMMENT ON COLUMN mirox.stat.public IS 'Checks of requests without credentials that were admitted to public endpoints';
 COMMENT ON COLUMN mirox.stat.failing_since IS 'Since when some of the work has been failing; NULL: nothing fails';
+COMMENT ON COLUMN mirox.stat.too_late IS
+    'Uses that were written after mirox_tokens.minute_retention: they count in totals, and in hours and days that are kept, in no minute';
+COMMENT ON COLUMN mirox.stat.drop_waits_since IS
+    'Since when retention cannot drop a partition because somebody reads it, tried each minute; NULL: none waits';
+COMMENT ON COLUMN mirox.stat.suspended IS 'Refused (401): its owner has suspended the token';
 
 CREATE FUNCTION mirox.flush() RETURNS void
     AS 'MODULE_PATHNAME', 'mirox_flush' LANGUAGE C VOLATILE;

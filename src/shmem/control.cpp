@@ -72,6 +72,8 @@ const char* could_not(Job job) {
             return "could not write refusals of unauthenticated callers";
         case Job::minutes:
             return "could not close minutes";
+        case Job::sums:
+            return "could not add up hours and days";
         case Job::notices:
             return "could not send notices of expiration";
         case Job::maintenance:

@@ -27,8 +27,8 @@ inline constexpr int kStripes = 16;  // so that backends that count at the same 
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
 // The jobs of a worker. Each has transactions of its own.
-enum class Job : std::uint32_t { uses, unauthenticated, minutes, notices, maintenance, policies };
-inline constexpr int kJobs = 6;
+enum class Job : std::uint32_t { uses, unauthenticated, minutes, sums, notices, maintenance, policies };
+inline constexpr int kJobs = 7;
 // The predicate of an error message, as in "could not send notices of expiration".
 const char* could_not(Job job);
 
@@ -65,10 +65,12 @@ struct DatabaseStats {
     Failure failure;
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;
-    std::atomic<std::uint64_t> flushed;        // events written to the tables
-    std::atomic<std::uint64_t> drain_us;       // time spent in drains
-    std::atomic<std::int64_t> last_drain_at;   // TimestampTz, 0: none
-    std::atomic<std::int64_t> stats_reset_at;  // TimestampTz, 0: never
+    std::atomic<std::uint64_t> flushed;          // events written to the tables
+    std::atomic<std::uint64_t> drain_us;         // time spent in drains
+    std::atomic<std::uint64_t> too_late;         // uses older than minute_retention
+    std::atomic<std::int64_t> drop_waits_since;  // TimestampTz since when a partition cannot be dropped; 0: none waits
+    std::atomic<std::int64_t> last_drain_at;     // TimestampTz, 0: none
+    std::atomic<std::int64_t> stats_reset_at;    // TimestampTz, 0: never
     struct alignas(kCacheLine) {
         std::atomic<std::uint64_t> of[core::kReasons];
     } checks[kStripes];

@@ -113,7 +113,8 @@ bool Counters::can_go(const CounterEntry& e, std::uint64_t word, const Ring& rin
     const std::uint64_t uses = e.uses.load(memory_order_acquire);
     const std::uint64_t refusals = e.refusals.load(memory_order_acquire);
     if (static_cast<std::uint32_t>(uses + refusals) != static_cast<std::uint32_t>(word) ||
-        uses != e.posted_uses.load(memory_order_acquire) || refusals != e.posted_refusals.load(memory_order_acquire))
+        uses != e.posted_uses.load(memory_order_acquire) || refusals != e.posted_refusals.load(memory_order_acquire) ||
+        e.lost_uses.load(memory_order_acquire) != 0 || e.lost_refusals.load(memory_order_acquire) != 0)
         return false;
     const QueueRef queue = ring.find_queue(e.database.load(memory_order_relaxed));
     return !queue || e.posted_at.load(memory_order_acquire) <= ring.freed_before(queue);
@@ -132,7 +133,7 @@ bool Counters::make(const TokenKey& key, std::uint64_t hash, const Ring& ring, F
         const auto goes = [&](const CounterEntry& e, std::uint64_t word) noexcept { return can_go(e, word, ring); };
         const auto fill = [&](CounterEntry& e, std::uint32_t at, bool evicted) noexcept {
             for (auto* count : {&e.uses, &e.refusals, &e.agent, &e.posted_at, &e.posted_uses, &e.posted_refusals, &e.before_uses,
-                                &e.before_refusals})
+                                &e.before_refusals, &e.lost_uses, &e.lost_refusals})
                 count->store(0, memory_order_relaxed);
             for (auto* lock : {&e.last_lock, &e.post_lock}) lock->store(0, memory_order_relaxed);
             for (auto* last : {&e.last_used, &e.last_refused}) last->store(0, memory_order_relaxed);
@@ -185,6 +186,35 @@ void Counters::undo(const Counted& counted) noexcept {
     (counted.refusal ? e.refusals : e.uses).fetch_sub(1, memory_order_acq_rel);
 }
 
+void Counters::lose(const Counted& counted) noexcept {
+    if (!counted) return;
+    CounterEntry& e = table_.entries[counted.entry];
+    if (tag_of(e.guard.load(memory_order_acquire)) != counted.tag) return;
+    // Before undo(), which lets the entry go.
+    (counted.refusal ? e.lost_refusals : e.lost_uses).fetch_add(1, memory_order_acq_rel);
+    undo(counted);
+}
+
+bool Counters::lost(const TokenKey& key, PendingCounts& out) const noexcept {
+    Found found;
+    if (!find(key, hash_of(key), found)) return false;
+    const CounterEntry& e = table_.entries[found.at];
+    out = {};
+    out.uses = e.lost_uses.load(memory_order_acquire);
+    out.refusals = e.lost_refusals.load(memory_order_acquire);
+    out.last_used = e.last_used.load(memory_order_acquire);
+    out.last_refused = e.last_refused.load(memory_order_acquire);
+    return (out.uses != 0 || out.refusals != 0) && Bits::same(e.guard.load(memory_order_acquire), found.word);
+}
+
+void Counters::take_lost(const TokenKey& key, std::uint64_t uses, std::uint64_t refusals) noexcept {
+    Found found;
+    if (!find(key, hash_of(key), found)) return;
+    CounterEntry& e = table_.entries[found.at];
+    e.lost_uses.fetch_sub(uses, memory_order_acq_rel);
+    e.lost_refusals.fetch_sub(refusals, memory_order_acq_rel);
+}
+
 bool Counters::post(const TokenKey& key, std::uint64_t from, std::uint64_t to, std::uint64_t uses,
                     std::uint64_t refusals) noexcept {
     Found found;
@@ -223,8 +253,8 @@ bool Counters::pending(const TokenKey& key, std::uint64_t stored, PendingCounts&
         const std::uint64_t all_uses = e.uses.load(memory_order_acquire);
         const std::uint64_t all_refusals = e.refusals.load(memory_order_acquire);
         out = {};
-        out.uses = all_uses > uses ? all_uses - uses : 0;
-        out.refusals = all_refusals > refusals ? all_refusals - refusals : 0;
+        out.uses = (all_uses > uses ? all_uses - uses : 0) + e.lost_uses.load(memory_order_acquire);
+        out.refusals = (all_refusals > refusals ? all_refusals - refusals : 0) + e.lost_refusals.load(memory_order_acquire);
         out.last_refused = e.last_refused.load(memory_order_acquire);
         read_last_use(e, out);
         if (Bits::same(e.guard.load(memory_order_acquire), found.word)) return true;

@@ -24,7 +24,9 @@
 // at position 0. Some of them may be applied already. The worker posts those before its first batch, as a batch from the freed to
 // the stored position. Until then a view would count them twice, so it asks unposted() first.
 //
-// An event that finds no room in the ring is subtracted from C again, since it is not recorded.
+// An event that finds no room in the ring is subtracted from C again, since it is not recorded. It is counted as lost instead: its
+// token's totals include it. The worker adds lost events to the tables from time to time, and takes them off the entry after COMMIT.
+// Until then the entry is not evicted. So totals stay exact for as many tokens as there are entries, unless the server stops before.
 #pragma once
 
 #include "shmem/core_ring.hpp"
@@ -70,6 +72,9 @@ struct alignas(kCacheLine) CounterEntry {
     std::atomic<std::uint64_t> before_uses;
     std::atomic<std::uint64_t> before_refusals;
     std::atomic<std::uint32_t> post_lock;  // odd while they are being written
+    // Events that found no room in the ring, and that the worker has not added to the tables yet.
+    std::atomic<std::uint64_t> lost_uses;
+    std::atomic<std::uint64_t> lost_refusals;
 };
 static_assert(sizeof(CounterEntry) == 3 * kCacheLine);
 
@@ -101,8 +106,13 @@ class Counters {
     // Counts an event that is about to be published with the mark. The result says whether it could. Lock-free for a token that
     // has an entry.
     Counted count(const TokenKey& key, const Event& event, const Ring& ring) noexcept;
-    // To call when the event could not be published.
+    // To call when the event could not be published, and is tried again.
     void undo(const Counted& counted) noexcept;
+    // To call when the event could not be published, and is dropped.
+    void lose(const Counted& counted) noexcept;
+    // The lost events of a token. After the worker has added them to the tables, it takes them off.
+    bool lost(const TokenKey& key, PendingCounts& out) const noexcept;
+    void take_lost(const TokenKey& key, std::uint64_t uses, std::uint64_t refusals) noexcept;
 
     // Called by the database's worker before COMMIT of the batch that applies [from, to): the number of marked uses and refusals
     // of this token in it. `from` is the position stored before the batch. False when the token has no entry; then none of its

@@ -51,9 +51,11 @@ constexpr std::uint64_t seal(std::uint64_t body, std::uint64_t begin, std::uint6
     head.at = event.at;
     std::memcpy(head.facts, static_cast<const Facts*>(&event), kFactsBytes);
     std::size_t used = sizeof head;
+    std::uint8_t* length = head.lengths;
     for (unsigned i = 0; i < kTexts; i++) {
         const std::string_view text = core::slice(event.texts[i], 0, std::min(event.texts[i].size(), kTextColumns[i].room));
-        head.text_bytes[i] = static_cast<std::uint16_t>(text.size());
+        *length++ = static_cast<std::uint8_t>(text.size());
+        if (length_bytes(i) > 1) *length++ = static_cast<std::uint8_t>(text.size() >> 8);
         if (!text.empty()) std::memcpy(bytes + used, text.data(), text.size());
         used += text.size();
     }
@@ -76,9 +78,13 @@ bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span,
     RecordHead head;
     std::memcpy(&head, bytes, sizeof head);
     std::size_t size = sizeof head;
+    std::size_t lengths[kTexts];
+    const std::uint8_t* length = head.lengths;
     for (unsigned i = 0; i < kTexts; i++) {
-        if (head.text_bytes[i] > kTextColumns[i].room) return false;
-        size += head.text_bytes[i];
+        lengths[i] = *length++;
+        if (length_bytes(i) > 1) lengths[i] |= std::size_t{*length++} << 8;
+        if (lengths[i] > kTextColumns[i].room) return false;
+        size += lengths[i];
     }
     size = round_up(size, 8);
     if (round_up(size, kCellBytes) / kCellBytes != span) return false;
@@ -89,7 +95,7 @@ bool read_record(const Segment& segment, std::uint32_t cell, std::uint32_t span,
     std::memcpy(static_cast<void*>(static_cast<Facts*>(&out.event)), head.facts, kFactsBytes);
     out.event.at = head.at;
     const char* text = reinterpret_cast<const char*>(bytes + sizeof head);
-    for (unsigned i = 0; i < kTexts; text += head.text_bytes[i++]) out.event.texts[i] = {text, head.text_bytes[i]};
+    for (unsigned i = 0; i < kTexts; text += lengths[i++]) out.event.texts[i] = {text, lengths[i]};
     out.begin = begin;
     out.end = begin + span;
     out.ring_id = ring_id;

@@ -53,11 +53,20 @@ constexpr std::uint32_t span_of(std::uint32_t state) noexcept {
 // The fixed part of a record; the texts follow. The checksum covers everything after it. Position, ring id and size are
 // part of its seed, so that an old record left in the cell is never taken for a new one.
 constexpr std::size_t kFactsBytes = offsetof(Facts, unused);
+// The length of a short text takes one byte, that of another two, the lower one first. So a record without texts is one cell.
+constexpr std::size_t length_bytes(unsigned kind) noexcept {
+    return kTextColumns[kind].room < 256 ? 1 : 2;
+}
+constexpr std::size_t all_length_bytes() noexcept {
+    std::size_t size = 0;
+    for (unsigned kind = 0; kind < kTexts; kind++) size += length_bytes(kind);
+    return size;
+}
 struct RecordHead {
     std::uint64_t checksum;
     std::int64_t at;
-    std::uint16_t text_bytes[kTexts];
-    std::byte facts[round_up(kFactsBytes + sizeof(text_bytes), 8) - sizeof(text_bytes)];  // the Facts, except their unused end
+    std::uint8_t lengths[all_length_bytes()];                                       // of the texts
+    std::byte facts[round_up(kFactsBytes + sizeof(lengths), 8) - sizeof(lengths)];  // the Facts, except their unused end
 };
 static_assert(sizeof(RecordHead) % 8 == 0 && std::has_unique_object_representations_v<RecordHead>);
 

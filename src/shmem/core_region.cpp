@@ -215,11 +215,14 @@ Counters::Counted Region::count(QueueRef queue, const Event& event) noexcept {
     return counters_.count({queue.database(), event.generation, event.token()}, event, ring_);
 }
 
-Published Region::record(QueueRef queue, const Event& event) noexcept {
+Published Region::record(QueueRef queue, const Event& event, bool last) noexcept {
     if (!ring_.holds(queue)) return {PublishStatus::no_queue, false, 0};
     const Counters::Counted counted = count(queue, event);
     const Published published = ring_.publish(queue, event, static_cast<bool>(counted));
-    if (published.status != PublishStatus::ok) counters_.undo(counted);
+    if (published.status == PublishStatus::full && last)
+        counters_.lose(counted);
+    else if (published.status != PublishStatus::ok)
+        counters_.undo(counted);
     return published;
 }
 

@@ -92,8 +92,9 @@ class Region {
     // Exclusive. Discards everything of a database that no longer exists. False when a publish is in progress: call again.
     bool close_queue(std::uint32_t database) noexcept;
 
-    // Records a use or refusal of a token or session: counts it for its token and publishes it.
-    Published record(QueueRef queue, const Event& event) noexcept;
+    // Records a use or refusal of a token or session: counts it for its token and publishes it. With `last`, an event that finds no
+    // room is not tried again: its token counts it as lost.
+    Published record(QueueRef queue, const Event& event, bool last = false) noexcept;
     void count_drop(QueueRef queue) noexcept { ring_.count_drop(queue); }
     Unauthenticated::Result count_unauthenticated(std::uint32_t database, const Event& event) noexcept {
         return unauthenticated_.count(database, ring_.ring_id(), event.at, event.address, event.status, event.reason);

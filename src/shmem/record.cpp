@@ -18,9 +18,23 @@ extern "C" {
 namespace mirox::shmem {
 namespace {
 
-// How often a check retries when the ring is full, and how long it waits each time.
+// How often a check retries when the ring is full, and how long it waits each time. A backend waits no more than kWaits times a
+// second: when more is recorded than can be drained, the checks go on at their rate and the rest is counted as dropped.
 constexpr int kWaits = 5;
 constexpr long kWaitUs = 1000;
+constinit TimestampTz waits_since = 0;
+constinit int waits = 0;
+
+bool may_wait() {
+    // On a standby and in single-user mode no worker runs that could make room.
+    if (!IsUnderPostmaster || RecoveryInProgress()) return false;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now - waits_since >= USECS_PER_SEC || now < waits_since) {
+        waits_since = now;
+        waits = 0;
+    }
+    return waits++ < kWaits;
+}
 
 // The last user agent, as received and as stored. Clients repeat their user agent, and comparing is cheaper than cleaning.
 constinit char raw_agent[core::kMaxUserAgentBytes * 2];
@@ -61,8 +75,9 @@ void record_use(Event event) {
         return;
     }
     event.texts[kAgent] = stored_agent(event.texts[kAgent]);
+    bool last = false;
     for (int tries = 0; queue; tries++) {
-        const Published published = shared.record(queue, event);
+        const Published published = shared.record(queue, event, last);
         if (published.wake) wake_worker(MyDatabaseId);
         if (published.status == PublishStatus::ok) return;
         if (published.status == PublishStatus::no_queue) {
@@ -71,9 +86,9 @@ void record_use(Event event) {
             if (tries > kWaits) break;
             continue;
         }
-        // On a standby and in single-user mode no worker runs that could make room.
-        if (tries >= kWaits || !IsUnderPostmaster || RecoveryInProgress()) break;
-        pg_usleep(kWaitUs);
+        if (last) break;
+        last = !may_wait();
+        if (!last) pg_usleep(kWaitUs);
     }
     shared.count_drop(queue);
 }

@@ -22,10 +22,12 @@ struct AuditKey {
 struct Actor {
     pg::OwnerScope role;      // the caller's role, to which leave() returns
     bool direct;              // a trigger that runs for direct DML
+    bool erases;              // mirox.erase_traces() acts: may blank recorded use and audit rows
     bool worker;              // the worker acts: may change recorded use, and delete expired rows
     std::int64_t session_id;  // 0: none
     Datum session_ip;         // inet, 0: none
     struct varlena* session_agent;
+    TimestampTz session_expires_at;
     Account account;  // the locked account; account_id 0 when none
     AuditKey last;    // key of the last audit row
     bool audited;     // the act has written its audit row: what it does to rows is no act of its own, and they take that key

@@ -2,9 +2,11 @@
 #include "store/audit.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/identity.hpp"
+#include "store/manage.hpp"
 #include "store/write.hpp"
 
 extern "C" {
@@ -179,6 +181,11 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
     const Identity* acting = current_identity();
     const std::int64_t acting_token = acting == nullptr ? 0 : acting->token_id;
     const std::int64_t acting_session = acting == nullptr ? 0 : acting->session_id;
+    // From where: an authenticated transaction knows where its request came from, otherwise it is where the session was opened.
+    Datum ip = actor->session_ip;
+    auto agent = PointerGetDatum(actor->session_agent);
+    if (acting_session != 0 && acting->client.family != core::AddressFamily::none) ip = pg::inet_datum(acting->client);
+    if (acting_session != 0 && !acting->agent.empty()) agent = pg::text_datum(stored_user_agent(acting->agent));
     const char* role = GetUserNameFromId(actor->role.caller, true);
     const char* login_role = GetUserNameFromId(GetSessionUserId(), true);
     const AuditKey key = {pg::settings().node_id, next_value(pg::catalog().audit_id_seq)};
@@ -193,12 +200,13 @@ AuditKey audit(const char* event, const Subject& subject, Detail& detail) {
         .add_or_null(kTokenId, Int64GetDatum(subject.token_id), subject.token_id != 0)
         .add_or_null(kSessionId, Int64GetDatum(session), session != 0)
         .add_or_null(kRole, role == nullptr ? 0 : pg::text_datum(role), role != nullptr)
-        .add_or_null(kIp, actor->session_ip, actor->session_ip != 0)
-        .add_or_null(kUserAgent, PointerGetDatum(actor->session_agent), actor->session_agent != nullptr)
+        .add_or_null(kIp, ip, ip != 0)
+        .add_or_null(kUserAgent, agent, agent != 0)
         .add(kDetail, detail.jsonb())
         .add_or_null(kActingToken, Int64GetDatum(acting_token), acting_token != 0)
         .add_or_null(kActingSession, Int64GetDatum(acting_session), acting_session != 0)
-        .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role), login_role != nullptr);
+        .add_or_null(kLoginRole, login_role == nullptr ? 0 : pg::text_datum(login_role), login_role != nullptr)
+        .add_or_null(kBySession, Int64GetDatum(actor->session_id), actor->session_id != 0);
     insert_row(pg::catalog().audit_log, row);
     // A caller who was told that a token is revoked must be able to rely on it. So the commit waits for the disk whatever
     // synchronous_commit says, and a crash cannot undo the act.

@@ -43,6 +43,7 @@ Reason judge_token(const SecretFixed& row, const SecretRest& rest, const core::A
     }
     if (row.expires_at <= now) return Reason::expired;
     if (row.locked) return Reason::locked;
+    if (row.suspended) return Reason::suspended;
     // An unknown address is not an allowed one.
     if (rest.has_allowed_ips && !pg::array_contains(rest.allowed_ips, client)) return Reason::ip_not_allowed;
     return Reason::ok;
@@ -70,12 +71,13 @@ void begin_session(const core::Digest& digest, Checked& out) {
     out.user_id = account.user_id;
     out.permissions = account.permissions;
     out.at = GetCurrentTimestamp();
-    if (session.closed)
+    // Locking an account closes its sessions. As long as it is locked, that is what their holders are told.
+    if (account.locked)
+        out.reason = Reason::locked;
+    else if (session.closed)
         out.reason = Reason::revoked;
-    else if (session.expires_at <= out.at)
-        out.reason = Reason::expired;
     else
-        out.reason = account.locked ? Reason::locked : Reason::ok;
+        out.reason = session.expires_at <= out.at ? Reason::expired : Reason::ok;
     out.authenticated = out.reason == Reason::ok;
 }
 

@@ -24,7 +24,7 @@ constexpr Interval kLongestSession = {0, 0, 12};
 void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
     if (given && value < least)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::limit_out_of_range, name),
-                    errmsg("%s must be at least %d", name, least), errhint("Leave it NULL for the configured default."));
+                    errmsg("%s must be at least %d", name, least));
 }
 
 bool delete_locked(Actor& actor) {
@@ -55,6 +55,17 @@ void put_account(Actor& actor, const AccountRequest& request) {
         .add_or_null(Int32GetDatum(request.rate_limit), request.has_rate_limit)
         .add_or_null(Int32GetDatum(request.burst), request.has_burst);
     pg::run(known ? update_account : insert_account, args);
+}
+
+void set_rate_limit(Actor& actor, const AccountRequest& request) {
+    check_limit("rate_limit", request.has_rate_limit, request.rate_limit, 0);
+    check_limit("burst", request.has_burst, request.burst, 1);
+    require_account(request.user_id, actor.account);
+    pg::Args args;
+    args.int8(actor.account.account_id)
+        .add_or_null(Int32GetDatum(request.rate_limit), request.has_rate_limit)
+        .add_or_null(Int32GetDatum(request.burst), request.has_burst);
+    pg::run(update_limits, args);
 }
 
 TimestampTz lock_account(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason) {
@@ -152,10 +163,20 @@ bool close_session(Actor& actor, std::string_view secret) {
         session.expires_at <= GetCurrentTimestamp())
         return false;
     act_in(session, actor);
+    return close_session(actor, session.session_id);
+}
+
+bool close_session(Actor& actor, std::int64_t session_id) {
     pg::Args args;
-    args.int8(session.session_id);
-    pg::run(close_row, args);
-    return true;
+    args.int8(actor.account.account_id).int8(session_id);
+    return pg::run(close_row, args) > 0;
+}
+
+int close_sessions(Actor& actor, const pg::OptionalText& reason, std::int64_t spared) {
+    check_line("reason", reason.text);
+    pg::Args args;
+    args.int8(actor.account.account_id).int8(spared).text_or_null(reason.text, reason.given);
+    return static_cast<int>(pg::run(close_rows, args));
 }
 
 }  // namespace mirox::store

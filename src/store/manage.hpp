@@ -7,6 +7,7 @@
 
 #include "pg/prelude.hpp"
 //
+#include "pg/values.hpp"
 #include "store/actor.hpp"
 #include "store/secrets.hpp"
 
@@ -22,9 +23,12 @@ struct AccountRequest {
     bool has_rate_limit, has_burst;
     std::int32_t rate_limit, burst;
 };
+// Registers the account or changes it. A limit that is not given stays; a new account has the configured default.
 void put_account(Actor& actor, const AccountRequest& request);
+// A limit that is not given becomes the configured default. Raises P0002 if there is no such account.
+void set_rate_limit(Actor& actor, const AccountRequest& request);
 
-// Returns when the account was first locked. Raises P0002 if there is none.
+// Returns when the account was first locked. Its sessions are closed by the trigger. Raises P0002 if there is none.
 TimestampTz lock_account(Actor& actor, std::string_view user_id, std::string_view reason, bool has_reason);
 bool unlock_account(Actor& actor, std::string_view user_id);
 // False if there was no such account.
@@ -46,6 +50,10 @@ struct SessionRequest {
 NewSecret& open_session(Actor& actor, const SessionRequest& request);
 // False if it was not open.
 bool close_session(Actor& actor, std::string_view secret);
+// These are on sessions of the actor's account, which is locked. The second closes all open ones but `spared` (0: none), and
+// returns how many.
+bool close_session(Actor& actor, std::int64_t session_id);
+int close_sessions(Actor& actor, const pg::OptionalText& reason, std::int64_t spared);
 
 // Grants to a role, or revokes from it, the privileges of a level in mirox_internal.access_rule.
 void change_access(const char* role, std::string_view level, bool grant);

@@ -159,7 +159,8 @@ bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mod
 const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     static_assert(offsetof(SecretFixed, token_id) == 32 && offsetof(SecretFixed, generation) == 64 &&
                   offsetof(SecretFixed, key_id) == 80 && offsetof(SecretFixed, scheme) == 82 &&
-                  offsetof(SecretFixed, state) == 83 && offsetof(SecretFixed, locked) == 84);
+                  offsetof(SecretFixed, state) == 83 && offsetof(SecretFixed, locked) == 84 &&
+                  offsetof(SecretFixed, suspended) == 85);
     bool should_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));
@@ -181,7 +182,7 @@ SecretRest secret_rest(TupleTableSlot* slot) {
     }
     // The columns before are NOT NULL and of fixed length. From there this walks column by column, as the server would.
     const char* base = reinterpret_cast<const char*>(header) + header->t_hoff;
-    std::uint32_t at = offsetof(SecretFixed, locked) + 1;
+    std::uint32_t at = offsetof(SecretFixed, suspended) + 1;
     const auto next = [&] {
         at = att_align_pointer(at, TYPALIGN_INT, -1, base + at);
         const char* value = base + at;

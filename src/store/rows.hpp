@@ -116,6 +116,7 @@ struct SecretFixed {
     char scheme;
     char state;
     bool locked;
+    bool suspended;
 };
 inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
 

@@ -104,6 +104,7 @@ void act_in(const Session& session, Actor& actor) {
     actor.session_id = session.session_id;
     actor.session_ip = session.client_ip;
     actor.session_agent = session.user_agent;
+    actor.session_expires_at = session.expires_at;
 }
 
 void require_session(Actor& actor, const pg::OptionalText& given, bool lock) {
@@ -116,9 +117,9 @@ void require_session(Actor& actor, const pg::OptionalText& given, bool lock) {
     const SessionFound found = find_session(digest, lock, session, actor.account);
     if (found == SessionFound::unknown) refuse_session("The session is unknown.");
     if (found == SessionFound::no_account) refuse_session("The session's account was deleted.", &session);
+    if (actor.account.locked) refuse_session("The account is locked.", &session);
     if (session.closed) refuse_session("The session was closed.", &session);
     if (session.expires_at <= GetCurrentTimestamp()) refuse_session("The session has expired.", &session);
-    if (actor.account.locked) refuse_session("The account is locked.", &session);
     act_in(session, actor);
 }
 

@@ -72,6 +72,13 @@ void check_lifetime(const Interval& lifetime, const char* argument) {
                     errhint("Give an interval such as '90 days'."));
 }
 
+Interval default_lifetime() {
+    const pg::Settings& settings = pg::settings();
+    // If the maximum was lowered below the default, the default is the maximum.
+    return pg::compare_spans(settings.default_lifetime, settings.max_lifetime) > 0 ? settings.max_lifetime
+                                                                                   : settings.default_lifetime;
+}
+
 void too_far_away(TimestampTz now, const char* argument) {
     const TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
     MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::lifetime_too_long, argument),
@@ -88,6 +95,11 @@ void check_expiry(TimestampTz expires_at, TimestampTz now, const char* argument)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::expiration_past, argument),
                     errmsg("the expiration is in the past"), errhint("Give a date in the future."));
     if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now, argument);
+}
+
+bool widens(Datum before, Datum after, const Group& group) {
+    if (before == 0) return false;
+    return !pg::scope_set(before).covers(after == 0 ? group.permissions : pg::scope_set(after));
 }
 
 namespace {

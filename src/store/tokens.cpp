@@ -5,6 +5,7 @@
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
+#include "store/audit.hpp"
 #include "store/group_policy.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.sql.hpp"
@@ -14,6 +15,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
@@ -27,43 +29,39 @@ constexpr Interval kBeyondAnyLifetime = {0, 0, 12 * 10};
 constexpr int kMaxMetadataBytes = 8192;
 constexpr int kMaxAllowedIps = 256;
 
-// The longest lifetime that the group's policy allows; `given` is false if it has none.
-struct Longest {
-    bool given;
-    Interval span;
-};
-Longest longest_of(std::int32_t group_id) {
-    Longest longest = {};
-    longest.given = longest_lifetime(group_id, longest.span);
-    return longest;
-}
-
-// Computes the expiration and the lifetime. Rotation starts the lifetime again.
-void choose_expiry(const IssueRequest& request, const Longest& longest, TimestampTz now, TimestampTz& expires_at,
+// Computes the expiration and the lifetime. Rotation starts the lifetime again. The group's policy may allow less than the settings.
+void choose_expiry(const ExpiryRequest& request, std::int32_t group_id, TimestampTz now, TimestampTz& expires_at,
                    Interval& lifetime) {
     if (request.has_expires_at && request.has_expires_in)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::arguments_exclusive, "expires_in"),
                     errmsg("expires_at and expires_in cannot both be given"),
                     errhint("Give one of them, or neither for mirox_tokens.default_lifetime."));
+    const char* argument = request.has_expires_at ? "expires_at" : "expires_in";
+    Interval longest;
+    const bool limited = longest_lifetime(group_id, longest);
     if (request.has_expires_at) {
         expires_at = request.expires_at;
-        check_expiry(expires_at, now);
-        lifetime = {expires_at - now, 0, 0};
-        return;
-    }
-    lifetime = pg::settings().default_lifetime;
-    if (!request.has_expires_in) {
-        // If the maximum was lowered below the default, the default is the maximum.
-        if (pg::compare_spans(lifetime, pg::settings().max_lifetime) > 0) lifetime = pg::settings().max_lifetime;
-        if (longest.given && pg::compare_spans(lifetime, longest.span) > 0) lifetime = longest.span;
     } else {
-        lifetime = *request.expires_in;
-        check_lifetime(lifetime, "expires_in");
-        // Checked before the addition, so that a time beyond the calendar is refused with the same error.
-        if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now, "expires_in");
+        if (!request.has_expires_in) {
+            lifetime = default_lifetime();
+            if (limited && pg::compare_spans(lifetime, longest) > 0) lifetime = longest;
+        } else {
+            lifetime = *request.expires_in;
+            check_lifetime(lifetime, argument);
+            // Checked before the addition, so that a time beyond the calendar is refused with the same error.
+            if (pg::compare_spans(lifetime, kBeyondAnyLifetime) > 0) too_far_away(now, argument);
+        }
+        expires_at = pg::add_in_utc(now, lifetime);
     }
-    expires_at = pg::add_in_utc(now, lifetime);
-    check_expiry(expires_at, now, "expires_in");
+    check_expiry(expires_at, now, argument);
+    if (request.has_expires_at) lifetime = {expires_at - now, 0, 0};
+    if (!limited) return;
+    const TimestampTz latest = pg::add_in_utc(now, longest);
+    if (expires_at > latest)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::lifetime_too_long, argument),
+                    errmsg("the expiration is too far away for the permission group"),
+                    errdetail("A token of this group may live until %s UTC at most.", pg::utc_text(latest)),
+                    errhint("Use an earlier date. Rotating the token later starts its lifetime again."));
 }
 
 // The scopes that are asked for and not covered, as an array for a DETAIL; null if all are covered.
@@ -82,7 +80,9 @@ const char* beyond(core::ScopeSet asked, core::ScopeSet granted) {
     return missing.data;
 }
 
+// The permissions that a token is narrowed to; 0 if it is not.
 Datum check_permissions(Datum asked_array, const Account& owner, const Group& group) {
+    if (asked_array == 0) return 0;
     const Datum asked = pg::scopes_from_text_array(asked_array, "permissions");
     const core::ScopeSet set = pg::scope_set(asked);
     if (set.count() == 0)
@@ -102,13 +102,15 @@ Datum check_permissions(Datum asked_array, const Account& owner, const Group& gr
     return asked;
 }
 
-// The networks as they are stored: an IPv4-mapped one as IPv4, so that it matches what a check compares.
+// The networks as they are stored: without bits right of the mask, since people write 203.0.113.9/24 for the network of that host,
+// and an IPv4-mapped one as IPv4, so that it matches what a check compares. 0 for none.
 Datum check_allowed_ips(Datum given) {
+    if (given == 0) return 0;
     ArrayType* array = DatumGetArrayTypeP(given);
     Datum* items;
     bool* nulls;
     int count;
-    deconstruct_array(array, CIDROID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
+    deconstruct_array(array, INETOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
     if (count == 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::networks_invalid, "allowed_ips"),
                     errmsg("allowed_ips must not be empty"),
@@ -121,7 +123,7 @@ Datum check_allowed_ips(Datum given) {
         if (nulls[i])
             MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::networks_invalid, "allowed_ips"),
                         errmsg("a network must not be NULL"), errhint("Leave the element out."));
-        items[i] = pg::plain_network(items[i]);
+        items[i] = pg::network_datum(items[i]);
     }
     return pg::array_datum(CIDROID, items, nullptr, count);
 }
@@ -147,8 +149,8 @@ struct OwnToken {
     Interval lifetime;
     TimestampTz created_at;
     bool jwt;
-    bool revoked;
-    TimestampTz revoked_at;
+    bool revoked, suspended;
+    TimestampTz revoked_at, suspended_at;
 };
 
 void read_own(const RowScan& scan, OwnToken& out) {
@@ -171,6 +173,8 @@ void read_own(const RowScan& scan, OwnToken& out) {
     out.jwt = pg::text_view(copy(kFormat)) == "jwt";
     out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
     out.revoked = !is_null;
+    out.suspended_at = DatumGetTimestampTz(column(scan.slot, kSuspendedAt, &is_null));
+    out.suspended = !is_null;
 }
 
 bool is_own(const RowScan& scan, const Actor& actor, std::int64_t token_id) {
@@ -186,6 +190,31 @@ void open_own(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken
         no_such_token();
     }
     read_own(scan, out);
+}
+
+// The same for an act that a revoked token does not allow: it raises P0002 too.
+void open_unrevoked(RowScan& scan, const Actor& actor, std::int64_t token_id, OwnToken& out) {
+    open_own(scan, actor, token_id, out);
+    if (out.revoked) no_such_token();
+}
+
+// Changes columns of a token whose value differs. Its trigger writes the audit row and carries the change to the secrets.
+template <class Change>
+void change_own(const Actor& actor, std::int64_t token_id, Change change) {
+    RowScan scan;
+    OwnToken token;
+    open_unrevoked(scan, actor, token_id, token);
+    Columns columns;
+    change(token, scan, columns);
+    if (columns.count > 0) update_row(scan, columns);
+    close_scan(scan);
+}
+
+// Whether the column holds this value already.
+bool holds(const RowScan& scan, int number, Datum value, bool given) {
+    bool is_null;
+    const Datum held = column(scan.slot, number, &is_null);
+    return is_null ? !given : given && datum_image_eq(held, value, false, -1);
 }
 
 // The one place that copies what a check needs from token and account to the secret's row.
@@ -206,6 +235,7 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
         .add(kScheme, CharGetDatum(secret.scheme))
         .add(kState, CharGetDatum(kCurrent))
         .add(kLocked, BoolGetDatum(owner.locked))
+        .add(kSuspended, BoolGetDatum(token.suspended))
         .add(kUserId, PointerGetDatum(owner.user_id))
         .add(kPermissions, pg::compile_permissions(owner.permissions, token.permissions))
         .add_or_null(kAllowedIps, token.allowed_ips, token.allowed_ips != 0);
@@ -229,6 +259,33 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
             return secret.generation >= token.generation;
         update_row(scan, change);
         return true;
+    });
+}
+
+// Calls each(scan, secret) with the token's overlapping secret, if there is one.
+template <class Each>
+void with_overlapping(const OwnToken& token, Each each) {
+    for_each_row(kSecretsByToken, Int64GetDatum(token.token_id), BackwardScanDirection, [&](RowScan& scan) {
+        const SecretFixed& secret = secret_fixed(scan.slot);
+        if (secret.state != kOverlapping) return secret.generation >= token.generation;
+        each(scan, secret);
+        return false;
+    });
+}
+
+// When the token's overlap ends; 0 if none is under way.
+TimestampTz overlap_of(const OwnToken& token) {
+    TimestampTz ends_at = 0;
+    with_overlapping(token, [&](RowScan&, const SecretFixed& secret) { ends_at = Min(secret.ends_at, secret.expires_at); });
+    return ends_at > GetCurrentTimestamp() ? ends_at : 0;
+}
+
+void retire_overlapping(const OwnToken& token, TimestampTz now) {
+    using namespace secret_column;
+    with_overlapping(token, [&](RowScan& scan, const SecretFixed&) {
+        Columns change;
+        change.add(kState, CharGetDatum(kRetired)).add(kEndsAt, TimestampTzGetDatum(now));
+        update_row(scan, change);
     });
 }
 
@@ -264,20 +321,12 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     out.group_id = group.id;
     // A copy, because the cache may be refilled before this act ends.
     const std::string_view group_name = pg::text_view(pg::text_datum(group.name));
-    const Datum permissions = request.permissions == 0 ? 0 : check_permissions(request.permissions, owner, group);
-    const Datum allowed_ips = request.allowed_ips == 0 ? 0 : check_allowed_ips(request.allowed_ips);
+    const Datum permissions = check_permissions(request.permissions, owner, group);
+    const Datum allowed_ips = check_allowed_ips(request.allowed_ips);
     check_metadata(request.metadata);
     Interval lifetime;
     out.created_at = GetCurrentTimestamp();
-    const Longest longest = longest_of(out.group_id);
-    choose_expiry(request, longest, out.created_at, out.expires_at, lifetime);
-    if (longest.given && out.expires_at > pg::add_in_utc(out.created_at, longest.span))
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE,
-                    errword(ErrorWord::lifetime_too_long, request.has_expires_at ? "expires_at" : "expires_in"),
-                    errmsg("the expiration is too far away for the permission group"),
-                    errdetail("A token of this group issued now may live until %s UTC at most.",
-                              pg::utc_text(pg::add_in_utc(out.created_at, longest.span))),
-                    errhint("Use an earlier date. Rotating the token later starts its lifetime again."));
+    choose_expiry(request.expiry, out.group_id, out.created_at, out.expires_at, lifetime);
     out.place = free_place(places_of(owner.account_id), owner);
 
     out.secret = request.jwt ? &make_jwt({pg::view_of(owner.user_id), group_name, out.created_at, out.expires_at})
@@ -311,14 +360,13 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
                     errhint("Give an interval from '0' to '7 days'."));
     RowScan scan;
     OwnToken token;
-    open_own(scan, actor, token_id, token);
-    if (token.revoked) no_such_token();
+    open_unrevoked(scan, actor, token_id, token);
     const TimestampTz now = GetCurrentTimestamp();
     // The original lifetime, unless the maximum was lowered since.
     out.expires_at = pg::add_in_utc(now, token.lifetime);
     TimestampTz latest = pg::add_in_utc(now, pg::settings().max_lifetime);
-    const Longest longest = longest_of(token.group_id);
-    if (longest.given) latest = Min(latest, pg::add_in_utc(now, longest.span));
+    Interval longest;
+    if (longest_lifetime(token.group_id, longest)) latest = Min(latest, pg::add_in_utc(now, longest));
     if (out.expires_at > latest || TIMESTAMP_NOT_FINITE(out.expires_at)) out.expires_at = latest;
     if (token.generation == PG_INT32_MAX)
         MIROX_RAISE(ERRCODE_PROGRAM_LIMIT_EXCEEDED, errword(ErrorWord::rotations_exhausted),
@@ -353,7 +401,9 @@ TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason,
     if (!token.revoked) {
         Columns change;
         change.add(token_column::kRevokedAt, TimestampTzGetDatum(now))
-            .add_or_null(token_column::kRevokeReason, has_reason ? pg::text_datum(reason) : 0, has_reason);
+            .add_or_null(token_column::kRevokeReason, has_reason ? pg::text_datum(reason) : 0, has_reason)
+            .add_or_null(token_column::kSuspendedAt, 0, false)
+            .add_or_null(token_column::kSuspendReason, 0, false);
         update_row(scan, change);
     }
     close_scan(scan);
@@ -372,16 +422,108 @@ int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expi
 
 void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out) {
     normalise_name(name, out);
-    RowScan scan;
-    OwnToken token;
-    open_own(scan, actor, token_id, token);
-    if (token.revoked) no_such_token();
-    if (token.name.view() != out.view()) {
-        Columns change;
-        change.add(token_column::kName, pg::text_datum(out.view()));
-        update_row(scan, change);
-    }
-    close_scan(scan);
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
+        if (token.name.view() != out.view()) columns.add(token_column::kName, pg::text_datum(out.view()));
+    });
+}
+
+namespace {
+// What a token that widens would gain, as an array for a DETAIL.
+const char* gained(Datum before, Datum after, const Group& group) {
+    const char* const scopes = beyond(after == 0 ? group.permissions : pg::scope_set(after), pg::scope_set(before));
+    return scopes == nullptr ? "{}" : scopes;
+}
+}  // namespace
+
+Datum set_permissions(Actor& actor, std::int64_t token_id, Datum asked) {
+    Datum effective = 0;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan& scan, Columns& columns) {
+        const Group* group = group_by_id(token.group_id);
+        if (group == nullptr) MIROX_DEFECT("permission group %d is gone", token.group_id);
+        const Datum permissions = check_permissions(asked, actor.account, *group);
+        effective = pg::scopes_intersection(pg::scope_set(pg::compile_permissions(actor.account.permissions, permissions)),
+                                            group->permissions, true, nullptr);
+        if (holds(scan, token_column::kPermissions, permissions, permissions != 0)) return;
+        // A secret that may long have been copied would gain power.
+        if (widens(token.permissions, permissions, *group) && overlap_of(token) != 0)
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::overlap_running, "permissions"),
+                        errmsg("permissions cannot be widened while two secrets are in force"),
+                        errdetail("%s", gained(token.permissions, permissions, *group)),
+                        errhint("End the overlap first with mirox.end_overlap."));
+        columns.add_or_null(token_column::kPermissions, permissions, permissions != 0);
+    });
+    return effective;
+}
+
+Datum set_networks(Actor& actor, std::int64_t token_id, Datum given) {
+    const Datum networks = check_allowed_ips(given);
+    change_own(actor, token_id, [&](const OwnToken&, const RowScan& scan, Columns& columns) {
+        if (!holds(scan, token_column::kAllowedIps, networks, networks != 0))
+            columns.add_or_null(token_column::kAllowedIps, networks, networks != 0);
+    });
+    return networks;
+}
+
+TimestampTz set_expiration(Actor& actor, std::int64_t token_id, const ExpiryRequest& request) {
+    TimestampTz expires_at = 0;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
+        const TimestampTz now = GetCurrentTimestamp();
+        // Its secret has long been of no use, and nobody guards it any more.
+        if (token.expires_at <= now)
+            MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::token_expired, "token_id"),
+                        errmsg("the token has expired"), errdetail("A secret that has expired never works again."),
+                        errhint("Rotate the token with mirox.rotate_token, which gives it a new secret."));
+        // A rotation starts this lifetime again, in place of the one that the token was issued with.
+        auto* const lifetime = static_cast<Interval*>(palloc(sizeof(Interval)));
+        choose_expiry(request, token.group_id, now, expires_at, *lifetime);
+        if (expires_at != token.expires_at || memcmp(lifetime, &token.lifetime, sizeof(Interval)) != 0)
+            columns.add(token_column::kLifetime, IntervalPGetDatum(lifetime))
+                .add(token_column::kExpiresAt, TimestampTzGetDatum(expires_at));
+    });
+    return expires_at;
+}
+
+void set_metadata(Actor& actor, std::int64_t token_id, Datum metadata) {
+    check_metadata(metadata);
+    change_own(actor, token_id, [&](const OwnToken&, const RowScan& scan, Columns& columns) {
+        if (!holds(scan, token_column::kMetadata, metadata, true)) columns.add(token_column::kMetadata, metadata);
+    });
+}
+
+TimestampTz suspend(Actor& actor, std::int64_t token_id, const pg::OptionalText& reason) {
+    check_line("reason", reason.text);
+    TimestampTz since = 0;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
+        since = token.suspended ? token.suspended_at : GetCurrentTimestamp();
+        if (token.suspended) return;
+        columns.add(token_column::kSuspendedAt, TimestampTzGetDatum(since))
+            .add_or_null(token_column::kSuspendReason, reason.given ? pg::text_datum(reason.text) : 0, reason.given);
+    });
+    return since;
+}
+
+bool resume(Actor& actor, std::int64_t token_id) {
+    bool was = false;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
+        was = token.suspended;
+        if (was) columns.add_or_null(token_column::kSuspendedAt, 0, false).add_or_null(token_column::kSuspendReason, 0, false);
+    });
+    return was;
+}
+
+bool end_overlap(Actor& actor, std::int64_t token_id) {
+    bool ended = false;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns&) {
+        const TimestampTz ends_at = overlap_of(token);
+        if (ends_at == 0) return;
+        ended = true;
+        // The token's row does not change, so its trigger writes nothing.
+        Detail detail;
+        detail.add_value("ends_at", TimestampTzGetDatum(ends_at), TIMESTAMPTZOID);
+        audit("overlap_ended", {actor.account.account_id, actor.account.user_id, token_id, 0}, detail);
+        retire_overlapping(token, GetCurrentTimestamp());
+    });
+    return ended;
 }
 
 std::int64_t account_of_token(std::int64_t token_id) {

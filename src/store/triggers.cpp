@@ -2,6 +2,7 @@
 // locks).
 #include "store/triggers.hpp"
 
+#include "pg/members.hpp"
 #include "store/tokens.hpp"
 
 extern "C" {
@@ -209,26 +210,29 @@ MIROX_FUNCTION(script_only) {
     return PointerGetDatum(change.deleted ? change.before : change.after);
 }
 
-// Refuses TRUNCATE, and on the audit log and recorded use also UPDATE and DELETE. It fires for each statement and not for each
-// row, so that it costs the worker nothing per row.
+// Refuses TRUNCATE, and on the audit log and recorded use also UPDATE and DELETE. On most tables it fires for each statement and not
+// for each row, so that it costs the worker nothing per row. On the store by time it fires for rows, which reaches partitions.
 MIROX_FUNCTION(refuse_change) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);
     const pg::Catalog& ours = pg::catalog();
-    if (!fires(change, {true, false, "udt"}) || getExtensionOfObject(RelationRelationId, table) != ours.extension)
+    if ((!fires(change, {true, false, "udt"}) && !fires(change, {true, true, "ud"})) || !pg::is_own_table(table))
         not_ours(change);
-    const bool audit = table == ours.audit_log;
+    const bool audit = table == ours.audit_log, row = TRIGGER_FIRED_FOR_ROW(change.data->tg_event) != 0;
     const Actor* actor = current_actor();
-    if (actor != nullptr && actor->worker && (change.deleted || (change.updated && !audit))) return PointerGetDatum(nullptr);
+    const bool may = actor != nullptr && (actor->erases ? change.updated : actor->worker && !row && (change.deleted || !audit));
+    if (may && (change.updated || change.deleted))
+        return PointerGetDatum(!row ? nullptr : change.deleted ? change.before : change.after);
     if (audit)
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("the audit log is append-only"),
                     errdetail("Only the retention job takes rows from it."),
                     errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
     const char* name = RelationGetRelationName(change.data->tg_relation);
-    if (TRIGGER_FOR_UPDATE(change.data->tg_trigger->tgtype))
+    if (row || TRIGGER_FOR_UPDATE(change.data->tg_trigger->tgtype))
         MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("recorded use cannot be changed"),
                     errdetail("Only the worker changes rows of %s, or takes them away.", name),
-                    errhint("Set how long rows are kept with mirox_tokens.audit_retention."));
+                    errhint("Set how long rows are kept with mirox_tokens.minute_retention, hour_retention, day_retention and "
+                            "address_retention. mirox.erase_traces takes a user out of them."));
     MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused), errmsg("%s cannot be truncated", name),
                 errdetail("Each row's end is checked, audited and carried to what depends on it."),
                 errhint("Delete rows, or accounts with mirox.delete_account."));

@@ -50,9 +50,14 @@ MIROX_FUNCTION(account_guard) {
         pg::Args args;
         args.int8(account.account_id);
         pg::run(revoke_tokens_of, args);
-        pg::run(close_sessions_of, args);
+        pg::run(close_sessions_of, args.text("account deleted"));
     } else {
         describe(detail, change, change.after);
+        if (is_new(change, kUserId)) {
+            pg::Args args;
+            args.int8(account.account_id).add(get(change.after, change, kUserId).datum);
+            pg::run(put_name, args);
+        }
     }
     return audited(act, change, change.after, kAuditNode,
                    {"account_registered", change.updated ? update_of(change) : nullptr, "account_deleted"},
@@ -71,6 +76,11 @@ MIROX_FUNCTION(account_follow) {
     if (change.updated) {
         take_key(act, change, kAuditNode);
         pg::run(update_secrets_of, args);
+        // For good: unlocking the account brings no session back.
+        if (get(change.before, change, kLockedAt).is_null && !get(change.after, change, kLockedAt).is_null) {
+            if (act.actor->account.account_id == 0) act.actor->account = account_in(change);
+            pg::run(close_sessions_of, args.text("account locked"));
+        }
     } else {
         // The row is deleted, and its lock with it. No other transaction can use its tokens and sessions any more.
         if (act.actor->account.account_id == 0) act.actor->account = account_in(change);

@@ -31,6 +31,16 @@ void hold_group(std::int32_t group_id) {
 const char* update_of(const Change& change) {
     if (differs(change, kRevokedAt)) return "token_revoked";
     if (differs(change, kGeneration)) return "token_rotated";
+    if (differs(change, kSuspendedAt)) {
+        if (get(change.before, change, kSuspendedAt).is_null) return "token_suspended";
+        if (get(change.after, change, kSuspendedAt).is_null) return "token_resumed";
+    }
+    if (differs(change, kPermissions)) {
+        const Value before = get(change.before, change, kPermissions), after = get(change.after, change, kPermissions);
+        const Group* group = group_by_id(DatumGetInt32(get(change.before, change, kGroupId).datum));
+        if (group != nullptr && widens(before.is_null ? 0 : before.datum, after.is_null ? 0 : after.datum, *group))
+            return "token_widened";
+    }
     return differs(change, kName) ? "token_renamed" : "token_changed";
 }
 
@@ -93,6 +103,7 @@ MIROX_FUNCTION(token_guard) {
     HeapTuple stored = change.after;
     if (!change.deleted) {
         check_new_line(change, kRevokeReason, "reason");
+        check_new_line(change, kSuspendReason, "reason");
         if (change.updated && !get(change.before, change, kRevokedAt).is_null && differs(change, kRevokedAt))
             MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::ended_for_good, "revoked_at"),
                         errmsg("a revoked token cannot be brought back"), errhint("Issue a new token with mirox.issue_token."));
@@ -119,8 +130,9 @@ MIROX_FUNCTION(token_follow) {
         query = &delete_secrets;
     else if (differs(change, kRevokedAt))
         query = &revoke_secrets;
-    else if (!differs(change, kGeneration) && (differs(change, kGroupId) || differs(change, kPermissions) ||
-                                               differs(change, kAllowedIps) || differs(change, kExpiresAt)))
+    else if (!differs(change, kGeneration) &&
+             (differs(change, kGroupId) || differs(change, kPermissions) || differs(change, kAllowedIps) ||
+              differs(change, kExpiresAt) || differs(change, kSuspendedAt)))
         query = &update_secrets;  // a rotation writes its new secret itself
     if (query == nullptr) return PointerGetDatum(nullptr);
     Act act;

@@ -1,21 +1,23 @@
 // A batch of events (see batch.hpp, also for the locks).
 #include "worker/batch.hpp"
 
+#include "pg/network.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
 #include "worker/batch.sql.hpp"
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
+#include "worker/places.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "utils/timestamp.h"
 }
 
 namespace mirox::worker {
 
 using pg::Query;
-using pg::Type;
 using shmem::Event;
 
 using shmem::kAgent;
@@ -23,70 +25,31 @@ using shmem::kEndpoint;
 using shmem::kMethod;
 using shmem::kScope;
 
-// What distinguishes callers, compared as bytes.
+// What distinguishes uses, compared as bytes.
 struct Key : shmem::Facts {
+    std::int64_t minute;
     std::uint32_t texts[shmem::kTexts];
+    static_assert(shmem::kTexts % 2 == 0);
 };
-struct Caller {
+struct Use {
     Key key;
-    std::uint32_t number;
+    std::int64_t requests, first_at, last_at;
 };
 
 namespace {
 
-// Distinct refused callers of one token in a batch. The rest are counted without address and texts, so that nobody can fill the
-// tables by sending a dead token with many user agents.
-constexpr int kRefusedCallers = 200;
-// Callers in a row of usage_open, which then takes 2.5 kB. A reader of one token unpacks each row that may hold it.
-constexpr int kPacked = 64;
-
-Datum location_of(Batch& batch, const core::Address& address);
-
-// The columns of table caller, which the statements look for and insert. Its unique index caller_key has all of them.
-struct Dimension {
-    const char* column;
-    Type type;
-    Datum (*of)(Batch& batch, const Key& key);
-};
-constexpr Dimension kDimensions[] = {
-    {"token_id", Type::int8_array, [](Batch&, const Key& k) { return Int64GetDatum(k.token()); }},
-    {"session_id", Type::int8_array, [](Batch&, const Key& k) { return Int64GetDatum(k.session()); }},
-    {"account_id", Type::int8_array, [](Batch&, const Key& k) { return Int64GetDatum(k.account); }},
-    {"agent_id", Type::int8_array, [](Batch& b, const Key& k) { return b.agent_ids[k.texts[kAgent]]; }},
-    {"generation", Type::int4_array, [](Batch&, const Key& k) { return Int32GetDatum(k.generation); }},
-    {"status", Type::int2_array, [](Batch&, const Key& k) { return Int16GetDatum(k.status); }},
-    {"reason", Type::text_array, [](Batch& b, const Key& k) { return b.reasons[Min(k.reason, core::kReasons)]; }},
-    {"ip", Type::inet_array, [](Batch&, const Key& k) { return stored_network(k.address); }},
-    {"location", Type::text_array, [](Batch& b, const Key& k) { return location_of(b, k.address); }},
-    {"scope", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kScope].shown[k.texts[kScope]]; }},
-    {"method", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kMethod].shown[k.texts[kMethod]]; }},
-    {"endpoint", Type::text_array, [](Batch& b, const Key& k) { return b.texts[kEndpoint].shown[k.texts[kEndpoint]]; }},
-};
-
-// Made from the list at first use.
-Query select_callers = {}, insert_callers = {};
-
-void make_statements() {
-    if (select_callers.sql != nullptr) return;
-    const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
-    StringInfoData columns, arrays, same;
-    for (StringInfoData* list : {&columns, &arrays, &same}) initStringInfo(list);
-    for (int i = 0; i < static_cast<int>(std::size(kDimensions)); i++) {
-        const Dimension& is = kDimensions[i];
-        appendStringInfo(&columns, "%s%s", i == 0 ? "" : ", ", is.column);
-        appendStringInfo(&arrays, "%s$%d", i == 0 ? "" : ", ", i + 1);
-        appendStringInfo(&same, "%sc.%s = g.%s%s", i == 0 ? "" : " AND ", is.column, is.column,
-                         is.type == Type::text_array ? " COLLATE \"C\"" : "");
-        select_callers.types[i] = insert_callers.types[i] = is.type;
-    }
-    insert_callers.sql = psprintf("INSERT INTO mirox_internal.caller (%s) SELECT * FROM unnest(%s) g ON CONFLICT DO NOTHING",
-                                  columns.data, arrays.data);
-    select_callers.sql = psprintf(
-        "SELECT g.n, c.caller_id FROM unnest(%s) WITH ORDINALITY g (%s, n) CROSS JOIN LATERAL "
-        "(SELECT c.caller_id FROM mirox_internal.caller c WHERE %s OFFSET 0) c",
-        arrays.data, columns.data, same.data);
-    MemoryContextSwitchTo(before);
-}
+// How many different callers (address, agent) of one token or session a minute shows one by one. Above that an address is widened to
+// its network and the agent left out; with as many networks, the address is left out too. Status, reason, scope and endpoint stay.
+// So nobody can fill the tables with a dead token: one token or session has at most twice this many rows a minute for each
+// different answer, scope and endpoint, and as many again for each start of the worker in that minute.
+constexpr int kRefusedCallers = 200, kAdmittedCallers = 2000;
+constexpr unsigned kWideIpv4 = 24, kWideIpv6 = 48;
+// From so many on, a token's callers are remembered until its minute closes, beyond the batch.
+constexpr int kCrowd = 50;
+// Uses in a row of usage_open, which then takes 4 kB. A reader of one token unpacks each row that may hold it.
+constexpr int kPacked = 48;
+// New texts of a kind in a day, since clients choose some of them. Uses with further ones have none.
+constexpr int kNewTexts = 20'000;
 
 // ---- gathering --------------------------------------------------------------------------------------------------------
 
@@ -102,13 +65,9 @@ int compare_text(const void* a, const void* b, Size) {
     return *static_cast<const std::string_view*>(a) != *static_cast<const std::string_view*>(b);
 }
 
-struct UseKey {
-    std::int64_t minute;
-    std::uint64_t caller;
-};
-struct Use {
-    UseKey key;
-    std::int64_t requests, first_at, last_at;
+struct Crowd {
+    int refused, admitted;            // callers that were shown one by one
+    int wide_refused, wide_admitted;  // networks
 };
 struct TokenKey {
     std::int64_t credential_id, generation;
@@ -116,19 +75,36 @@ struct TokenKey {
 struct Token {
     TokenKey key;
     std::int64_t marked_uses, marked_refusals;  // those that the counters include
-    int refused_callers;
+    Crowd crowd;
 };
-struct Location {
+struct RememberedCrowd {
+    std::int64_t credential_id;
+    Crowd crowd;
+};
+// A method and an endpoint, by their numbers in the batch.
+struct EndpointOf {
+    std::uint32_t texts[2];
+    std::int32_t id;
+};
+struct PlaceOf {
     core::Address address;
-    Datum text;
+    std::int32_t id;
 };
+
+// Tokens with many callers in the minutes that are open.
+constinit HTAB* crowds = nullptr;
+constinit MemoryContext crowds_context = nullptr;
 
 std::uint32_t number_of(Texts& texts, std::string_view text) {
     if (text.empty()) return 0;
     bool found;
     auto* entry = static_cast<Text*>(hash_search(texts.table, &text, HASH_ENTER, &found));
     if (!found) {
-        entry->number = ++texts.count;
+        if (++texts.count >= texts.room) {
+            texts.room *= 2;
+            texts.all = static_cast<std::string_view*>(repalloc_huge(texts.all, sizeof(std::string_view) * texts.room));
+        }
+        entry->number = texts.count;
         texts.all[texts.count] = text;
     }
     return entry->number;
@@ -146,100 +122,195 @@ Token& token_of(Batch& batch, const Event& event) {
     const TokenKey key = {event.credential_id, event.generation};
     bool found;
     auto* token = static_cast<Token*>(hash_search(batch.tokens, &key, HASH_ENTER, &found));
-    if (!found) {
-        *token = {};
-        token->key = key;
-    }
+    if (found) return *token;
+    *token = {};
+    token->key = key;
+    if (crowds != nullptr)
+        if (auto* known = static_cast<RememberedCrowd*>(hash_search(crowds, &key.credential_id, HASH_FIND, nullptr)))
+            token->crowd = known->crowd;
     return *token;
+}
+
+void remember_crowds(const Batch& batch) {
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, batch.tokens);
+    while (auto* token = static_cast<Token*>(hash_seq_search(&scan))) {
+        if (token->crowd.refused < kCrowd && token->crowd.admitted < kCrowd) continue;
+        if (crowds == nullptr) {
+            crowds_context = AllocSetContextCreate(TopMemoryContext, "mirox_tokens crowds", ALLOCSET_DEFAULT_SIZES);
+            const MemoryContext before = MemoryContextSwitchTo(crowds_context);
+            crowds = make_table("crowds", sizeof(std::int64_t), sizeof(RememberedCrowd));
+            MemoryContextSwitchTo(before);
+        }
+        auto* known = static_cast<RememberedCrowd*>(hash_search(crowds, &token->key.credential_id, HASH_ENTER, nullptr));
+        known->crowd = token->crowd;
+    }
+}
+
+Use* use_of(Batch& batch, const Key& key) {
+    return static_cast<Use*>(hash_search(batch.uses, &key, HASH_FIND, nullptr));
+}
+
+// Makes the key of a caller beyond the limit: of its network, or without an address.
+Use* widened(Batch& batch, Key& key, Token& token) {
+    const bool refused = key.refused();
+    const int most = refused ? kRefusedCallers : kAdmittedCallers;
+    int& callers = refused ? token.crowd.refused : token.crowd.admitted;
+    if (callers < most) {
+        callers++;
+        return nullptr;
+    }
+    key.texts[kAgent] = 0;
+    key.address = core::network_of(key.address, key.address.family == core::AddressFamily::ipv4 ? kWideIpv4 : kWideIpv6);
+    if (Use* use = use_of(batch, key)) return use;
+    int& networks = refused ? token.crowd.wide_refused : token.crowd.wide_admitted;
+    if (networks < most) {
+        networks++;
+        return nullptr;
+    }
+    key.address = {};
+    return use_of(batch, key);
 }
 
 // ---- writing ---------------------------------------------------------------------------------------------------------
 
-Datum location_of(Batch& batch, const core::Address& address) {
-    if (address.family == core::AddressFamily::none) return batch.empty;
-    bool found;
-    auto* location = static_cast<Location*>(hash_search(batch.locations, &address, HASH_ENTER, &found));
-    if (!found) location->text = location_datum(address);
-    return location->text;
+bool may_be_new(unsigned kind) {
+    static struct {
+        TimestampTz day;
+        int count;
+    } added[shmem::kTexts];
+    const TimestampTz day = GetCurrentTimestamp() / USECS_PER_DAY;
+    if (added[kind].day != day) added[kind] = {day, 0};
+    return added[kind].count++ < kNewTexts;
 }
 
-void show_texts(Batch& batch) {
-    for (Texts& texts : batch.texts) {
-        texts.shown = datums(texts.count + 1);
-        texts.shown[0] = batch.empty;
-        for (std::uint32_t i = 1; i <= texts.count; i++) texts.shown[i] = pg::text_datum(pg::from_utf8_lossy(texts.all[i]));
+// Looks the texts up, inserts those that are missing, and looks the inserted ones up too.
+void resolve(shmem::DatabaseStats* stats, Texts& texts, unsigned kind, Query& select, Query& insert) {
+    texts.ids = static_cast<std::int32_t*>(palloc0(sizeof(std::int32_t) * (texts.count + 1)));
+    if (texts.count == 0) return;
+    Arrays all(select, 1, texts.count);
+    for (std::uint32_t i = 1; i <= texts.count; i++) all.add_row({pg::text_datum(pg::from_utf8_lossy(texts.all[i]))});
+    for (int round = 0; round < 2; round++) {
+        pg::Args args;
+        all.add_to(args);
+        const std::uint64_t rows = pg::run(select, args);
+        for (std::uint64_t i = 0; i < rows; i++)
+            texts.ids[DatumGetInt64(pg::result_value(i, 1))] = DatumGetInt32(pg::result_value(i, 2));
+        SPI_freetuptable(SPI_tuptable);
+        if (round == 1) return;
+        Arrays missing(insert, 1, texts.count);
+        for (std::uint32_t i = 1; i <= texts.count; i++) {
+            if (texts.ids[i] != 0 || !may_be_new(kind)) continue;
+            const Datum text = pg::text_datum(pg::from_utf8_lossy(texts.all[i]));
+            if (kind != kAgent) {
+                missing.add_row({text});
+                continue;
+            }
+            enrich::AgentInfo info;
+            const bool known = look_up_agent(stats, texts.all[i], info);
+            missing.add_row({text, Int64GetDatum(static_cast<std::int64_t>(shmem::text_key(texts.all[i]))),
+                             Cell::text(info.browser.view()), Cell::text(info.os.view()), BoolGetDatum(known)});
+        }
+        if (missing.rows() == 0) return;
+        pg::Args rows_of;
+        missing.add_to(rows_of);
+        pg::run(insert, rows_of);
     }
 }
 
-// Looks the agents up, inserts those that are missing, and looks the inserted ones up too.
-void resolve_agents(shmem::DatabaseStats* stats, Batch& batch) {
-    const Texts& agents = batch.texts[kAgent];
-    batch.agent_ids = static_cast<Datum*>(palloc0(sizeof(Datum) * (agents.count + 1)));
-    if (agents.count == 0) return;
+void note_seen(const Texts& agents) {
+    Arrays seen(touch_agents, 1, agents.count);
+    for (std::uint32_t i = 1; i <= agents.count; i++)
+        if (agents.ids[i] != 0) seen.add_row({Int32GetDatum(agents.ids[i])});
+    if (seen.rows() == 0) return;
+    pg::Args args;
+    seen.add_to(args);
+    pg::run(touch_agents, args, false);
+}
+
+// Each distinct pair of method and endpoint, as resolve() does it for one text.
+void resolve_endpoints(Batch& batch) {
+    batch.endpoints = make_table("endpoints of a batch", sizeof(std::uint32_t) * 2, sizeof(EndpointOf));
+    List* all = NIL;
+    for (std::uint32_t i = 0; i < batch.count; i++) {
+        const Key& key = batch.list[i]->key;
+        const std::uint32_t pair[2] = {key.texts[kMethod], key.texts[kEndpoint]};
+        if (pair[0] == 0 && pair[1] == 0) continue;
+        bool found;
+        auto* endpoint = static_cast<EndpointOf*>(hash_search(batch.endpoints, pair, HASH_ENTER, &found));
+        if (found) continue;
+        endpoint->id = 0;
+        all = lappend(all, endpoint);
+    }
+    if (all == NIL) return;
+    const auto shown = [&batch](unsigned kind, std::uint32_t number) {
+        return pg::text_datum(number == 0 ? std::string_view() : pg::from_utf8_lossy(batch.texts[kind].all[number]));
+    };
+    const auto count = static_cast<std::uint32_t>(list_length(all));
     for (int round = 0; round < 2; round++) {
+        Arrays pairs(select_endpoints, 1, count);
+        ListCell* cell;
+        foreach (cell, all) {
+            const auto* endpoint = static_cast<EndpointOf*>(lfirst(cell));
+            pairs.add_row({shown(kMethod, endpoint->texts[0]), shown(kEndpoint, endpoint->texts[1])});
+        }
         pg::Args args;
-        args.add(array_datum(TEXTOID, agents.shown + 1, nullptr, static_cast<int>(agents.count)));
-        const std::uint64_t rows = pg::run(select_agents, args);
-        for (std::uint64_t i = 0; i < rows; i++) batch.agent_ids[DatumGetInt64(pg::result_value(i, 1))] = pg::result_value(i, 2);
+        pairs.add_to(args);
+        const std::uint64_t rows = pg::run(select_endpoints, args);
+        for (std::uint64_t i = 0; i < rows; i++)
+            static_cast<EndpointOf*>(list_nth(all, static_cast<int>(DatumGetInt64(pg::result_value(i, 1))) - 1))->id =
+                DatumGetInt32(pg::result_value(i, 2));
         SPI_freetuptable(SPI_tuptable);
         if (round == 1) break;
-        Arrays missing(insert_agents, 1, agents.count);
-        for (std::uint32_t i = 1; i <= agents.count; i++) {
-            if (batch.agent_ids[i] != 0) continue;
-            enrich::AgentInfo info;
-            const bool known = look_up_agent(stats, agents.all[i], info);
-            missing.add_row({agents.shown[i], Int64GetDatum(static_cast<std::int64_t>(shmem::text_key(agents.all[i]))),
-                             pg::text_datum(pg::from_utf8_lossy(info.browser.view())),
-                             pg::text_datum(pg::from_utf8_lossy(info.os.view())), BoolGetDatum(known)});
+        Arrays missing(insert_endpoints, 1, count);
+        foreach (cell, all) {
+            const auto* endpoint = static_cast<EndpointOf*>(lfirst(cell));
+            if (endpoint->id == 0 && may_be_new(kEndpoint))
+                missing.add_row({shown(kMethod, endpoint->texts[0]), shown(kEndpoint, endpoint->texts[1])});
         }
         if (missing.rows() == 0) break;
         pg::Args rows_of;
         missing.add_to(rows_of);
-        pg::run(insert_agents, rows_of);
+        pg::run(insert_endpoints, rows_of);
     }
 }
 
-// The ids of the batch's callers, in the batch's order.
-std::int64_t* resolve_callers(Batch& batch) {
-    make_statements();
-    const std::uint32_t count = batch.caller_count;
-    auto* ids = static_cast<std::int64_t*>(palloc0(sizeof(std::int64_t) * Max(count, std::uint32_t{1})));
-    auto* order = static_cast<std::uint32_t*>(palloc(sizeof(std::uint32_t) * Max(count, std::uint32_t{1})));
-    for (int i = 0; i <= core::kReasons; i++) batch.reasons[i] = pg::text_datum(core::reason_word(static_cast<std::uint8_t>(i)));
-    Arrays missing(insert_callers, 1, count);
-    for (int round = 0; round < 2; round++) {
-        missing.clear();
-        for (std::uint32_t i = 0; i < count; i++) {
-            if (ids[i] != 0) continue;
-            int column = 0;
-            for (const Dimension& is : kDimensions) missing.set(column++, is.of(batch, batch.caller_list[i]->key));
-            order[missing.rows()] = i;
-            missing.next_row();
-        }
-        if (missing.rows() == 0) return ids;
-        pg::Args args;
-        missing.add_to(args);
-        if (round == 1) pg::run(insert_callers, args);
-        const std::uint64_t rows = pg::run(select_callers, args);
-        for (std::uint64_t i = 0; i < rows; i++)
-            ids[order[DatumGetInt64(pg::result_value(i, 1)) - 1]] = DatumGetInt64(pg::result_value(i, 2));
-        SPI_freetuptable(SPI_tuptable);
-    }
-    for (std::uint32_t i = 0; i < count; i++)
-        if (ids[i] == 0) MIROX_DEFECT("a recorded caller was not found again");
-    return ids;
+std::int32_t endpoint_of(const Batch& batch, const Key& key) {
+    const std::uint32_t pair[2] = {key.texts[kMethod], key.texts[kEndpoint]};
+    const auto* endpoint = static_cast<const EndpointOf*>(hash_search(batch.endpoints, pair, HASH_FIND, nullptr));
+    return endpoint == nullptr ? 0 : endpoint->id;
 }
 
-// The uses of a caller within a minute. They are packed in the order of minute, token and caller.
-struct Packed {
-    std::int64_t minute, token, caller, requests, first_at, last_at;
-};
-int compare_packed(const void* a, const void* b) {
-    const auto& x = *static_cast<const Packed*>(a);
-    const auto& y = *static_cast<const Packed*>(b);
+// The place of each distinct address. Their names are looked up once, and stand in the table once.
+void resolve_places(Batch& batch) {
+    batch.places = make_table("places of a batch", sizeof(core::Address), sizeof(PlaceOf));
+    if (!has_places()) return;
+    PlaceIds ids;
+    begin_places(ids);
+    for (std::uint32_t i = 0; i < batch.count; i++) {
+        const core::Address& address = batch.list[i]->key.address;
+        if (address.family == core::AddressFamily::none) continue;
+        bool found;
+        auto* place = static_cast<PlaceOf*>(hash_search(batch.places, &address, HASH_ENTER, &found));
+        if (!found) place->id = number_of_place(ids, address);
+    }
+    end_places(ids);
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, batch.places);
+    while (auto* place = static_cast<PlaceOf*>(hash_seq_search(&scan))) place->id = ids.ids[place->id];
+}
+
+std::int32_t place_of(const Batch& batch, const core::Address& address) {
+    const auto* place = static_cast<const PlaceOf*>(hash_search(batch.places, &address, HASH_FIND, nullptr));
+    return place == nullptr ? 0 : place->id;
+}
+
+// The order of usage_open: minute, then credential.
+int compare_uses(const void* a, const void* b) {
+    const Key& x = (*static_cast<Use* const*>(a))->key;
+    const Key& y = (*static_cast<Use* const*>(b))->key;
     if (x.minute != y.minute) return x.minute < y.minute ? -1 : 1;
-    if (x.token != y.token) return x.token < y.token ? -1 : 1;
-    return x.caller < y.caller ? -1 : x.caller > y.caller ? 1 : 0;
+    return x.credential_id < y.credential_id ? -1 : x.credential_id > y.credential_id ? 1 : 0;
 }
 
 }  // namespace
@@ -253,16 +324,15 @@ void make_batch(Batch& batch) {
         how.match = compare_text;
         how.hcxt = CurrentMemoryContext;
         texts.table = hash_create("texts of a batch", 256, &how, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-        texts.all = static_cast<std::string_view*>(palloc(sizeof(std::string_view) * (kBatch + 1)));
+        texts.room = 1024;
+        texts.all = static_cast<std::string_view*>(palloc(sizeof(std::string_view) * texts.room));
         texts.count = 0;
     }
-    batch.callers = make_table("callers of a batch", sizeof(Key), sizeof(Caller));
-    batch.uses = make_table("uses of a batch", sizeof(UseKey), sizeof(Use));
+    batch.uses = make_table("uses of a batch", sizeof(Key), sizeof(Use));
     batch.tokens = make_table("tokens of a batch", sizeof(TokenKey), sizeof(Token));
-    batch.locations = make_table("locations of a batch", sizeof(core::Address), sizeof(Location));
-    batch.caller_list = static_cast<Caller**>(palloc(sizeof(Caller*) * kBatch));
-    batch.caller_count = 0;
-    batch.empty = pg::text_datum({});
+    batch.room = 1024;
+    batch.list = static_cast<Use**>(palloc(sizeof(Use*) * batch.room));
+    batch.count = 0;
 }
 
 void gather(Batch& batch, const shmem::StoredEvent& stored) {
@@ -272,59 +342,56 @@ void gather(Batch& batch, const shmem::StoredEvent& stored) {
     Key key;
     memset(static_cast<void*>(&key), 0, sizeof(key));
     static_cast<shmem::Facts&>(key) = event;
+    key.minute = shmem::minute_of(event.at);
     for (unsigned kind = 0; kind < shmem::kTexts; kind++) key.texts[kind] = number_of(batch.texts[kind], event.texts[kind]);
-    bool found;
-    auto* caller = static_cast<Caller*>(hash_search(batch.callers, &key, HASH_FIND, &found));
-    if (!found && event.refused() && token.refused_callers++ >= kRefusedCallers) {
-        memset(key.texts, 0, sizeof(key.texts));
-        key.address = {};
-        caller = static_cast<Caller*>(hash_search(batch.callers, &key, HASH_FIND, &found));
-    }
-    if (!found) {
-        caller = static_cast<Caller*>(hash_search(batch.callers, &key, HASH_ENTER, &found));
-        caller->number = batch.caller_count;
-        batch.caller_list[batch.caller_count++] = caller;
-    }
-    const UseKey use_key = {shmem::minute_of(event.at), caller->number};
-    auto* use = static_cast<Use*>(hash_search(batch.uses, &use_key, HASH_ENTER, &found));
-    if (!found) {
+    Use* use = use_of(batch, key);
+    if (use == nullptr) use = widened(batch, key, token);
+    if (use == nullptr) {
+        use = static_cast<Use*>(hash_search(batch.uses, &key, HASH_ENTER, nullptr));
         use->requests = 0;
         use->first_at = use->last_at = event.at;
+        if (batch.count == batch.room) {
+            batch.room *= 2;
+            batch.list = static_cast<Use**>(repalloc_huge(batch.list, sizeof(Use*) * batch.room));
+        }
+        batch.list[batch.count++] = use;
     }
     use->requests++;
     use->first_at = Min(use->first_at, event.at);
     use->last_at = Max(use->last_at, event.at);
 }
 
-// Two texts may become equal in the database's encoding: then one caller occurs twice.
 std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
-    show_texts(batch);
-    resolve_agents(stats, batch);
-    const std::int64_t* ids = resolve_callers(batch);
-    const auto count = static_cast<std::uint32_t>(hash_get_num_entries(batch.uses));
-    auto* uses = static_cast<Packed*>(palloc(sizeof(Packed) * Max(count, std::uint32_t{1})));
-    HASH_SEQ_STATUS scan;
-    hash_seq_init(&scan, batch.uses);
-    std::uint32_t n = 0;
-    while (auto* use = static_cast<Use*>(hash_seq_search(&scan)))
-        uses[n++] = {use->key.minute,      batch.caller_list[use->key.caller]->key.token(),
-                     ids[use->key.caller], use->requests,
-                     use->first_at,        use->last_at};
-    qsort(uses, count, sizeof(Packed), compare_packed);
+    resolve(stats, batch.texts[kAgent], kAgent, select_agents, insert_agents);
+    note_seen(batch.texts[kAgent]);
+    resolve(stats, batch.texts[kScope], kScope, select_scopes, insert_scopes);
+    resolve_endpoints(batch);
+    resolve_places(batch);
+    qsort(batch.list, batch.count, sizeof(Use*), compare_uses);
+    Datum reasons[core::kReasons + 1];  // the last one: for a number that this version does not know
+    for (int i = 0; i <= core::kReasons; i++) reasons[i] = pg::text_datum(core::reason_word(static_cast<std::uint8_t>(i)));
     Arrays packed(insert_open, 4, kPacked);
-    for (std::uint32_t at = 0; at < count;) {
-        const Packed& first = uses[at];
+    for (std::uint32_t at = 0; at < batch.count;) {
+        const Key& first = batch.list[at]->key;
         packed.clear();
-        for (; packed.rows() < kPacked && at < count && uses[at].minute == first.minute; at++)
-            packed.add_row({Int64GetDatum(uses[at].caller), Int64GetDatum(uses[at].token),
-                            Int32GetDatum(static_cast<std::int32_t>(uses[at].requests)), TimestampTzGetDatum(uses[at].first_at),
-                            TimestampTzGetDatum(uses[at].last_at)});
+        for (; packed.rows() < kPacked && at < batch.count && batch.list[at]->key.minute == first.minute; at++) {
+            const Use& use = *batch.list[at];
+            const Key& key = use.key;
+            packed.add_row({Int64GetDatum(key.credential_id), Int64GetDatum(key.account), Int32GetDatum(key.generation),
+                            Cell::network(key.address), Int32GetDatum(key.status),
+                            key.refused() ? Cell(reasons[Min(key.reason, core::kReasons)]) : Cell::null(),
+                            Cell::key(batch.texts[kAgent].ids[key.texts[kAgent]]), Cell::key(place_of(batch, key.address)),
+                            Cell::key(endpoint_of(batch, key)), Cell::key(batch.texts[kScope].ids[key.texts[kScope]]),
+                            Int32GetDatum(static_cast<std::int32_t>(use.requests)), TimestampTzGetDatum(use.first_at),
+                            TimestampTzGetDatum(use.last_at)});
+        }
         pg::Args args;
-        args.add(TimestampTzGetDatum(first.minute)).int8(first.token).int8(uses[at - 1].token);
+        args.add(TimestampTzGetDatum(first.minute)).int8(first.credential_id).int8(batch.list[at - 1]->key.credential_id);
         packed.add_to(args);
         pg::run(insert_open, args, false);
     }
-    return count;
+    remember_crowds(batch);
+    return batch.count;
 }
 
 void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, std::uint64_t to) {
@@ -336,6 +403,12 @@ void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, 
                                to, static_cast<std::uint64_t>(token->marked_uses),
                                static_cast<std::uint64_t>(token->marked_refusals));
     }
+}
+
+void forget_crowds() {
+    if (crowds_context != nullptr) MemoryContextDelete(crowds_context);
+    crowds_context = nullptr;
+    crowds = nullptr;
 }
 
 }  // namespace mirox::worker

@@ -42,13 +42,18 @@ struct Step {
     bool post_only;  // these events are in the tables already, since before a restart: they are only posted to the counters
 };
 
-std::uint64_t stored_position(Region& region) {
+// Adds the parameters that name this database's positions in the ring.
+void add_rings(pg::Args& args) {
     std::uint64_t ids[shmem::kKeptRingIds];
-    const std::size_t count = region.ring_ids(ids);
+    const std::size_t count = shmem::region().ring_ids(ids);
     Datum* values = datums(static_cast<std::uint32_t>(count));
     for (std::size_t i = 0; i < count; i++) values[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
-    pg::Args args;
     args.add(array_datum(INT8OID, values, nullptr, static_cast<int>(count))).add(ObjectIdGetDatum(MyDatabaseId));
+}
+
+std::uint64_t stored_position() {
+    pg::Args args;
+    add_rings(args);
     pg::run(select_position, args);
     return static_cast<std::uint64_t>(DatumGetInt64(pg::result_value(0, 1)));
 }
@@ -65,7 +70,7 @@ void batch_step(void* state) {
     plan_by_keys();
     const std::uint64_t freed = region.ring().freed(step.queue);
     // Positions grow for as long as the file lives, whatever the ring id. So the greatest one is valid for all ring ids.
-    const std::uint64_t stored = stored_position(region);
+    const std::uint64_t stored = stored_position();
     Batch batch;
     make_batch(batch);
     shmem::RingReader reader(region.ring(), step.queue);
@@ -112,14 +117,24 @@ bool begin_step(store::Actor& actor) {
     return true;
 }
 
+bool records_uses() {
+    pg::Args args;
+    add_rings(args);
+    pg::run(uses_own, args);
+    return DatumGetBool(pg::result_value(0, 1));
+}
+
 void plan_by_keys() {
     for (const char* setting : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
         (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-Datum stored_network(const core::Address& network) {
-    constexpr core::Address kAll = {core::AddressFamily::ipv4, 0, {}};
-    return pg::cidr_datum(network.family == core::AddressFamily::none ? kAll : network);
+Cell Cell::network(const core::Address& address) {
+    return address.family == core::AddressFamily::none ? null() : Cell(pg::cidr_datum(address));
+}
+
+Cell Cell::text(std::string_view utf8) {
+    return utf8.empty() ? null() : Cell(pg::text_datum(pg::from_utf8_lossy(utf8)));
 }
 
 Datum* datums(std::uint32_t count) {
@@ -172,6 +187,54 @@ Drained drain_events(shmem::DatabaseStats* stats, std::uint64_t& open, pg::Troub
         if (step.to >= target) return Drained::all;
         if (step.events == 0) return step.ended == ReadStatus::empty ? Drained::all : Drained::later;
     }
+}
+
+namespace {
+
+struct Lost {
+    shmem::TokenKey key;
+    shmem::PendingCounts counts;
+};
+struct LostStep {
+    const Lost* all;
+    int count;
+};
+
+void lost_step(void* state) {
+    const LostStep& step = *static_cast<LostStep*>(state);
+    store::Actor actor;
+    if (!begin_step(actor)) return;
+    Arrays rows(add_lost, 1, static_cast<std::uint32_t>(step.count));
+    const auto at = [](std::int64_t last, std::uint64_t count) {
+        return count == 0 || last == 0 ? Cell::null() : Cell(TimestampTzGetDatum(last));
+    };
+    for (int i = 0; i < step.count; i++) {
+        const Lost& lost = step.all[i];
+        rows.add_row({Int64GetDatum(lost.key.token), Int32GetDatum(lost.key.generation),
+                      Int64GetDatum(static_cast<std::int64_t>(lost.counts.uses)),
+                      Int64GetDatum(static_cast<std::int64_t>(lost.counts.refusals)), at(lost.counts.last_used, lost.counts.uses),
+                      at(lost.counts.last_refused, lost.counts.refusals)});
+    }
+    pg::Args args;
+    rows.add_to(args);
+    pg::run(add_lost, args);
+    store::leave(actor);
+}
+
+}  // namespace
+
+bool write_lost(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    shmem::Counters& counters = shmem::region().counters();
+    auto* const all = static_cast<Lost*>(palloc(sizeof(Lost) * counters.entries()));
+    LostStep step = {all, 0};
+    shmem::TokenKey key;
+    for (std::uint32_t i = 0; i < counters.entries(); i++)
+        if (counters.key_at(i, MyDatabaseId, key) && key.token > 0 && counters.lost(key, all[step.count].counts))
+            all[step.count++].key = key;
+    if (step.count == 0) return true;
+    if (!run_step(stats, lost_step, &step, trouble)) return false;
+    for (int i = 0; i < step.count; i++) counters.take_lost(all[i].key, all[i].counts.uses, all[i].counts.refusals);
+    return true;
 }
 
 }  // namespace mirox::worker

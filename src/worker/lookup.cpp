@@ -117,16 +117,16 @@ bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::
     return status == Status::ok;
 }
 
+bool has_places() {
+    return locations != nullptr && geo_path[0] != '\0';
+}
+
 enrich::Place look_up_place(const core::Address& address) {
     enrich::Place place;
     const std::size_t size = address.family == core::AddressFamily::ipv4 ? 4 : 16;
     if (locations != nullptr && address.family != core::AddressFamily::none)
         table->locate(*locations, {address.bytes.data(), size}, place);
     return place;
-}
-
-Datum location_datum(const core::Address& address) {
-    return pg::text_datum(pg::from_utf8_lossy(look_up_place(address).location.view()));
 }
 
 }  // namespace mirox::worker

@@ -18,9 +18,9 @@ void refresh_lookups(shmem::DatabaseStats* stats);
 // tries again.
 bool look_up_agent(shmem::DatabaseStats* stats, std::string_view agent, enrich::AgentInfo& out);
 
+// Whether there is a file of locations.
+bool has_places();
 // Country, region, city, position and the text that joins them. Each part is empty when unknown.
 enrich::Place look_up_place(const core::Address& address);
-// The location of the address, as a text Datum; empty when unknown.
-Datum location_datum(const core::Address& address);
 
 }  // namespace mirox::worker

@@ -13,6 +13,7 @@
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
 #include "worker/maintenance.sql.hpp"
+#include "worker/partitions.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -33,26 +34,20 @@ constexpr TimestampTz kUnauthenticatedMinutesKept = USECS_PER_DAY;
 constexpr TimestampTz kSlice = 100'000;
 constexpr int kMostSliceMs = 1000;
 constexpr std::int32_t kLeastRows = 50, kFirstRows = 1000, kMostRows = 50000;
+// Notices are sent so many days before the expiration, besides mirox_tokens.expiry_notice; and how many tokens a slice looks at.
+constexpr std::int32_t kThresholds[] = {7, 1}, kNoticeRows = 5000;
+// The pause after a failed task, and after partitions could not be dropped because somebody reads them.
+constexpr TimestampTz kFailedPause = 5 * USECS_PER_MINUTE, kDropPause = USECS_PER_MINUTE;
+constexpr TimestampTz kHourly = USECS_PER_HOUR, kDaily = USECS_PER_DAY;
 
-TimestampTz days_before(TimestampTz now, const Interval& span) {
-    return DatumGetTimestampTz(DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), IntervalPGetDatum(&span)));
-}
+struct NoticeStep {
+    Notices* notices;
+    bool more;
+};
 
-void close_step(void* state) {
-    store::Actor actor;
-    if (!begin_step(actor)) return;
-    plan_by_keys();
-    pg::Args args;
-    args.add(TimestampTzGetDatum(*static_cast<TimestampTz*>(state)));
-    pg::run(close_minutes, args);
-    store::leave(actor);
-}
-
-void notices_step(void*) {
-    store::Actor actor;
-    if (!begin_step(actor)) return;
-    const TimestampTz now = GetCurrentTimestamp();
-    const TimestampTz horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
+// Sends the notices of tokens that expire after `from` and by `to`.
+void send_between(TimestampTz now, TimestampTz from, TimestampTz to) {
+    if (from >= to) return;
     // The longest threshold has a fixed number of days, with 30 for a month, as the server compares intervals. If the number
     // depended on the length of the current month, the notice would be sent again.
     const Interval& notice = pg::settings().expiry_notice;
@@ -60,9 +55,9 @@ void notices_step(void*) {
     const auto widest = static_cast<std::int32_t>(Min(Max(notice_days, 0), std::int64_t{PG_INT32_MAX}));
     Datum days[3], until[3];
     days[0] = Int32GetDatum(widest);
-    until[0] = TimestampTzGetDatum(horizon);
+    until[0] = TimestampTzGetDatum(pg::add_in_utc(now, notice));
     int count = 1;
-    for (const std::int32_t threshold : {7, 1}) {
+    for (const std::int32_t threshold : kThresholds) {
         if (threshold >= widest) continue;
         days[count] = Int32GetDatum(threshold);
         until[count++] = TimestampTzGetDatum(now + threshold * USECS_PER_DAY);
@@ -70,23 +65,45 @@ void notices_step(void*) {
     pg::Args args;
     args.add(TimestampTzGetDatum(now))
         .add(array_datum(INT4OID, days, nullptr, count))
-        .add(TimestampTzGetDatum(horizon))
+        .add(TimestampTzGetDatum(from))
+        .add(TimestampTzGetDatum(to))
         .add(array_datum(TIMESTAMPTZOID, until, nullptr, count));
     pg::run(send_due_notices, args);
-    pg::Args old;
-    old.add(TimestampTzGetDatum(now - 30 * USECS_PER_DAY));
-    pg::run(delete_notices, old);
+}
+
+void notices_step(void* state) {
+    NoticeStep& step = *static_cast<NoticeStep*>(state);
+    store::Actor actor;
+    if (!begin_step(actor)) return;
+    Notices& notices = *step.notices;
+    const TimestampTz now = GetCurrentTimestamp(), horizon = pg::add_in_utc(now, pg::settings().expiry_notice);
+    // Tokens that have passed a threshold since the last call.
+    if (notices.last != 0 && notices.last < now) {
+        send_between(now, Max(now, pg::add_in_utc(notices.last, pg::settings().expiry_notice)), horizon);
+        for (const std::int32_t threshold : kThresholds)
+            send_between(now, Max(now, notices.last + threshold * USECS_PER_DAY), Min(now + threshold * USECS_PER_DAY, horizon));
+    }
+    const TimestampTz from = Max(notices.cursor, now);
+    pg::Args args;
+    args.add(TimestampTzGetDatum(from)).add(TimestampTzGetDatum(horizon)).int4(kNoticeRows);
+    step.more = pg::run(notice_bound, args) > 0;
+    const TimestampTz to = step.more ? DatumGetTimestampTz(pg::result_value(0, 1)) : horizon;
+    send_between(now, from, to);
     store::leave(actor);
+    notices.last = now;
+    notices.cursor = step.more ? to : 0;
 }
 
 // ---- maintenance, in slices --------------------------------------------------------------------------------------------
 
 // One transaction of a task.
 struct Slice {
-    const Maintenance* maintenance;
+    Maintenance* maintenance;
+    std::int64_t cursor;  // how far the task has come
     shmem::DatabaseStats* stats;
     std::int64_t next;  // the cursor of the next slice
     bool done;          // no slice follows
+    bool loaded;        // it has read table upkeep
 };
 
 // The earlier of `before` and the oldest minute that still has a slot in shared memory, whose row the worker may write again.
@@ -99,14 +116,14 @@ TimestampTz oldest_slot(TimestampTz before) {
 }
 
 // Merges unauthenticated requests between two instants. The slice's number of rows determines how many minutes or hours it takes.
-void fold(Slice& slice, const char* unit_name, TimestampTz unit, TimestampTz from, TimestampTz to) {
-    const TimestampTz begin = Max(from, slice.maintenance->cursor);
+void fold(Slice& slice, const char* unit_name, TimestampTz unit, TimestampTz from, TimestampTz to, int networks = kNetworksKept) {
+    const TimestampTz begin = Max(from, slice.cursor);
     const TimestampTz end = Min(to, begin + Max(slice.maintenance->rows / kNetworksKept, 1) * unit);
     slice.next = end;
     slice.done = end >= to;
     if (begin >= end) return;
     pg::Args args;
-    args.add(TimestampTzGetDatum(end)).add(TimestampTzGetDatum(begin)).int4(kNetworksKept);
+    args.add(TimestampTzGetDatum(end)).add(TimestampTzGetDatum(begin)).int4(networks);
     args.int4(pg::settings().node_id).text(unit_name);
     pg::run(fold_unauthenticated, args);
 }
@@ -160,7 +177,7 @@ void resolve_agents(Slice& slice) {
 // Finds the next range of keys, from the cursor to slice.next. False when no rows are left.
 bool next_stretch(Slice& slice, Query& step) {
     pg::Args args;
-    args.int8(slice.maintenance->cursor).int4(slice.maintenance->rows);
+    args.int8(slice.cursor).int4(slice.maintenance->rows);
     pg::run(step, args);
     bool is_null;
     slice.next = DatumGetInt64(pg::result(0, 1, &is_null));
@@ -172,7 +189,7 @@ void forget_sessions(Slice& slice) {
     if (!next_stretch(slice, step_of_sessions)) return;
     const TimestampTz before = slice.maintenance->began - kSessionsKept;
     pg::Args args;
-    args.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(before));
+    args.int8(slice.cursor).int8(slice.next).add(TimestampTzGetDatum(before));
     const std::uint64_t count = pg::run(select_ended, args);
     auto* accounts = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++) accounts[i] = DatumGetInt64(pg::result_value(i, 1));
@@ -182,9 +199,13 @@ void forget_sessions(Slice& slice) {
         hold.int8(accounts[i]);
         if (pg::run(hold_account, hold) == 0 || !store::account_for_update(accounts[i], actor.account)) continue;
         pg::Args gone;
-        gone.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
+        gone.int8(slice.cursor).int8(slice.next).add(TimestampTzGetDatum(before)).int8(accounts[i]);
         pg::run(delete_ended, gone);
     }
+}
+
+TimestampTz before(const Slice& slice, const Interval& kept) {
+    return pg::subtract_in_utc(slice.maintenance->began, kept);
 }
 
 void forget_rows(Slice& slice, Query& query, TimestampTz before) {
@@ -192,117 +213,212 @@ void forget_rows(Slice& slice, Query& query, TimestampTz before) {
     args.add(TimestampTzGetDatum(before)).int4(slice.maintenance->rows);
     slice.done = pg::run(query, args) < static_cast<std::uint64_t>(slice.maintenance->rows);
 }
-void forget_minutes(Slice& slice) {
-    forget_rows(slice, delete_minutes, slice.maintenance->before);
+void forget_audit(Slice& slice) {
+    if (pg::settings().keep_audit)
+        slice.done = true;
+    else
+        forget_rows(slice, delete_audit, before(slice, pg::settings().audit_retention));
 }
-// Only whole hours and days are deleted.
-void forget_hours(Slice& slice) {
-    forget_rows(slice, delete_hours, slice.maintenance->before - slice.maintenance->before % USECS_PER_HOUR);
+void forget_agents(Slice& slice) {
+    if (pg::settings().keep_addresses)
+        slice.done = true;
+    else
+        forget_rows(slice, delete_agents, before(slice, pg::settings().address_retention));
 }
-void forget_days(Slice& slice) {
-    forget_rows(slice, delete_days, slice.maintenance->before - slice.maintenance->before % USECS_PER_DAY);
+// What is left of the traffic goes with the days.
+void forget_traffic(Slice& slice) {
+    if (pg::settings().keep_days)
+        slice.done = true;
+    else
+        forget_rows(slice, delete_traffic, before(slice, pg::settings().day_retention));
 }
 void forget_unauthenticated(Slice& slice) {
-    forget_rows(slice, delete_unauthenticated, slice.maintenance->before);
+    if (pg::settings().keep_days)
+        slice.done = true;
+    else
+        forget_rows(slice, delete_unauthenticated, before(slice, pg::settings().day_retention));
 }
-void forget_audit(Slice& slice) {
-    forget_rows(slice, delete_audit, slice.maintenance->before);
+
+// Networks of unauthenticated callers count as addresses: their requests stay, by hour and reason.
+void forget_networks(Slice& slice) {
+    slice.done = true;
+    if (pg::settings().keep_addresses) return;
+    const TimestampTz until = before(slice, pg::settings().address_retention);
+    pg::Args none;
+    pg::run(first_network, none);
+    bool is_null;
+    const Datum first = pg::result(0, 1, &is_null);
+    if (is_null || DatumGetTimestampTz(first) >= until - until % USECS_PER_HOUR) return;
+    slice.cursor = PG_INT64_MIN;
+    const TimestampTz from = DatumGetTimestampTz(first);
+    fold(slice, "hour", USECS_PER_HOUR, from - from % USECS_PER_HOUR, until - until % USECS_PER_HOUR, 0);
+    slice.done = false;  // until none is left
 }
 
 void forget_usage(Slice& slice) {
+    if (pg::settings().keep_days && pg::settings().keep_addresses) {
+        slice.done = true;
+        return;
+    }
     if (!next_stretch(slice, step_of_usage)) return;
-    pg::Args args;
-    args.int8(slice.maintenance->cursor).int8(slice.next).add(TimestampTzGetDatum(slice.maintenance->before));
-    pg::run(delete_usage, args);
+    if (!pg::settings().keep_days) {
+        pg::Args args;
+        args.int8(slice.cursor).int8(slice.next).add(TimestampTzGetDatum(before(slice, pg::settings().day_retention)));
+        pg::run(delete_usage, args);
+    }
+    if (!pg::settings().keep_addresses) {
+        pg::Args args;
+        args.int8(slice.cursor).int8(slice.next).add(TimestampTzGetDatum(before(slice, pg::settings().address_retention)));
+        pg::run(blank_usage, args);
+    }
 }
 
-void forget_callers(Slice& slice) {
-    if (!next_stretch(slice, step_of_callers)) return;
-    pg::Args args;
-    args.int8(slice.maintenance->cursor).int8(slice.next);
-    const std::uint64_t count = pg::run(select_unused, args);
-    if (count == 0) return;
-    auto* unused = static_cast<Datum*>(palloc(sizeof(Datum) * count));
-    for (std::uint64_t i = 0; i < count; i++) unused[i] = pg::result_value(i, 1);
-    pg::Args gone;
-    gone.add(array_datum(INT8OID, unused, nullptr, static_cast<int>(count)));
-    pg::run(delete_callers, gone);
+void forget_notices(Slice& slice) {
+    pg::Args old;
+    old.add(TimestampTzGetDatum(slice.maintenance->began - 30 * USECS_PER_DAY));
+    pg::run(delete_notices, old);
+    slice.done = true;
 }
 
-enum class When : std::uint8_t {
-    ever,
-    retained,  // only with audit_retention
-    last       // the same, and only when no task before it has failed
-};
+void drop_partitions(Slice& slice) {
+    slice.done = true;
+    if (!records_uses()) return;
+    pg::Args none;
+    const std::uint64_t count = pg::run(select_summed_before, none);
+    TimestampTz hours = DT_NOBEGIN, days = DT_NOBEGIN;
+    for (std::uint64_t i = 0; i < count; i++)
+        (pg::text_view(pg::result_value(i, 1)) == "hour" ? hours : days) = DatumGetTimestampTz(pg::result_value(i, 2));
+    slice.done = !drop_old_partitions(GetCurrentTimestamp(), hours, days);
+}
+
 constexpr struct Task {
+    const char* name;
     void (*run)(Slice&);
-    When when;
+    TimestampTz period;
 } kTasks[] = {
-    {fold_recent, When::ever},      {fold_old, When::ever},         {forget_positions, When::ever},
-    {resolve_agents, When::ever},   {forget_sessions, When::ever},  {forget_minutes, When::retained},
-    {forget_hours, When::retained}, {forget_days, When::retained},  {forget_unauthenticated, When::retained},
-    {forget_audit, When::retained}, {forget_usage, When::retained}, {forget_callers, When::last},
+    {"fold_recent", fold_recent, kHourly},
+    {"fold_old", fold_old, kHourly},
+    {"forget_positions", forget_positions, kHourly},
+    {"resolve_agents", resolve_agents, kHourly},
+    {"drop_partitions", drop_partitions, kHourly},
+    {"forget_networks", forget_networks, kHourly},
+    {"forget_unauthenticated", forget_unauthenticated, kHourly},
+    {"forget_audit", forget_audit, kHourly},
+    {"forget_traffic", forget_traffic, kHourly},
+    {"forget_agents", forget_agents, kDaily},
+    {"forget_usage", forget_usage, kDaily},
+    {"forget_sessions", forget_sessions, kDaily},
+    {"forget_notices", forget_notices, kDaily},
 };
 constexpr int kTaskCount = static_cast<int>(std::size(kTasks));
-
-bool is_due(const Maintenance& maintenance, const Task& task) {
-    return task.when == When::ever || (maintenance.retains && !(task.when == When::last && maintenance.failed));
-}
+static_assert(kTaskCount <= static_cast<int>(std::size(Maintenance{}.tasks)));
+constexpr int kDropTask = 4;
+static_assert(kTasks[kDropTask].run == drop_partitions);
 
 void next_task(Maintenance& maintenance, int from) {
     maintenance.task = from;
-    maintenance.cursor = PG_INT64_MIN;
     maintenance.rows = kFirstRows;
-    while (maintenance.task < kTaskCount && !is_due(maintenance, kTasks[maintenance.task])) maintenance.task++;
+    while (maintenance.task < kTaskCount && maintenance.tasks[maintenance.task].due > maintenance.began) maintenance.task++;
     maintenance.active = maintenance.task < kTaskCount;
+}
+
+void keep_progress(int task, TimestampTz due, std::int64_t cursor) {
+    pg::Args args;
+    args.text(kTasks[task].name).add(TimestampTzGetDatum(due)).int8(cursor);
+    pg::run(put_upkeep, args);
 }
 
 void slice_step(void* state) {
     Slice& slice = *static_cast<Slice*>(state);
+    Maintenance& maintenance = *slice.maintenance;
     store::Actor actor;
     slice.done = true;
     if (!begin_step(actor)) return;
     plan_by_keys();
+    if (!maintenance.loaded) {
+        pg::Args none;
+        const std::uint64_t count = pg::run(select_upkeep, none);
+        for (std::uint64_t i = 0; i < count; i++)
+            for (int task = 0; task < kTaskCount; task++)
+                if (pg::text_view(pg::result_value(i, 1)) == kTasks[task].name)
+                    maintenance.tasks[task] = {DatumGetTimestampTz(pg::result_value(i, 2)),
+                                               DatumGetInt64(pg::result_value(i, 3))};
+        slice.loaded = true;
+        slice.done = false;
+        return store::leave(actor);
+    }
     slice.done = false;
-    kTasks[slice.maintenance->task].run(slice);
+    kTasks[maintenance.task].run(slice);
+    keep_progress(maintenance.task, slice.done ? maintenance.began + kTasks[maintenance.task].period : 0,
+                  slice.done ? PG_INT64_MIN : slice.next);
     store::leave(actor);
 }
 
 }  // namespace
 
-bool close_minutes_before(shmem::DatabaseStats* stats, TimestampTz minute, pg::Trouble& trouble) {
-    return run_step(stats, close_step, &minute, trouble);
-}
-
-bool send_notices(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
-    return run_step(stats, notices_step, nullptr, trouble);
+bool send_notices(Notices& notices, shmem::DatabaseStats* stats, pg::Trouble& trouble, bool& more) {
+    NoticeStep step = {&notices, false};
+    const bool well = run_step(stats, notices_step, &step, trouble);
+    more = well && step.more;
+    return well;
 }
 
 void begin_maintenance(Maintenance& maintenance) {
-    maintenance = {};
     maintenance.began = GetCurrentTimestamp();
-    maintenance.retains = !pg::settings().keep_audit;
-    if (maintenance.retains) maintenance.before = days_before(maintenance.began, pg::settings().audit_retention);
+    maintenance.failed = false;
+    maintenance.active = true;
+    if (!maintenance.loaded) {
+        for (Maintenance::Progress& task : maintenance.tasks) task = {0, PG_INT64_MIN};
+        maintenance.task = 0;
+        return;
+    }
     next_task(maintenance, 0);
 }
 
+void all_due(Maintenance& maintenance) {
+    for (Maintenance::Progress& task : maintenance.tasks) task.due = 0;
+}
+
+TimestampTz next_maintenance(const Maintenance& maintenance) {
+    TimestampTz next = maintenance.began + kHourly;
+    for (int task = 0; task < kTaskCount; task++) next = Min(next, maintenance.tasks[task].due);
+    return Max(next, maintenance.began + USECS_PER_SEC);
+}
+
 bool run_maintenance(Maintenance& maintenance, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
-    Slice slice = {&maintenance, stats, maintenance.cursor, false};
+    const int task = maintenance.task;
+    Slice slice = {&maintenance, maintenance.tasks[task].cursor, stats, maintenance.tasks[task].cursor, false, false};
     const TimestampTz began = GetCurrentTimestamp();
     if (!run_step(stats, slice_step, &slice, trouble, kMostSliceMs)) {
+        forget_partitions();
         if (trouble.sqlstate == ERRCODE_QUERY_CANCELED && maintenance.rows > kLeastRows) {
             maintenance.rows = Max(maintenance.rows / 8, kLeastRows);
             return true;
         }
-        maintenance.failed = true;
-        next_task(maintenance, maintenance.task + 1);
-        return false;
+        const bool waits = task == kDropTask && trouble.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
+        if (waits && stats != nullptr) {
+            std::int64_t none = 0;
+            stats->drop_waits_since.compare_exchange_strong(none, began, std::memory_order_relaxed);
+        }
+        maintenance.tasks[task].due = began + (waits ? kDropPause : kFailedPause);
+        maintenance.failed = maintenance.failed || !waits;
+        next_task(maintenance, task + 1);
+        return waits;
     }
+    if (slice.loaded) {
+        maintenance.loaded = true;
+        next_task(maintenance, 0);
+        return true;
+    }
+    if (task == kDropTask && slice.done && stats != nullptr) stats->drop_waits_since.store(0, std::memory_order_relaxed);
     const TimestampTz took = GetCurrentTimestamp() - began;
-    maintenance.cursor = slice.next;
+    maintenance.tasks[task].cursor = slice.done ? PG_INT64_MIN : slice.next;
     if (took < kSlice / 2) maintenance.rows = Min(maintenance.rows * 2, kMostRows);
     if (took > kSlice * 2) maintenance.rows = Max(maintenance.rows / 2, kLeastRows);
-    if (slice.done) next_task(maintenance, maintenance.task + 1);
+    if (slice.done) {
+        maintenance.tasks[task].due = maintenance.began + kTasks[task].period;
+        next_task(maintenance, task + 1);
+    }
     return true;
 }
 

@@ -1,7 +1,7 @@
-// What the worker does besides draining: it closes minutes, sends notices of expiration, and does maintenance. Maintenance
-// deletes rows past their retention, merges old unauthenticated requests, and deletes positions of rings that no longer exist and
-// ended sessions; it also resolves user agents that could not be resolved before. Each step is a transaction of its own, with
-// lock_timeout. What fails is retried in the next run.
+// What the worker does besides recording use: it sends notices of expiration, and does maintenance. Maintenance drops partitions past
+// their retention and deletes old rows of the other tables, merges old unauthenticated requests, and deletes positions of rings that
+// no longer exist and ended sessions; it also resolves user agents that could not be resolved before. Each step is a short
+// transaction, with lock_timeout. What fails is retried later.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -15,26 +15,36 @@ extern "C" {
 
 namespace mirox::worker {
 
-// Closes the minutes before `minute`. All their events must have been drained. Moves their uses from usage_open to usage_minute,
-// and adds them to hours, days and the usage of tokens.
-bool close_minutes_before(shmem::DatabaseStats* stats, TimestampTz minute, pg::Trouble& trouble);
+// How far the notices have come. Each call looks at the tokens that have passed a threshold since the last one, and at some others:
+// a token may be issued with little time left.
+struct Notices {
+    TimestampTz last;    // of the last call
+    TimestampTz cursor;  // expirations up to this one were looked at in this round
+};
+// Runs a slice; `more` says whether another follows in this round.
+bool send_notices(Notices& notices, shmem::DatabaseStats* stats, pg::Trouble& trouble, bool& more);
 
-bool send_notices(shmem::DatabaseStats* stats, pg::Trouble& trouble);
-
-// A maintenance run. It is cut into short transactions, so that the worker can drain between them.
+// A maintenance run. It is cut into short transactions, so that the worker can drain between them. Table upkeep keeps how far each
+// task has come.
 struct Maintenance {
     bool active;
-    bool failed;   // a task has failed; the others still run
-    bool retains;  // audit_retention is set
+    bool loaded;  // upkeep was read
+    bool failed;  // a task has failed; the others still run
     int task;
-    std::int64_t cursor;  // how far the task has come
-    std::int32_t rows;    // about how many the next slice takes
+    std::int32_t rows;  // about how many the next slice takes
     TimestampTz began;
-    TimestampTz before;  // older rows are deleted
+    struct Progress {
+        TimestampTz due;
+        std::int64_t cursor;
+    } tasks[16];
 };
 void begin_maintenance(Maintenance& maintenance);
 // Runs one slice, which takes a second at most. False when its task failed; the next slice is then of the next task. After the
 // last one, `active` is false.
 bool run_maintenance(Maintenance& maintenance, shmem::DatabaseStats* stats, pg::Trouble& trouble);
+// Makes all tasks due.
+void all_due(Maintenance& maintenance);
+// When the next task is due.
+TimestampTz next_maintenance(const Maintenance& maintenance);
 
 }  // namespace mirox::worker

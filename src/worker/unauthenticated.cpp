@@ -4,6 +4,7 @@
 #include "shmem/region.hpp"
 #include "worker/drain.hpp"
 #include "worker/lookup.hpp"
+#include "worker/places.hpp"
 #include "worker/unauthenticated.sql.hpp"
 
 extern "C" {
@@ -23,12 +24,19 @@ void write_step(void* state) {
     const Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
+    PlaceIds places;
+    begin_places(places);
+    auto* const place = static_cast<std::int32_t*>(palloc0(sizeof(std::int32_t) * static_cast<std::size_t>(step.count)));
+    for (int i = 0; has_places() && i < step.count; i++)
+        if (step.counts[i].network.family != core::AddressFamily::none)
+            place[i] = number_of_place(places, step.counts[i].network);
+    end_places(places);
     Arrays rows(put_unauthenticated, 2, static_cast<std::uint32_t>(step.count));
     for (int i = 0; i < step.count; i++) {
         const shmem::UnauthenticatedCount& slot = step.counts[i];
         rows.add_row({Int64GetDatum(static_cast<std::int64_t>(slot.ring_id)),
                       Int64GetDatum(static_cast<std::int64_t>(slot.serial)), TimestampTzGetDatum(slot.minute),
-                      stored_network(slot.network), location_datum(slot.network),
+                      Cell::network(slot.network), Cell::key(places.ids[place[i]]),
                       Int16GetDatum(static_cast<std::int16_t>(slot.status)), pg::text_datum(core::reason_word(slot.reason)),
                       Int64GetDatum(static_cast<std::int64_t>(slot.requests)), TimestampTzGetDatum(slot.first_at),
                       TimestampTzGetDatum(slot.last_at)});

@@ -13,9 +13,13 @@
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
 #include "shmem/control.hpp"
+#include "worker/batch.hpp"
+#include "worker/closing.hpp"
 #include "worker/drain.hpp"
 #include "worker/maintenance.hpp"
+#include "worker/partitions.hpp"
 #include "worker/policies.hpp"
+#include "worker/summing.hpp"
 
 extern "C" {
 #include "pgstat.h"
@@ -33,10 +37,8 @@ namespace mirox::worker {
 namespace {
 
 constexpr TimestampTz kIdle = 60 * USECS_PER_SEC;
-constexpr TimestampTz kMaintenance = USECS_PER_HOUR;
-constexpr TimestampTz kMaintenanceRetry = 5 * USECS_PER_MINUTE;  // after a failed run
-constexpr TimestampTz kNotices = 60 * USECS_PER_SEC;
-constexpr TimestampTz kLater = 10'000;  // by then the backend has written its event
+constexpr TimestampTz kEachMinute = 60 * USECS_PER_SEC;  // notices, and a look for hours and days that are over
+constexpr TimestampTz kLater = 10'000;                   // by then the backend has written its event
 constexpr long kLeastBackoffMs = 250, kMostBackoffMs = 30000;
 // When more uses are open, they move to the closed tables before their minute is over, so that no view has to unpack more.
 constexpr std::uint64_t kMostOpen = 100'000;
@@ -127,9 +129,14 @@ void fix_settings() {
 struct State {
     bool visit;
     int failures;  // of drains, in a row
+    Closing closing;
+    Summing summing;
+    Notices notices;
+    bool more_notices;
     Maintenance maintenance;
-    TimestampTz last_work, last_notices, next_round, next_maintenance;
+    TimestampTz last_work, last_minute, next_round;
     TimestampTz closed;   // minutes before this one are closed
+    TimestampTz closes;   // the same when the closing that goes on has ended
     std::uint64_t open;   // about how many uses by minute and caller were written since
     std::uint64_t asked;  // calls of flush() before the last round
     MemoryContext round;
@@ -201,27 +208,27 @@ bool work(State& state) {
     state.asked = requests();
     const std::uint64_t flushed = stats == nullptr ? 0 : stats->flushed.load(std::memory_order_relaxed);
     const TimestampTz began = GetCurrentTimestamp();
-    pg::Trouble trouble = {};
     pgstat_report_activity(STATE_RUNNING, "draining recorded usage");
     const Drained drained = drain(state, 0);
     // A failure of the jobs below does not make flush() fail.
     if (drained == Drained::all) {
         const TimestampTz minute = shmem::minute_of(began);
         const bool many = state.open > kMostOpen;
-        if (minute > state.closed || many) {
-            const bool well = close_minutes_before(stats, many ? DT_NOEND : minute, trouble);
-            if (well) {
-                state.closed = minute;
-                state.open = 0;
-            }
-            report(shmem::Job::minutes, well, trouble, kLogAfter);
+        if (!state.closing.active && (minute > state.closed || many)) {
+            begin_closing(state.closing, many ? DT_NOEND : minute);
+            state.closes = minute;
+            state.open = 0;
         }
-        if (asked_for || began - state.last_notices >= kNotices) {
-            state.last_notices = began;
-            report(shmem::Job::notices, send_notices(stats, trouble), trouble, kLogAfter);
+        if (asked_for || began - state.last_minute >= kEachMinute) {
+            state.last_minute = began;
+            pg::Trouble trouble = {};
+            report(shmem::Job::minutes, write_lost(stats, trouble), trouble, kLogAfter);
+            report(shmem::Job::notices, send_notices(state.notices, stats, trouble, state.more_notices), trouble, kLogAfter);
+            state.summing.active = true;
         }
-        report(shmem::Job::policies, apply_policies(stats, trouble), trouble, kLogAfter);
-        if (!state.maintenance.active && began >= state.next_maintenance) begin_maintenance(state.maintenance);
+        pg::Trouble policies = {};
+        report(shmem::Job::policies, apply_policies(stats, policies), policies, kLogAfter);
+        if (!state.maintenance.active && began >= next_maintenance(state.maintenance)) begin_maintenance(state.maintenance);
     }
     answer(state.asked, drained);
     pgstat_report_stat(true);
@@ -234,15 +241,36 @@ bool work(State& state) {
     return drained != Drained::absent;
 }
 
-void maintain(State& state) {
+bool busy(const State& state) {
+    return state.closing.active || state.more_notices || state.summing.active || state.maintenance.active;
+}
+
+// One slice of what is due besides draining, in order of urgency.
+void run_slice(State& state) {
     pg::Trouble trouble = {};
     pgstat_report_activity(STATE_RUNNING, "maintenance");
-    if (!run_maintenance(state.maintenance, stats, trouble)) report(shmem::Job::maintenance, false, trouble, kLogAfter);
+    if (state.closing.active) {
+        const bool well = close_slice(state.closing, stats, trouble);
+        if (!well) forget_partitions();
+        if (well && !state.closing.active) {
+            state.closed = state.closes;
+            state.summing.active = true;
+            forget_crowds();
+        }
+        if (!well || !state.closing.active) report(shmem::Job::minutes, well, trouble, kLogAfter);
+        if (!well) state.next_round = Max(state.next_round, GetCurrentTimestamp() + kLater);
+    } else if (state.more_notices) {
+        report(shmem::Job::notices, send_notices(state.notices, stats, trouble, state.more_notices), trouble, kLogAfter);
+    } else if (state.summing.active) {
+        const bool well = sum_slice(state.summing, stats, trouble);
+        if (!well) forget_partitions();
+        if (!well || !state.summing.active) report(shmem::Job::sums, well, trouble, kLogAfter);
+    } else if (state.maintenance.active) {
+        if (!run_maintenance(state.maintenance, stats, trouble)) report(shmem::Job::maintenance, false, trouble, kLogAfter);
+        if (!state.maintenance.active && !state.maintenance.failed) report(shmem::Job::maintenance, true, trouble, 0);
+    }
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (state.maintenance.active) return;
-    if (!state.maintenance.failed) report(shmem::Job::maintenance, true, trouble, 0);
-    state.next_maintenance = GetCurrentTimestamp() + (state.maintenance.failed ? kMaintenanceRetry : kMaintenance);
 }
 
 bool may_leave(const State& state, TimestampTz now) {
@@ -251,7 +279,7 @@ bool may_leave(const State& state, TimestampTz now) {
     const shmem::QueueRef queue = region.ring().find_queue(database);
     if (region.ring().claimed(queue) > region.ring().freed(queue)) return false;
     if (shmem::control().starved.load(std::memory_order_relaxed) != 0) return true;
-    if (state.maintenance.active) return false;
+    if (busy(state)) return false;
     if (state.visit) return true;
     return now - state.last_work >= Max(kIdle, 2 * static_cast<TimestampTz>(pg::settings().flush_interval) * 1000);
 }
@@ -281,6 +309,8 @@ void stop(State& state) {
     pg::serve_interrupts();
     const std::uint64_t asked = requests();
     answer(asked, drain(state, until));
+    pg::Trouble trouble = {};
+    (void)write_lost(stats, trouble);
 }
 
 void serve() {
@@ -297,17 +327,19 @@ void serve() {
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
+            // Retention may have changed.
+            all_due(state.maintenance);
         }
         if (must_leave()) return;
         // After a failure the worker waits for the retry, even when it is woken; only flush() makes it try at once.
         const bool woken = slot->woken.exchange(0, std::memory_order_acquire) != 0;
         const bool due = GetCurrentTimestamp() >= state.next_round || flush_waits() || (woken && state.failures == 0);
         if (due && !work(state)) return;
-        // One slice at a time, so that drains and maintenance alternate.
-        if (state.maintenance.active) maintain(state);
+        // One slice at a time, so that drains and the rest alternate.
+        if (busy(state)) run_slice(state);
         if (may_leave(state, GetCurrentTimestamp())) return;
         // A wait for a lock inside those steps may have reset the latch.
-        if (state.maintenance.active || ShutdownRequestPending || ConfigReloadPending || requests() != state.asked ||
+        if (busy(state) || ShutdownRequestPending || ConfigReloadPending || requests() != state.asked ||
             slot->woken.load(std::memory_order_relaxed) != 0)
             continue;
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -63,5 +63,5 @@ dumped = [re.findall(r"pg_extension_config_dump\s*\(\s*'(?:mirox(?:_internal)?\.
 names = {name for found in dumped for name in found}
 report("schema: every table and sequence is dumped, or says `not dumped` and why",
        [f"{s.where}: {kind.lower()} {name}" for kind, name, s in created("TABLE", "SEQUENCE")
-        if name not in names and not re.search(r"\bnot dumped\b", s.above, re.I) and not re.search(r"\bPARTITION\s+OF\b", s.bare, re.I)]
+        if name not in names and not re.search(r"\bnot dumped\b", s.above, re.I) and not re.search(r"\bPARTITION\s+(OF|BY)\b", s.bare, re.I)]
        + [f"two pg_extension_config_dump calls in one statement: {found}" for found in dumped if len(found) > 1])

@@ -200,7 +200,8 @@ my @scopes = qw(parks:read parks:write reports exports timeseries:query admin.us
 put_account($main, 'busy', \@scopes);
 my @sessions = map { open_session($main, 'busy') } 1 .. 4;
 my @tokens;
-my $some_session = sub { $sessions[ rand @sessions ] };
+# One of the newest: locking the account has closed those of before.
+my $some_session = sub { $sessions[ -1 - int rand(@sessions < 4 ? scalar @sessions : 4) ] };
 my $some_token   = sub { @tokens ? $tokens[ rand @tokens ] : 0 };
 my $pick = sub { my @of = @_; return [ grep { rand() < 0.6 } @of ]; };
 my %acts = (
@@ -215,7 +216,7 @@ my %acts = (
 	permissions => [ 15, sub { [ 'SELECT mirox.put_account($1, $2)', 'busy', $pick->(@scopes) ] } ],
 	lock   => [ 2, sub { [ 'SELECT mirox.lock_account($1)', 'busy' ] } ],
 	unlock => [ 8, sub { [ 'SELECT mirox.unlock_account($1)', 'busy' ] } ],
-	open   => [ 4, sub { [ 'SELECT mirox.open_session($1)', 'busy' ] } ],
+	open   => [ 8, sub { [ 'SELECT mirox.open_session($1)', 'busy' ] } ],
 	close  => [ 2, sub { [ 'SELECT mirox.close_session($1)', @sessions > 4 ? shift @sessions : '' ] } ],
 	all    => [ 1, sub { [ 'SELECT mirox.revoke_all_tokens($1)', $some_session->() ] } ],
 	expired => [ 1, sub { [ 'SELECT mirox.revoke_expired_tokens($1)', $some_session->() ] } ],

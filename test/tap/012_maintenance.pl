@@ -22,7 +22,7 @@ call($main, 'revoke_token', $session, $revoked->{token_id});
 my $spinning = issue($main, $session, 'spinning');
 
 # ---- maintenance under load ----------------------------------------------------------------------------------------------
-my @tables  = qw(account session token token_secret permission_group audit_log token_usage caller usage_open usage_hour);
+my @tables  = qw(account session token token_secret permission_group audit_log token_usage agent usage_open);
 my @indexes = map { $_->[0] } $main->rows(
 	"SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ANY (\$1::regclass[]) ORDER BY 1", [ map { "mirox_internal.$_" } @tables ]);
 # Those that take a table whole deadlock with any transaction of several statements that comes back for it, so in the second

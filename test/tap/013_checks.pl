@@ -70,6 +70,7 @@ my @tokens = (make($main, $anna, 30), make($main, $bert, 30));
 	call($main, 'lock_account', 'anna');
 	are($_, told('locked', @rest), 'a locked account', @rest) for $other, $main;
 	call($main, 'unlock_account', 'anna');
+	$anna->{session} = open_session($main, 'anna');
 	are($_, good(@rest), 'unlocked', @rest) for $other, $main;
 	for my $permissions (['parks'], [ 'parks', 'reports' ], ['exports'])
 	{

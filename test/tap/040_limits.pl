@@ -86,7 +86,7 @@ is(verify($old, $token->{secret})->{status}, 429, 'and no other');
 call($main, 'put_account', 'changed', ['parks:read'], 1, 3);
 is(join(' ', map { verify($old, $token->{secret})->{status} } 1 .. 3), '200 200 429', 'a larger burst works at once');
 $old->run('ROLLBACK');
-call($main, 'put_account', 'changed', ['parks:read']);
+call($main, 'set_rate_limit', 'changed', undef, undef);
 is(verify($main, $token->{secret})->{status}, 200, 'without a limit of its own it has the default');
 $node->append_conf('postgresql.conf', "mirox_tokens.rate_limit = 0\n");
 $node->reload;

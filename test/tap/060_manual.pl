@@ -159,7 +159,12 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 	my $node_sql = sub { split /\n/, $node->safe_psql('manual_reference', $_[0]) };
 	prepare('reference');
 	my (%row, @wrong);
-	$row{$1} = [ $2, $3 ] while $reference =~ /^\| `(\w+)\((.*?)\)` \| ([^|]*) \|/mg;
+	# By name and arguments, since two functions may have one name. Commas inside a default are in quotes or braces; there are none today.
+	while ($reference =~ /^\| `(\w+)\((.*?)\)` \| ([^|]*) \|/mg)
+	{
+		my ($name, $level, @given) = ($1, $3, split /, /, $2);
+		$row{ "$name(" . join(' ', map { /^(\w+)/ } @given) . ')' } = [ scalar(grep { / = / } @given), $level ];
+	}
 	foreach my $line ($node_sql->(q{
 		SELECT p.proname || '|' || coalesce(array_to_string(p.proargnames[1:p.pronargs], ' '), '') || '|' || p.pronargdefaults
 			|| '|' || CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'everybody' ELSE coalesce((
@@ -172,13 +177,9 @@ foreach my $page ('dba', grep { $_ ne 'dba' } sort keys %pages)
 			AND NOT EXISTS (SELECT FROM pg_type WHERE p.oid IN (typinput, typoutput, typreceive, typsend)) ORDER BY 1}))
 	{
 		my ($name, $arguments, $defaults, $levels) = split /\|/, $line;
-		my $found = delete $row{$name};
-		if (!$found) { push @wrong, "$name has no row"; next; }
-		# Commas inside a default are in quotes or braces; there are none today.
-		my @given = split /, /, $found->[0];
-		my $names = join ' ', map { /^(\w+)/ } @given;
-		push @wrong, "$name($names) instead of ($arguments)" if $names ne $arguments;
-		push @wrong, "$name: " . (grep { / = / } @given) . " defaults instead of $defaults" if (grep { / = / } @given) != $defaults;
+		my $found = delete $row{"$name($arguments)"};
+		if (!$found) { push @wrong, "$name($arguments) has no row"; next; }
+		push @wrong, "$name: $found->[0] defaults instead of $defaults" if $found->[0] != $defaults;
 		(my $said = $found->[1]) =~ s/, and owner of the table|nobody but the owner//;
 		push @wrong, "$name: level '$said' instead of '$levels'" if $said ne $levels;
 	}

@@ -1,5 +1,5 @@
-# A ring far too small and a worker that is stopped: checks go on, and what found no room is counted exactly (answered =
-# recorded + dropped). When the worker comes back, so does recording.
+# A ring far too small and a worker that is stopped: checks go on without waiting, and what found no room is counted exactly (answered =
+# recorded + dropped), also for its token. When the worker comes back, so does recording.
 use strict;
 use warnings;
 use Mirox qw(new_node wire call put_account open_session issue);
@@ -33,18 +33,19 @@ is($stat->[0], $answered, 'stat counts every check');
 cmp_ok($stat->[3], '>', 0, "$stat->[3] of $answered found no room");
 cmp_ok($stat->[2], '>', 0, "$stat->[2] wait");
 is($stat->[2] + $stat->[3], $answered, 'answered = waiting + dropped');
-is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $stat->[2], 'what is shown is what will be recorded');
-# 5 ms at most each: eight clients wait at once.
-cmp_ok($took, '<', 30 + $stat->[3] * 0.02 / $clients, 'no check waited long');
+is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered, 'the token counts all, also what was dropped');
+# 5 ms a second at most; on a slow machine the checks themselves take most of it.
+cmp_ok($took, '<', 30, "no check waited long ($took s)");
 kill 'CONT', $worker;
 call($wire, 'flush');
 my $recorded = $wire->value('SELECT sum(requests) FROM mirox.usage_daily WHERE scope IS NOT NULL');
 is($recorded + $wire->value('SELECT events_dropped FROM mirox.stat'), $answered, 'answered = recorded + dropped');
 is($wire->value('SELECT events_flushed FROM mirox.stat'), $recorded, 'flushed are the recorded');
-is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $recorded, 'the token counts the recorded');
+is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered, 'the token counts all');
+is($wire->value('SELECT uses FROM mirox_internal.token_usage u JOIN mirox_internal.token t USING (token_id, generation) WHERE t.name = $1', 'token'), $answered - $recorded, 'what was dropped is in its totals, while the minute is open');
 is($wire->value('SELECT count(*) FROM mirox.verify_token($1)', $secret), 1, 'checks go on');
 call($wire, 'flush');
-is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $recorded + 1, 'and are recorded again');
+is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered + 1, 'and are recorded again');
 
 # A worker that cannot write (its table is locked) tries again and says so once; nothing is lost.
 $wire->rows('BEGIN');
@@ -54,7 +55,7 @@ $other->rows('SELECT * FROM mirox.verify_token($1)', $secret) for 1 .. 10;
 ok($node->poll_query_until('postgres', 'SELECT flush_failures > 2 FROM mirox.stat'), 'a lock fails the drain');
 $wire->rows('ROLLBACK');
 call($wire, 'flush');
-is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $recorded + 11, 'and costs nothing but time');
+is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered + 11, 'and costs nothing but time');
 my $said = () = slurp_file($node->logfile) =~ /could not write recorded usage/g;
 cmp_ok($said, '<=', 2, 'the log says so once');
 $node->stop;

@@ -37,7 +37,7 @@ is($wire->value('SELECT sum(requests) FROM mirox.refusals') + $stat->[4], $flood
 is($wire->value("SELECT string_agg(DISTINCT status || ' ' || reason, ', ' ORDER BY status || ' ' || reason) FROM mirox.refusals"), '401 malformed, 401 unknown', 'with its reason');
 cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.unauthenticated'), '<=', (4096 + 256) * 3, 'in a bounded number of rows');
 is($wire->value('SELECT count(*) FROM mirox_internal.agent'), 0, 'no agent of an unauthenticated caller is kept');
-is($wire->value('SELECT count(*) FROM mirox_internal.caller'), 1, 'and no caller but the known one');
+is($wire->value('SELECT count(*) FROM mirox_internal.minute_use'), 1, 'and no caller but the known one');
 is($wire->value("SELECT count(*) FROM mirox.refusals WHERE ip IS NOT NULL AND masklen(ip) > CASE family(ip) WHEN 4 THEN 32 ELSE 64 END"), 0, 'IPv6 by network');
 # Flushing again changes nothing: a slot's row is written as it stands, not added to.
 call($wire, 'flush');
@@ -56,6 +56,6 @@ SELECT count(*) FROM generate_series(1, 3000) i, LATERAL mirox.verify_token($1, 
 SQL
 call($wire, 'flush');
 is($wire->value('SELECT refusals FROM mirox.token_report WHERE name = $1', 'dead'), 3000 - $wire->value('SELECT events_dropped FROM mirox.stat'), 'each refusal of a dead token counts');
-cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.caller'), '<', 2000, 'few of the invented agents are kept');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.open_use'), '<', 2000, 'few of the invented agents are kept');
 $node->stop;
 done_testing();

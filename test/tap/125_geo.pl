@@ -67,6 +67,9 @@ is($wire->value("SELECT string_agg(DISTINCT location, '|') FROM mirox.usage_dail
 is($wire->value("SELECT count(*) FROM mirox.usage_daily WHERE ip = '81.2.69.160' AND location IS NULL"), 1, 'what came before stays as it was known then');
 my $history = $wire->value('SELECT location FROM mirox.token_history($1, $2) WHERE location IS NOT NULL LIMIT 1', $session, $token->{token_id});
 is($history, 'London, England, United Kingdom', 'and the history');
+my $parts = "concat_ws('|', country, region, city, latitude, longitude)";
+is($wire->value("SELECT DISTINCT $parts FROM $_ WHERE ip = '81.2.69.160' AND country IS NOT NULL"), 'GB|England|London|51.5142|-0.0931', 'its parts are in ' . (split /\(/)[0])
+	for qw(mirox.usage_minutely mirox.usage_hourly mirox.usage_daily mirox.audit_trail), "mirox.token_history('$session', $token->{token_id})";
 
 # Cut short in place: the one in memory stays.
 open my $cut, '>', $file or die $!;

@@ -2,7 +2,7 @@
 # log and ended sessions; nothing that a user's open transaction could hold up for long.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue rotate clean_log);
+use Mirox qw(new_node wire call put_account open_session issue rotate clean_log shift_open all_due);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -42,10 +42,7 @@ ok($node->poll_query_until('postgres', 'SELECT n.count > 0 FROM mirox.flush(), L
 call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
 call($wire, 'flush');
 is($wire->value('SELECT count(*) FROM mirox_internal.usage_open'), 1, 'the minute is open');
-# As only a superuser can, who turns the triggers off.
-$wire->rows('SET session_replication_role = replica');
-$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - interval '1 hour', first_at = ARRAY[first_at[1] - interval '1 hour'], last_at = ARRAY[last_at[1] - interval '1 hour']");
-$wire->rows('SET session_replication_role = origin');
+shift_open($wire, '1 hour');
 sub sealed { return $node->poll_query_until('postgres', 'SELECT count(*) = ' . shift() . ' FROM mirox_internal.usage_minute'); }
 # The worker closes what is over when the next minute begins, or when it comes anew.
 $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
@@ -58,32 +55,39 @@ is($wire->state('TRUNCATE mirox_internal.usage_minute'), '42501', 'or empties');
 is($wire->value('SELECT sum(requests) FROM mirox.usage_hourly'), 1, 'the hours have it once');
 
 # ---- retention ---------------------------------------------------------------------------------------------------------------
+sub anew { $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"); $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"); all_due($wire); call($wire, 'flush'); return; }
+ok($node->poll_query_until('postgres', 'SELECT sum(requests) = 1 FROM mirox_internal.usage_hour'), 'the hour is added up');
+call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
+call($wire, 'flush');
+shift_open($wire, '400 days');
+anew();
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.usage_open'), 'a use that comes very late is written');
+is($wire->value('SELECT too_late FROM mirox.stat'), 1, 'and counted as too late for the minutes');
+is($wire->value('SELECT sum(requests) FROM mirox_internal.usage_minute'), 1, 'which do not have it');
+is($wire->value('SELECT sum(requests) FROM mirox.usage_hourly'), 2, 'the hours do');
+is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'far'), 2, 'and the totals');
 $wire->rows('SET session_replication_role = replica');
-$wire->rows("UPDATE mirox_internal.usage_minute SET minute = minute - interval '40 days', first_at = first_at - interval '40 days', last_at = last_at - interval '40 days'");
-$wire->rows("UPDATE mirox_internal.usage_hour SET hour = hour - interval '40 days'");
-$wire->rows("UPDATE mirox_internal.usage_day SET day = day - 40");
 $wire->rows("UPDATE mirox_internal.audit_log SET at = at - interval '40 days' WHERE event = 'account_registered'");
 my $old = open_session($wire, 'anna');
 call($wire, 'close_session', $old);
 $wire->rows("UPDATE mirox_internal.session SET closed_at = closed_at - interval '40 days', expires_at = expires_at - interval '40 days', opened_at = opened_at - interval '41 days' WHERE closed_at IS NOT NULL");
 $wire->rows('SET session_replication_role = origin');
-$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'");
+$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'\nmirox_tokens.hour_retention = '30 days'\nmirox_tokens.day_retention = '30 days'");
 $node->reload;
-sub anew { $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"); $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"); call($wire, 'flush'); return; }
 # An account that somebody holds is left for the next time, and holds up nothing.
 my $holder = wire($node);
 $holder->rows('BEGIN');
 $holder->rows("SELECT FROM mirox_internal.account WHERE user_id = 'anna' FOR UPDATE");
 anew();
-ok($node->poll_query_until('postgres', 'SELECT (SELECT count(*) FROM mirox_internal.usage_minute) + (SELECT count(*) FROM mirox_internal.usage_hour) + (SELECT count(*) FROM mirox_internal.usage_day) + (SELECT count(*) FROM mirox_internal.caller) = 0'), 'old usage is taken away');
-is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE event = 'account_registered'"), 0, 'and the old audit log');
+ok($node->poll_query_until('postgres', "SELECT (SELECT count(*) FROM mirox_internal.usage_hour WHERE hour < now() - interval '300 days') + (SELECT count(*) FROM mirox_internal.usage_day WHERE day < now() - interval '300 days') = 0"), 'old usage is taken away');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM mirox_internal.audit_log WHERE event = 'account_registered'"), 'and the old audit log');
 cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.audit_log'), '>', 5, 'what is newer stays');
 is($wire->value('SELECT count(*) FROM mirox_internal.session WHERE closed_at IS NOT NULL'), 1, 'the session of an account that is held stays for now');
 $holder->rows('ROLLBACK');
 anew();
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.session WHERE closed_at IS NOT NULL'), 'and goes the next time');
 is($wire->value('SELECT count(*) FROM mirox_internal.session'), 1, 'the open one stays');
-is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 1, 'what the profile page shows stays');
+is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 2, 'what the profile page shows stays');
 
 # ---- a user's transaction that holds the token's row, or a table, for long -------------------------------------------------------
 $holder->rows('BEGIN');
@@ -91,7 +95,7 @@ $holder->rows('SELECT FROM mirox_internal.token FOR UPDATE');
 $holder->rows('SELECT FROM mirox_internal.account FOR UPDATE');
 call($wire, 'verify_token', $far->{secret}, '10.0.0.1', 'agent', 'parks');
 call($wire, 'flush');
-is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 2, 'locked rows of tokens and accounts hold up no drain');
+is($wire->value("SELECT uses FROM mirox.token_report WHERE name = 'far'"), 3, 'locked rows of tokens and accounts hold up no drain');
 $holder->rows('ROLLBACK');
 clean_log($node);
 $_->close for $wire, $holder;

@@ -3,7 +3,7 @@
 # holds up no drain.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue clean_log);
+use Mirox qw(new_node wire call put_account open_session issue clean_log shift_open all_due);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -24,7 +24,7 @@ sub flush_says
 	return ($result->{state} || 'ok', time - $began, $result->{message} // '', $result->{detail} // '');
 }
 my $worker = "FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker' AND datname = current_database()";
-sub anew { my $on = shift; $on->value("SELECT count(pg_terminate_backend(pid)) $worker"); for (1 .. 100) { return if $on->value("SELECT count(*) $worker") == 0; sleep 0.05; } die 'the worker stays'; }
+sub anew { my $on = shift; $on->value("SELECT count(pg_terminate_backend(pid)) $worker"); for (1 .. 100) { if ($on->value("SELECT count(*) $worker") == 0) { all_due($on); return; } sleep 0.05; } die 'the worker stays'; }
 sub poll { my ($on, $sql) = @_; for (1 .. 200) { return 1 if ($on->value($sql) // '') eq 't'; sleep 0.1; } diag $on->value("SELECT s::text FROM mirox.stat s"); return 0; }
 
 # ---- well ------------------------------------------------------------------------------------------------------------------
@@ -93,12 +93,12 @@ check();
 is((flush_says($wire))[0], 'ok', 'drains go on');
 is(stat_of($wire, 'worker_state'), 'failing', 'and what fails still does');
 # Two that fail do not fill the log in turn.
-$wire->rows('CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON mirox_internal.usage_minute DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.later()');
+$wire->rows('CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON mirox_internal.token_usage DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.later()');
 my $told = () = slurp_file($node->logfile) =~ /, and tries again: /g;
 for (1 .. 5) { check(); flush_says($wire); }
 my $more = (() = slurp_file($node->logfile) =~ /, and tries again: /g) - $told;
 cmp_ok($more, '<=', 2, 'what fails in turn is told once each');
-$wire->rows('DROP TRIGGER later ON mirox_internal.usage_minute');
+$wire->rows('DROP TRIGGER later ON mirox_internal.token_usage');
 $wire->rows('DROP TRIGGER later ON mirox_internal.audit_log');
 anew($wire);
 call($wire, 'flush');
@@ -129,8 +129,7 @@ $odd->value('SELECT (mirox.verify_token($1)).status', 'mirox_guess');
 is((flush_says($odd))[0], 'ok', 'break nothing');
 is($odd->value('SELECT uses FROM mirox.token_report'), 5, 'uses are written');
 is($odd->value('SELECT sum(requests) FROM mirox_internal.unauthenticated'), 1, 'and unauthenticated requests');
-$odd->rows('SET session_replication_role = replica');
-$odd->rows("UPDATE mirox_internal.usage_open SET minute = minute - interval '1 hour'");
+shift_open($odd, '1 hour');
 anew($odd);
 call($odd, 'flush');
 ok(poll($odd, 'SELECT count(*) = 1 FROM mirox_internal.usage_minute'), 'minutes close');
@@ -141,20 +140,16 @@ $node->safe_psql('postgres', 'DROP DATABASE odd');
 # ---- long maintenance holds up no drain -------------------------------------------------------------------------------
 # Old rows of many kinds, written as a restore would; triggers of the worker's own statements would find them.
 $wire->rows('SET session_replication_role = replica');
-$wire->rows("INSERT INTO mirox_internal.caller (token_id, session_id, account_id, agent_id, generation, status, reason, ip, location, scope)
-	SELECT 0, i, 0, 0, 1, 200, 'ok', '192.0.2.1', '', '' FROM generate_series(1000000, 1060000) i");
-$wire->rows("INSERT INTO mirox_internal.usage_minute SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01', NULL FROM mirox_internal.caller c, generate_series(1, 5) WHERE session_id >= 1000000");
-$wire->rows("INSERT INTO mirox_internal.usage_hour SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller c WHERE session_id >= 1000000");
-$wire->rows("INSERT INTO mirox_internal.usage_day SELECT '2020-01-01', caller_id, 1, '2020-01-01', '2020-01-01' FROM mirox_internal.caller c WHERE session_id >= 1000000");
+$wire->rows("INSERT INTO mirox_internal.audit_log (node, audit_id, at, event) SELECT 9, i, '2020-01-01', 'token_issued' FROM generate_series(1, 200000) i");
 $wire->rows("INSERT INTO mirox_internal.token_usage SELECT 1000000 + i, 1, 1, 0, '2020-01-01' FROM generate_series(1, 30000) i");
 $wire->rows("INSERT INTO mirox_internal.unauthenticated SELECT 9, 9, i, date_trunc('minute', now()) - interval '3 hours' + (i % 60) * interval '1 minute', NULL, NULL, 401, 'unknown', 1, now(), now() FROM generate_series(1, 60000) i");
 $wire->rows('SET session_replication_role = origin');
-$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'");
+$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'\nmirox_tokens.day_retention = '30 days'");
 $node->reload;
-my $before = $wire->value('SELECT count(*) FROM mirox_internal.usage_minute');
+my $before = $wire->value('SELECT count(*) FROM mirox_internal.audit_log');
 anew($wire);
 my ($longest, $during, $began) = (0, 0, time);
-until ($wire->value('SELECT count(*) = 0 FROM mirox_internal.caller WHERE session_id >= 1000000') eq 't' || time - $began > 120)
+until ($wire->value('SELECT (SELECT count(*) FROM mirox_internal.audit_log WHERE node = 9) + (SELECT count(*) FROM mirox_internal.token_usage WHERE token_id > 1000000) = 0') eq 't' || time - $began > 120)
 {
 	check();
 	my ($how, $long) = flush_says($wire);
@@ -162,13 +157,11 @@ until ($wire->value('SELECT count(*) = 0 FROM mirox_internal.caller WHERE sessio
 	$longest = $long if $long > $longest;
 	$during++;
 }
-cmp_ok($during, '>', 3, "$during calls of flush() during retention of $before minutes");
+cmp_ok($during, '>', 3, "$during calls of flush() during retention of $before acts");
 cmp_ok($longest, '<', 2.5, "none takes long ($longest s)");
-is($wire->value('SELECT (SELECT count(*) FROM mirox_internal.usage_minute WHERE minute < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.usage_hour WHERE hour < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.usage_day WHERE day < now() - $1::interval) + (SELECT count(*) FROM mirox_internal.token_usage WHERE token_id > 1000000)', '31 days'), 0, 'all that is old has gone');
-cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.caller'), '>', 0, 'callers that are used stay');
+is($wire->value('SELECT count(*) FROM mirox_internal.token_usage WHERE token_id > 1000000'), 0, 'all that is old has gone');
 is($wire->value('SELECT sum(requests) FROM mirox_internal.unauthenticated WHERE serial < 100000 OR ring_id = 0'), 60000, 'unauthenticated requests are folded');
 cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.unauthenticated'), '<', 15000, 'into few rows');
-is($wire->value('SELECT count(*) FROM mirox.usage_daily u WHERE u.token_id IS NULL'), 0, 'no row has lost its caller');
 
 clean_log($node);
 $_->close for $wire, $other;

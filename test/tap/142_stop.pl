@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 no warnings 'portable';
-use Mirox qw(new_node wire call put_account open_session issue);
+use Mirox qw(new_node wire call put_account open_session issue shift_open all_due);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
@@ -77,13 +77,14 @@ is($wire->value('SELECT sum(requests) FROM mirox.usage_daily'), $uses, 'and writ
 # ---- long work, and locks, do not hold a stop up -----------------------------------------------------------------------------------
 # A step that sleeps, as long as somebody's own trigger may: the end of the minute, and retention.
 $wire->rows("CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(100); RETURN NULL; END'");
-$wire->rows('CREATE TRIGGER slow AFTER DELETE ON mirox_internal.usage_day FOR EACH STATEMENT EXECUTE FUNCTION public.slow()');
+$wire->rows('CREATE TRIGGER slow AFTER DELETE ON mirox_internal.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.slow()');
 $node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'");
 $node->reload;
 check($wire, 3);
 call($wire, 'flush');
 $wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
 $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'") or die;
+all_due($wire);
 call($wire, 'flush');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker' AND wait_event = 'PgSleep'"), 'retention is under way');
 check($wire, 5);
@@ -99,11 +100,9 @@ cmp_ok($took, '<', 4, "SIGTERM ends it ($took s)");
 unlike(log_since($at), $left, 'and what waited was written');
 start_again();
 is($wire->value('SELECT sum(requests) FROM mirox.usage_daily'), $uses, 'all of it');
-$wire->rows('DROP TRIGGER slow ON mirox_internal.usage_day');
+$wire->rows('DROP TRIGGER slow ON mirox_internal.audit_log');
 $wire->rows('CREATE TRIGGER slow AFTER INSERT ON mirox_internal.usage_minute FOR EACH STATEMENT EXECUTE FUNCTION public.slow()');
-$wire->rows('SET session_replication_role = replica');
-$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - interval '1 hour'");
-$wire->rows('SET session_replication_role = origin');
+shift_open($wire, '1 hour');
 check($wire, 1);
 my $flush = wire($node);
 $flush->send('SELECT mirox.flush()');
@@ -174,7 +173,7 @@ sub hash
 my $where = -1;
 while (($where = index $ring, "\x20\x01\x0d\xb8" . "\0" x 11 . "\x77", $where + 1) >= 0)
 {
-	my $record = $where - 45;
+	my $record = $where - 48;
 	my $begun = 0;
 	# Its segment: the cells begin 3968 bytes into it.
 	for (my $cell = 0; $cell < 960 && !$begun; $cell++)
@@ -184,8 +183,8 @@ while (($where = index $ring, "\x20\x01\x0d\xb8" . "\0" x 11 . "\x77", $where + 
 		my ($base, $id) = unpack 'x16 Q<Q<', substr $ring, $segment, 32;
 		my $seal = sub { return combine(combine(hash(substr $ring, $record + 8, 56), $base + $cell), $id ^ (64 << 40)); };
 		next if $seal->() != word(substr $ring, $record, 8);
-		substr($ring, $record + 40, 2) = pack 'S<', 403;
-		substr($ring, $record + 42, 1) = "\x0f";
+		substr($ring, $record + 43, 2) = pack 'S<', 403;
+		substr($ring, $record + 45, 1) = "\x0f";
 		substr($ring, $record, 8) = pack 'Q<', $seal->();
 		$begun = 1;
 	}

@@ -23,10 +23,12 @@ default_version = '$this'
 ==
 default_version = '$next'
 @@ src/schema/25_usage.sql instead
-    resolved boolean NOT NULL
+    resolved boolean NOT NULL,
+    seen_on date NOT NULL
 );
 ==
     resolved boolean NOT NULL,
+    seen_on date NOT NULL,
     invented text COLLATE "C"
 );
 @@ src/schema/25_usage.sql before
@@ -224,7 +226,7 @@ sub serves
 	is(join(' ', map { reason($wire, $_, '203.0.113.7', 'curl/8.5.0', 'parks:read') } $token->{secret}, $rotated->{secret}), 'ok ok', "$name: checks");
 	call($wire, 'flush');
 	is($wire->value('SELECT uses FROM mirox.list_tokens($1)', $session), 1, "$name: and their record");
-	is($wire->value('SELECT count(*) FROM mirox.token_history($1, $2)', $session, $token->{token_id}), 1, "$name: which the owner sees");
+	is($wire->value('SELECT count(*) FROM mirox.token_history($1, $2)', $session, $token->{token_id}), 2, "$name: which the owner sees, by both secrets");
 	is($wire->value('SELECT mirox.revoke_all_tokens($1)', $session), 1, "$name: a token is revoked");
 	is(reason($wire, $rotated->{secret}), 'revoked', "$name: at once");
 	$wire->rows("TABLE $_->[0]") for $wire->rows("SELECT oid::regclass FROM pg_class WHERE relkind = 'v' AND relnamespace = 'mirox'::regnamespace");
@@ -286,7 +288,7 @@ my @forgotten = (
 	'GRANT USAGE ON SCHEMA mirox_internal TO PUBLIC',
 	'ALTER FUNCTION mirox.verify_token(text, inet, text, text) STABLE',
 	'ALTER FUNCTION mirox.flush() SECURITY DEFINER',
-	'ALTER FUNCTION mirox.list_tokens(text) ROWS 17',
+	'ALTER FUNCTION mirox.list_tokens(text, boolean) ROWS 17',
 	'ALTER OPERATOR mirox.= (mirox.scopes, mirox.scopes) SET (RESTRICT = NONE)',
 	'ALTER SEQUENCE mirox_internal.group_id_seq INCREMENT 2',
 	'ALTER EXTENSION mirox_tokens DROP VIEW mirox.stat',

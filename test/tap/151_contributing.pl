@@ -3,7 +3,7 @@
 # static rules and works. And each file that the page names is there.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue reason clean_log);
+use Mirox qw(new_node wire call put_account open_session issue reason clean_log shift_open);
 use Mirox::Tree qw(copy_tree copy_stage installation build edits apply_edits);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -11,7 +11,7 @@ use Test::More;
 my $page = slurp_file("$ENV{MIROX_TREE}/CONTRIBUTING.md");
 my %section = map { /\A([^\n]*)\n(.*)\z/s } split /^#+ /m, $page;
 
-# What shows that each works, given a connection to a server that has them all and another as a role without rights.
+# What shows that each works, given a connection to a server that has them all, another as a role without rights, and the server.
 my %shows = (
 	setting => sub {
 		my ($wire) = @_;
@@ -50,23 +50,39 @@ my %shows = (
 		is($wire->value(q{SELECT status || ' ' || reason FROM mirox.refusals WHERE user_id = 'carl'}), '401 example', 'and reported');
 	},
 	dimension => sub {
-		my ($wire) = @_;
+		my ($wire, undef, $node) = @_;
 		put_account($wire, 'dora', ['*']);
 		my $session = open_session($wire, 'dora');
 		my $token = issue($wire, $session, 'Requests');
-		call($wire, 'check_request', "Bearer $token->{secret}", $_, '/parks') for qw(GET GET PUT);
+		# No endpoint is known and the method is the same, so nothing else tells these requests apart.
+		my $request = sub { call($wire, 'check_request', "Bearer $token->{secret}", 'GET', shift) };
+		$request->($_) for qw(/parks /parks /roads);
 		reason($wire, $token->{secret});
-		my $history = sub {
-			join ' ', map { $_ // '-' } map { @$_ } $wire->rows('SELECT method, requests FROM mirox.token_history($1, $2) ORDER BY method', $session, $token->{token_id});
+		my $shown = sub {
+			my ($from, @arguments) = @_;
+			return join ' ', map { $_ // '-' } map { @$_ } $wire->rows("SELECT section, sum(requests) FROM $from GROUP BY section ORDER BY section", @arguments);
 		};
-		is($history->(), 'GET 2 PUT 1 - 1', 'it is read from shared memory');
+		my @history = ('mirox.token_history($1, $2)', $session, $token->{token_id});
+		is($shown->(@history), '/p 2 /r 1 - 1', 'it is read from shared memory');
 		call($wire, 'flush');
-		is($history->(), 'GET 2 PUT 1 - 1', 'and from the tables');
-		for my $view (qw(usage_hourly usage_daily))
-		{
-			is(join(' ', map { $_ // '-' } map { @$_ } $wire->rows("SELECT method, requests FROM mirox.$view WHERE token_id = \$1 ORDER BY method", $token->{token_id})), 'GET 2 PUT 1 - 1', "and by $view");
-		}
-		is($wire->value(q{SELECT count(DISTINCT detail ->> 'method') FROM mirox.audit_trail WHERE token_id = $1}, $token->{token_id}), 2, 'and by the audit trail');
+		is($shown->(@history), '/p 2 /r 1 - 1', 'and from open minutes');
+		call($wire, 'revoke_token', $session, $token->{token_id});
+		$request->('/trees');
+		call($wire, 'flush');
+		my $views = sub {
+			my ($when) = @_;
+			is($shown->("mirox.$_ WHERE token_id = \$1", $token->{token_id}), '/p 2 /r 1 /t 1 - 1', "$_ has it $when") for qw(usage_minutely usage_hourly usage_daily);
+			is($shown->('mirox.refusals WHERE token_id = $1', $token->{token_id}), '/t 1', "and refusals $when");
+			is($shown->(q{mirox.audit_trail WHERE token_id = $1 AND requests > 0 AND section IS NOT DISTINCT FROM detail ->> 'section'}, $token->{token_id}),
+				'/p 2 /r 1 /t 1 - 1', "and the audit trail $when");
+		};
+		$views->('in open minutes');
+		shift_open($wire, '3 days');
+		# A worker that starts closes what is over, and adds it up.
+		$wire->value("SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+		call($wire, 'flush');
+		ok($node->poll_query_until('postgres', "SELECT sum(requests) = 4 FROM mirox_internal.usage_day WHERE token_id = $token->{token_id}"), 'the day is added up');
+		$views->('in closed minutes, hours and days');
 	},
 	column => sub {
 		my ($wire) = @_;
@@ -113,7 +129,7 @@ my $other = wire($node, user => 'other');
 for my $kind (sort keys %edits)
 {
 	note $heading{$kind};
-	$shows{$kind}->($wire, $other);
+	$shows{$kind}->($wire, $other, $node);
 }
 $_->close for $wire, $other;
 clean_log($node);

@@ -23,7 +23,8 @@ TEST(CoreReason, NumbersNeverChange) {
                                            "invalid_request",
                                            "management_refused",
                                            "keys_unavailable",
-                                           "public"};
+                                           "public",
+                                           "suspended"};
     ASSERT_EQ(std::size(kWords), kReasons);
     for (std::uint8_t number = 0; number < kReasons; number++) EXPECT_EQ(reason_word(number), kWords[number]);
     EXPECT_EQ(reason_word(kReasons), std::string_view("other"));

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log random_part);
+our @EXPORT_OK = qw(new_node start_with_feedback wire call put_account open_session issue rotate verify reason contents broken clean_log random_part shift_open all_due);
 
 # new_node($name, conf => …, extension => 0, init => [...], streaming => 1, install_path => …): a started server with the library
 # preloaded and, unless told otherwise, the extension in the database postgres.
@@ -102,7 +102,7 @@ SELECT 'secret repeats something else', s.token_id, s.state::text
 FROM mirox_internal.token_secret s LEFT JOIN mirox_internal.token t USING (token_id) LEFT JOIN mirox_internal.account a ON a.account_id = t.account_id
 WHERE t.token_id IS NULL OR a.account_id IS NULL OR s.account_id <> t.account_id
    OR (t.revoked_at IS NULL AND s.state IN ('c', 'o') AND (
-        s.user_id <> a.user_id OR s.locked <> (a.locked_at IS NOT NULL) OR s.rate_limit <> coalesce(a.rate_limit, -1)
+        s.user_id <> a.user_id OR s.locked <> (a.locked_at IS NOT NULL) OR s.suspended <> (t.suspended_at IS NOT NULL) OR s.rate_limit <> coalesce(a.rate_limit, -1)
      OR s.burst <> coalesce(a.burst, -1) OR s.group_id <> t.group_id OR s.allowed_ips IS DISTINCT FROM t.allowed_ips
      OR s.permissions::text IS DISTINCT FROM coalesce(a.permissions OPERATOR(mirox.*) t.permissions, a.permissions)::text))
    OR (s.state = 'c' AND (s.expires_at <> t.expires_at OR s.generation <> t.generation))
@@ -131,6 +131,29 @@ SQL
 
 sub broken { my $wire = shift; return join "\n", map { join ' | ', @$_ } $wire->rows($broken); }
 
+# shift_open($wire, $span): makes the use of open minutes as old as $span, as if it had been recorded then. Only a superuser can, who
+# turns the triggers off.
+sub shift_open
+{
+	my ($wire, $span) = @_;
+	$wire->rows('SET session_replication_role = replica');
+	$wire->rows("UPDATE mirox_internal.usage_open SET minute = minute - \$1::interval,
+		first_at = ARRAY(SELECT x - \$1::interval FROM unnest(first_at) WITH ORDINALITY u (x, n) ORDER BY n),
+		last_at = ARRAY(SELECT x - \$1::interval FROM unnest(last_at) WITH ORDINALITY u (x, n) ORDER BY n)", $span);
+	$wire->rows('SET session_replication_role = origin');
+	return;
+}
+
+# all_due($wire): makes all tasks of maintenance due for the next worker, which otherwise goes on where the last one was.
+sub all_due
+{
+	my $wire = shift;
+	$wire->rows('SET session_replication_role = replica');
+	$wire->rows('DELETE FROM mirox_internal.upkeep');
+	$wire->rows('SET session_replication_role = origin');
+	return;
+}
+
 # contents($node, $dbname): every table of schema mirox whose rows a dump carries, with their number and a digest of them
 # all; and where each sequence stands. What waits in shared memory is written first.
 # Recorded use moves on by itself, from open minutes to closed ones and on to hours,
@@ -143,16 +166,18 @@ sub contents
 	my $tables = $node->safe_psql($dbname, <<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
-  AND c.relname NOT IN ('drain_position', 'notice', 'posted_notice', 'usage_open', 'usage_minute', 'usage_hour', 'usage_day', 'token_usage', 'unauthenticated')
+  AND c.relname !~ '^(drain_position|notice|posted_notice|upkeep|(usage|refusal)_.*|token_usage|token_day|account_day|traffic_hour|unauthenticated)$'
 ORDER BY c.relname COLLATE "C"
 SQL
 	my $text = $node->safe_psql($dbname, join ' UNION ALL ', map {
 		"SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM mirox_internal.$_ t"
 	} split /\n/, $tables);
 	$text .= "\n" . $node->safe_psql($dbname, <<'SQL');
-SELECT 'use', count(*), sum(requests), md5(string_agg(concat_ws(' ', minute, caller_id, requests), E'\n' ORDER BY minute, caller_id))
-FROM (SELECT minute, caller_id, sum(requests) AS requests
-      FROM mirox_internal.minute_use GROUP BY minute, caller_id) u
+SELECT 'use', count(*), sum(requests), md5(string_agg(u::text, E'\n' ORDER BY u::text COLLATE "C"))
+FROM (SELECT minute, min(first_at), max(last_at), sum(requests) AS requests, account_id, token_id, session_id, generation, status, reason,
+             agent_id, place_id, endpoint_id, scope_id, ip
+      FROM (SELECT *, 'ok' AS reason FROM mirox_internal.minute_use UNION ALL SELECT * FROM mirox_internal.minute_refusal) m
+      GROUP BY minute, account_id, token_id, session_id, generation, status, reason, agent_id, place_id, endpoint_id, scope_id, ip) u
 UNION ALL SELECT 'hours', count(*), sum(requests), md5(string_agg(h::text, E'\n' ORDER BY h::text COLLATE "C")) FROM mirox.usage_hourly h
 UNION ALL SELECT 'days', count(*), sum(requests), md5(string_agg(d::text, E'\n' ORDER BY d::text COLLATE "C")) FROM mirox.usage_daily d
 UNION ALL SELECT 'tokens', count(*), sum(uses + refusals), md5(string_agg(concat_ws(' ', token_id, uses, refusals, last_used_at, last_ip,
