@@ -24,6 +24,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import data  # noqa: E402
+import reports  # noqa: E402
 
 BATCH = data.BATCH
 
@@ -126,6 +127,26 @@ MANAGE = [
               rows="2 * random(1, {} / 2) - 1", first=1),  # what is revoked can be rotated no more: each has half of the tokens
     Contender("revoke", "revoke_token", "SELECT mirox.revoke_token(:S, :T);", "manage_batch", rows="2 * random(1, {} / 2)", first=2),
 ]
+# What an owner's profile page asks for: an owner of 64 tokens, and 100,000 acts in the log.
+OWNER_TOKENS, OWNER_ACTS = 64, 100_000
+OWNERS = [
+    Contender("list_tokens", "list_tokens, 64 tokens", "SELECT count(uses) FROM mirox.list_tokens(:S);", hot="owner_hot"),
+    Contender("list_sessions", "list_sessions, 20 sessions", "SELECT count(*) FROM mirox.list_sessions(:S);", hot="owner_hot"),
+    Contender("my_account", "my_account", "SELECT places_free FROM mirox.my_account(:S);", hot="owner_hot"),
+    Contender("account_log", "account_log, 100 of 100,000 acts", "SELECT count(*) FROM mirox.account_log(:S);", hot="owner_hot"),
+]
+OWNER_SETUP = f"""
+SELECT mirox.put_account('owner of many', '{{*}}', {data.LIMIT}, {data.BURST});
+CREATE TABLE bench.owner_hot AS SELECT 1 AS n, mirox.open_session('owner of many') AS s0;
+SELECT count(mirox.open_session('owner of many')) FROM generate_series(2, 20);
+SELECT count(mirox.issue_token(s0, 'script ' || i, 'full_access')) FROM bench.owner_hot, generate_series(1, {OWNER_TOKENS}) i;
+SELECT count(mirox.rotate_token(s0, token_id, '1 hour')) FROM bench.owner_hot, mirox.list_tokens(s0);
+INSERT INTO mirox_internal.audit_log (node, audit_id, at, event, account_id, user_id, token_id, session_id, by_session_id, detail)
+    SELECT 9, i, now() - i * interval '1 minute', 'token_changed', l.account_id, l.user_id, l.token_id, l.session_id, l.by_session_id, l.detail
+    FROM generate_series(1, {OWNER_ACTS}) i,
+         (SELECT * FROM mirox_internal.audit_log WHERE user_id = 'owner of many' AND event = 'token_rotated' LIMIT 1) l;
+ANALYZE mirox_internal.audit_log, mirox_internal.token, mirox_internal.session, mirox_internal.token_secret;
+"""
 
 
 class Bench:
@@ -182,6 +203,8 @@ class Bench:
 
     @staticmethod
     def columns(table):
+        if table == "owner_hot":
+            return ["s0"]
         names = [f"s{i}" for i in range(BATCH)]
         return names + [f"t{i}" for i in range(BATCH)] if table == "manage_batch" else names
 
@@ -395,7 +418,7 @@ class Bench:
         # when it has closed; so a minute of each.
         self.pgbench(contender, 8, "prepared", 1 if self.options.quick else 62, self.small)
         self.server.script(self.small, text)
-        uses = "SELECT COALESCE(sum(requests), 0)::bigint FROM mirox_internal.minute_use"
+        uses = "SELECT COALESCE(sum(uses), 0)::bigint FROM mirox.token_report"
         counted, before, busy = int(self.server.value(self.small, uses)), self.lsn(), self.worker_time()
         sample = self.pgbench(contender, 8, "prepared", seconds, self.small)
         self.server.script(self.small, text)
@@ -406,6 +429,55 @@ class Bench:
             f"{result['wal_bytes']:.2f} bytes of WAL and {result['worker_ns']:,.0f} ns of the worker's processor time")
         self.results["worker"] = result
         return result["wal_bytes"]
+
+    def store_cost(self, database, tokens, rounds):
+        """The worker's processor time and WAL a use, from the ring to minutes, hours and days, when each use is of another token.
+
+        What is open is made two days old, so that hours and days are added up at once. Full pages are counted apart."""
+        server, columns = self.server, ", ".join(f"s{i}" for i in range(data.BATCH))
+        each = 100_000
+        state = ("SELECT (SELECT count(*) FROM mirox_internal.usage_open) || ' ' || (SELECT count(*) FROM mirox_internal.unsummed_minute_use "
+                 "WHERE minute < now() - interval '1 day') || ' ' || (SELECT count(*) FROM mirox_internal.unsummed_hour_use "
+                 "WHERE hour < date_trunc('day', now(), 'UTC') - interval '1 day')")
+        worker = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'mirox_tokens worker'"
+
+        def times():
+            pid = server.value(database, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'mirox_tokens worker'")
+            return pid, int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+        server.script("postgres", "ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf();")
+        uses = drained = closed = drain_wal = close_wal = 0
+        for _ in range(rounds):
+            server.script(database, "SELECT mirox.flush();")
+            pid, before = times()
+            for first in range(0, tokens, each):
+                at = self.lsn()
+                uses += int(server.value(database, f"SELECT count((mirox.verify_token(secret, '10.0.0.0'::inet + (n * {data.BATCH} + i), 'curl/8.4', "
+                                         f"'parks:read')).status) FROM (SELECT * FROM bench.batch WHERE n >= {first // data.BATCH} "
+                                         f"AND n < {(first + each) // data.BATCH}) b, unnest(ARRAY[{columns}]) WITH ORDINALITY x (secret, i)"))
+                server.script(database, "SELECT mirox.flush();")
+                drain_wal += self.lsn() - at
+            after = times()
+            drained += after[1] - before if after[0] == pid else 0
+            server.script(database, """
+                SET session_replication_role = replica;
+                UPDATE mirox_internal.usage_open SET minute = minute - interval '2 days',
+                    first_at = ARRAY(SELECT x - interval '2 days' FROM unnest(first_at) WITH ORDINALITY u (x, n) ORDER BY n),
+                    last_at = ARRAY(SELECT x - interval '2 days' FROM unnest(last_at) WITH ORDINALITY u (x, n) ORDER BY n);
+                VACUUM mirox_internal.usage_open;""")
+            server.value(database, worker)
+            at, began = self.lsn(), time.time()
+            server.script(database, "SELECT mirox.flush();")
+            while server.value(database, state) != "0 0 0" and time.time() - began < 600:
+                time.sleep(1)
+            closed += times()[1]
+            close_wal += self.lsn() - at
+        server.script("postgres", "ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf();")
+        result = {"tokens": tokens, "uses": uses, "drain_ns": drained / uses, "close_ns": closed / uses,
+                  "drain_wal": drain_wal / uses, "close_wal": close_wal / uses}
+        say(f"\n== the store by time, {tokens:,} different tokens, {uses:,} uses: {result['drain_ns'] / 1000:.2f} + {result['close_ns'] / 1000:.2f} us "
+            f"of the worker and {result['drain_wal']:.0f} + {result['close_wal']:.0f} bytes of WAL a use (drained + closed, with hours and days)")
+        self.results.setdefault("store", []).append(result)
 
     def protected(self, rows, rounds):
         """A query on a protected table beside the WHERE that somebody would write by hand; in turns, in one session."""
@@ -596,12 +668,26 @@ def main():
         bench.quiet_worker(False)
         share = bench.worker_share(4 if options.quick else 60)
         bench.quiet_worker(True)
+    if "store" in only and recorded:
+        bench.quiet_worker(False)
+        for database, tokens in ((bench.small, options.small), (bench.big, min(options.size, data.MOST_BATCHED))):
+            bench.store_cost(database, tokens, 1 if options.quick else 3)
+        bench.quiet_worker(True)
+    if "reports" in only and recorded:
+        bench.quiet_worker(False)
+        reports.measure(bench, options, say)
+        bench.quiet_worker(True)
     if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
         bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", close_rounds,
                     options.seconds, writes=True)
+
+    if "owners" in only and server.has(bench.big, "mirox.account_log(text,timestamptz,integer)"):
+        if not options.loaded:
+            server.script(bench.big, OWNER_SETUP)
+        bench.group("owners", OWNERS, [1], "prepared", options.rounds, options.seconds)
 
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
@@ -623,7 +709,7 @@ PEER_LOOPS = {
     "f": (1_000, "SELECT count(*) FROM (SELECT unnest(ARRAY[s0, s1, s2, s3]) AS secret FROM bench.jwt_batch LIMIT 1000) s, "
           "LATERAL bench.check_f(secret)"),
 }
-EVERYTHING = "checks,simple,peers,manage,loops,worker,protected"
+EVERYTHING = "checks,simple,peers,manage,loops,worker,store,reports,protected,owners"
 PEER_TABLES = {"mirox_internal.token_secret": "verify", "mirox_internal.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
                "bench.api_log": "c", "bench.api_key_d": "d"}
 
@@ -671,6 +757,9 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         at_least(f"issue_token against a bare INSERT with its audit row; {c} client(s)", bench.ratio("issue", "insert", c, "manage"), 0.5)
         at_least(f"rotate_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("rotate", "update", c, "manage"), 0.5)
         at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
+    for contender in OWNERS:
+        taken = bench.samples.get(("owners", contender.key, 1, "prepared"))
+        at_most(f"{contender.label}: milliseconds", taken and statistics.median(s["p50_us"] for s in taken) / 1000, 5, "ms")
     beside = [(f"{c.label} against pk; {n} client(s)", bench.ratio(c.key, "pk", n, "forms")) for c in FORMS[1:] for n in clients]
     beside += [(f"five columns of verify_token against five columns of pk; {c} client(s)", bench.ratio("verify_row", "pk_row", c)) for c in clients]
     beside += [(f"a malformed secret against the least with an argument; {c} client(s)", bench.ratio("malformed", "argument", c)) for c in clients]
@@ -698,7 +787,7 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         if got is None and options.only != EVERYTHING:
             continue
         figure = "not measured" if got is None else f"{got[0]:8.2f}" + (f" ({got[1]:.2f}-{got[2]:.2f})" if unit == "x" and got[1] != got[2] else "")
-        sign = "<=" if unit in ("us", "B") or what.startswith(("growth", "time")) else ">="
+        sign = "<=" if unit in ("us", "ms", "B") or what.startswith(("growth", "time")) else ">="
         say(f"   {'not measured' if got is None else 'reached     ' if good else 'NOT REACHED ':13} {what:68} {sign} {target:<6} {figure if got else ''}")
         bench.results["must"].append({"what": what, "target": target, "at_most": sign == "<=", "unit": unit,
                                       "got": None if got is None else got[0], "spread": None if got is None else got[1:], "reached": good})
