@@ -15,6 +15,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -48,9 +49,21 @@ CacheId cache_of(const OwnedCatalog& catalog) {
 // and then the members are checked once more than needed.
 constexpr std::uint32_t kBits = 1 << 14;
 std::uint64_t bits[kBits / 64];
+// Which changed tables may have got or lost a partition: a bit for the OID of each partitioned one.
+std::uint64_t parents = 0;
 bool own = false;
 Oid own_of = InvalidOid;  // the owner that this was checked for
 std::uint64_t changes = 0;
+
+std::uint64_t bit_of_parent(Oid table) {
+    return std::uint64_t{1} << (table % 64);
+}
+
+void hear_of_table(Datum, Oid table) {
+    if (OidIsValid(table) && (parents & bit_of_parent(table)) == 0) return;
+    own = false;
+    changes++;
+}
 
 void hear_of_row(Datum, int, uint32 hash) {
     if (hash != 0 && (bits[hash % kBits / 64] >> (hash % 64) & 1) == 0) return;
@@ -97,6 +110,8 @@ void refuse_others_create(const Member& member, const Acl* list, Oid owner) {
     }
 }
 
+void check_partitions(const Member& parent, void* state);
+
 void check_object(void* state, const Member& object) {
     listen_to_row(cache_of(*object.catalog), object.object);
     const Oid owner = *static_cast<Oid*>(state);
@@ -111,6 +126,15 @@ void check_object(void* state, const Member& object) {
                     errdetail("Its owner could have code run with the rights of the extension's owner."),
                     errhint("ALTER %s OWNER TO %s.", name_of_member(object), quote_identifier(GetUserNameFromId(owner, false))));
     if (object.catalog->catalog == NamespaceRelationId) refuse_others_create(object, reinterpret_cast<Acl*>(acl), owner);
+    if (object.catalog->catalog == RelationRelationId && get_rel_relkind(object.object) == RELKIND_PARTITIONED_TABLE)
+        check_partitions(object, state);
+}
+
+void check_partitions(const Member& parent, void* state) {
+    parents |= bit_of_parent(parent.object);
+    List* const partitions = find_inheritance_children(parent.object, NoLock);
+    ListCell* cell;
+    foreach (cell, partitions) check_object(state, {parent.catalog, lfirst_oid(cell), false});
 }
 
 }  // namespace
@@ -142,6 +166,7 @@ void require_own_members() {
     if (own && own_of == ours.owner) return;
     const std::uint64_t before = changes;
     memset(bits, 0, sizeof(bits));
+    parents = 0;
     Oid owner = ours.owner;
     for (const Oid schema : {ours.schema, ours.internal_schema}) {
         check_object(&owner, {&kSchemas, schema, false});
@@ -168,6 +193,7 @@ void lock_grants() {
 void watch_members() {
     for (const OwnedCatalog& catalog : kOwned) CacheRegisterSyscacheCallback(cache_of(catalog), hear_of_row, 0);
     CacheRegisterSyscacheCallback(AUTHOID, hear_of_row, 0);
+    CacheRegisterRelcacheCallback(hear_of_table, 0);
 }
 
 }  // namespace mirox::pg

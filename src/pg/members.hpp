@@ -34,8 +34,8 @@ const char* name_of_member(const Member& member);
 // The member's owner and, in `acl`, its access list (null: none); InvalidOid when it is gone.
 Oid owner_of_member(const Member& member, struct varlena** acl);
 
-// ERROR 55000 unless the extension's schemas and all tables, views, sequences, functions and types in them belong to the
-// extension's owner or a superuser, and no other role may create objects there. The extension's SQL runs as its owner and names
+// ERROR 55000 unless the extension's schemas, all tables, views, sequences, functions and types in them, and the partitions of those
+// tables wherever they stand, belong to the extension's owner or a superuser, and no other role may create objects there. The extension's SQL runs as its owner and names
 // objects of these schemas. A role that owns such an object, or can put an overload beside it, could run its own code as that
 // owner. All objects of the schemas are checked, not only members, because the SQL still names an object that was taken out of
 // the extension. The result is kept until one of them changes.

@@ -244,6 +244,27 @@ $boss->rows('ALTER TABLE mirox_internal.notice OWNER TO other');
 is(acts($boss), $all_refused, 'and that is another\'s');
 $boss->rows('ALTER TABLE mirox_internal.notice OWNER TO CURRENT_USER');
 $boss->rows('ALTER EXTENSION mirox_tokens ADD TABLE mirox_internal.notice');
+# A partition of the store by time is no member either. One that came after all was checked, and one that was moved out of our schema.
+await(sub { $boss->value(q(SELECT count(*) FROM pg_inherits WHERE inhparent = 'mirox_internal.usage_minute'::regclass)) }, 'the worker has made a partition');
+my $partition = $boss->value(q(SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'mirox_internal.usage_minute'::regclass LIMIT 1));
+$boss->rows($_) for 'CREATE TABLE bad.next (LIKE mirox_internal.usage_minute INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+  q(ALTER TABLE mirox_internal.usage_minute ATTACH PARTITION bad.next FOR VALUES FROM ('2030-01-01') TO ('2030-01-02'));
+is(acts($boss), $all_well, 'a partition of the owner\'s');
+for my $moved ('bad.next', $partition, 'bad.moved')
+{
+	$boss->rows("ALTER TABLE $partition SET SCHEMA bad"), $boss->rows('ALTER TABLE ' . ($partition =~ s/^.*\./bad./r) . ' RENAME TO moved') if $moved eq 'bad.moved';
+	$boss->rows("ALTER TABLE $moved OWNER TO other");
+	is($other->state("CREATE TRIGGER trap BEFORE INSERT ON $moved FOR EACH ROW EXECUTE FUNCTION bad.fire()"), 'ok', "$moved is another's, who lays a trap");
+	is(acts($boss), $all_refused, 'our SQL refuses to run');
+	my $had = $failures->();
+	reason($boss, $token->{secret});
+	await(sub { $failures->() > $had + 1 }, 'nor does the worker write');
+	$other->rows("DROP TRIGGER trap ON $moved");
+	$boss->rows("ALTER TABLE $moved OWNER TO CURRENT_USER");
+	is(acts($boss), $all_well, 'put back: all works');
+}
+$boss->rows('ALTER TABLE bad.moved RENAME TO ' . ($partition =~ s/^.*\.//r)), $boss->rows('ALTER TABLE bad.' . ($partition =~ s/^.*\.//r) . ' SET SCHEMA mirox_internal');
+$boss->rows('DROP TABLE bad.next');
 # Put into the schema from outside.
 $other->rows('CREATE FUNCTION bad.days_until(timestamptz, date) RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$');
 $boss->rows('ALTER FUNCTION bad.days_until(timestamptz, date) SET SCHEMA mirox_internal');

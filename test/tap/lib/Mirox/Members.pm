@@ -20,11 +20,13 @@ SELECT string_agg(concat_ws(' ', object, acl), E'\n' ORDER BY object COLLATE "C"
                   WHERE x.extname = 'mirox_tokens' AND e.classid = d.class AND e.objid = d.oid)) o (object, acl)
 SQL
 
-# Members, and what goes with them: row types, indexes, defaults, constraints, triggers, rules.
+# Members, and what goes with them: row types, indexes, defaults, constraints, triggers, rules. Partitions hang on their parents in the
+# same way, but the worker makes them by what was used and when, so no two databases have the same ones.
 my $parts = <<'SQL';
 WITH RECURSIVE extension AS (SELECT * FROM pg_extension WHERE extname = 'mirox_tokens'),
 part AS (SELECT d.classid, d.objid FROM pg_depend d JOIN extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid WHERE d.deptype = 'e'
-         UNION SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid WHERE d.deptype IN ('i', 'a')),
+         UNION SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid
+         WHERE d.deptype IN ('i', 'a') AND NOT EXISTS (SELECT FROM pg_class c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relispartition)),
 relation AS (SELECT c.* FROM pg_class c JOIN part p ON p.classid = 'pg_class'::regclass AND p.objid = c.oid WHERE c.relkind <> 't' AND c.relnamespace <> 'pg_toast'::regnamespace),
 proc AS (SELECT f.* FROM pg_proc f JOIN part p ON p.classid = 'pg_proc'::regclass AND p.objid = f.oid)
 SQL
