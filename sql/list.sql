@@ -92,7 +92,7 @@ CREATE FUNCTION t.long_list(session text, OUT place integer, OUT token_id bigint
     OUT last_used_at timestamptz, OUT last_ip inet, OUT last_location text, OUT last_browser text, OUT last_os text, OUT uses bigint, OUT refusals bigint,
     OUT metadata jsonb, OUT suspended_at timestamptz, OUT suspend_reason text, OUT overlap_ends_at timestamptz, OUT previous_uses bigint,
     OUT previous_refusals bigint, OUT previous_last_used_at timestamptz, OUT previous_last_ip inet, OUT revoked_at timestamptz, OUT revoke_reason text,
-    OUT own_permissions mirox.scopes, OUT format text, OUT later text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
+    OUT own_permissions mirox.scopes, OUT format text, OUT rate_limit integer, OUT burst integer, OUT later text) RETURNS SETOF record AS '$libdir/mirox_tokens', 'mirox_list_tokens' LANGUAGE C;
 SELECT * FROM t.wrong_list(:'session');
 SELECT place FROM t.short_list(:'session') ORDER BY 1 LIMIT 2;
 SELECT place, metadata, later FROM t.long_list(:'session') ORDER BY 1 LIMIT 2;

@@ -36,10 +36,8 @@ std::string_view required_text(FunctionCallInfo fcinfo, int n, const char* name)
 store::AccountRequest account_arg(FunctionCallInfo fcinfo, int n) {
     store::AccountRequest request = {};
     request.user_id = required_text(fcinfo, 0, "user_id");
-    request.has_rate_limit = !PG_ARGISNULL(n);
-    if (request.has_rate_limit) request.rate_limit = PG_GETARG_INT32(n);
-    request.has_burst = !PG_ARGISNULL(n + 1);
-    if (request.has_burst) request.burst = PG_GETARG_INT32(n + 1);
+    request.rate_limit = pg::int_arg(fcinfo, n);
+    request.burst = pg::int_arg(fcinfo, n + 1);
     return request;
 }
 

@@ -42,7 +42,8 @@ void fill_verdict(const Checked& checked, bool everything, pg::Row& row) {
     row.set("permissions", store::effective_permissions(checked)).set("expires_at", TimestampTzGetDatum(checked.expires_at));
     if (checked.reason != Reason::rate_limited) return;
     // Rounded up, so that a caller who waits this long is admitted.
-    const std::int64_t wait = (checked.decision.retry_after_us + 999) / 1000;
+    const core::Decision& refused = store::own_limit_binds(checked) ? checked.own_decision : checked.decision;
+    const std::int64_t wait = (refused.retry_after_us + 999) / 1000;
     row.set("retry_after_ms", Int32GetDatum(static_cast<std::int32_t>(Min(wait, std::int64_t{PG_INT32_MAX}))));
 }
 

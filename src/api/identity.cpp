@@ -29,7 +29,7 @@ struct Answer {
     int status;  // 200, 401, 403, 429, 503
     core::Challenge challenge;
     bool limited;
-    core::RateLimitFields fields;
+    core::RateLimitAnswer limits;
 };
 
 // Sets the identity if the status is 200. `authorization` is the header field's value, empty if there is none.
@@ -46,7 +46,7 @@ Answer authenticate(std::string_view authorization, const Check& check) {
     answer.status = store::outcome_of(checked.reason).status;
     answer.challenge = core::challenge_for(answer.status, parsed.kind);
     answer.limited = checked.limited;
-    if (checked.limited) answer.fields = core::rate_limit_fields(checked.decision, checked.limit, checked.burst);
+    if (checked.limited) answer.limits = store::rate_limit_answer(checked);
     if (answer.status == 200) store::set_identity(checked, check);
     store::end_check(checked);
     return answer;
@@ -118,15 +118,15 @@ const char* headers_of(const Answer& answer) {
     if (size != 0) add_header(&json, "WWW-Authenticate", pnstrdup(challenge, size));
     if (answer.limited) {
         char text[core::kMaxRateLimitChars];
-        std::string_view value = core::write_rate_limit_policy(answer.fields, text);
+        std::string_view value = core::write_rate_limit_policy(answer.limits, text);
         add_header(&json, "RateLimit-Policy", pnstrdup(value.data(), value.size()));
-        value = core::write_rate_limit(answer.fields, text);
+        value = core::write_rate_limit(answer.limits, text);
         add_header(&json, "RateLimit", pnstrdup(value.data(), value.size()));
-        add_header(&json, "RateLimit-Limit", psprintf("%d", answer.fields.limit));
-        add_header(&json, "RateLimit-Remaining", psprintf("%d", answer.fields.remaining));
-        add_header(&json, "RateLimit-Reset", psprintf("%d", answer.fields.reset));
+        add_header(&json, "RateLimit-Limit", psprintf("%d", answer.limits.binding().limit));
+        add_header(&json, "RateLimit-Remaining", psprintf("%d", answer.limits.binding().remaining));
+        add_header(&json, "RateLimit-Reset", psprintf("%d", answer.limits.binding().reset));
     }
-    if (answer.status == 429) add_header(&json, "Retry-After", psprintf("%d", answer.fields.retry_after));
+    if (answer.status == 429) add_header(&json, "Retry-After", psprintf("%d", answer.limits.binding().retry_after));
     appendStringInfoChar(&json, ']');
     return json.data;
 }
@@ -152,7 +152,7 @@ MIROX_SECRET_FUNCTION(authenticate) {
     if (answer.status == 200) PG_RETURN_VOID();
     const Refusal& refusal = refusal_of(answer.status);
     MIROX_RAISE(refusal.sqlstate, errword(refusal.word), errmsg_internal("%s", refusal.message),
-                answer.status == 429 ? errdetail("Retry after %d s.", answer.fields.retry_after) : 0,
+                answer.status == 429 ? errdetail("Retry after %d s.", answer.limits.binding().retry_after) : 0,
                 errhint("%s", refusal.hint));
 }
 

@@ -46,8 +46,9 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
     const core::Challenge challenge = core::challenge_for(store::outcome_of(checked.reason).status, kind);
     const std::size_t size = core::write_challenge(challenge, check.texts[shmem::kScope], text);
     if (size > 0) row.set("www_authenticate", pg::text_datum({text, size}));
-    core::RateLimitFields fields = {};
-    if (checked.limited) fields = core::rate_limit_fields(checked.decision, checked.limit, checked.burst);
+    core::RateLimitAnswer answer = {};
+    if (checked.limited) answer = store::rate_limit_answer(checked);
+    const core::RateLimitFields& fields = answer.binding();
     row.set_if(checked.reason == Reason::rate_limited, "retry_after", Int32GetDatum(fields.retry_after));
     const bool limits = checked.limited && !is_public;
     if (limits)
@@ -57,8 +58,8 @@ Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check
     if (check.need == Need::scope && shown) row.set("required_scope", pg::text_datum(check.texts[shmem::kScope]));
     if (limits) {
         char field[core::kMaxRateLimitChars];
-        row.set("ratelimit_policy", pg::text_datum(core::write_rate_limit_policy(fields, field)))
-            .set("ratelimit", pg::text_datum(core::write_rate_limit(fields, field)));
+        row.set("ratelimit_policy", pg::text_datum(core::write_rate_limit_policy(answer, field)))
+            .set("ratelimit", pg::text_datum(core::write_rate_limit(answer, field)));
     }
     if (request.valid && shown) {
         // A path that the database's encoding cannot hold stays NULL: with a character replaced it would be another path.

@@ -48,8 +48,8 @@ std::string_view name_arg(FunctionCallInfo fcinfo, int n) {
     return pg::text_arg(fcinfo, n).text;
 }
 
-// The arguments of a token that is issued, from its name on.
-store::IssueRequest issue_args(FunctionCallInfo fcinfo) {
+// The arguments of a token that is issued, from its name on. Its rate limit is the last one.
+store::IssueRequest issue_args(FunctionCallInfo fcinfo, int rate_limit) {
     store::IssueRequest request = {};
     request.name = name_arg(fcinfo, 1);
     const pg::OptionalText group = pg::text_arg(fcinfo, 2);
@@ -64,6 +64,7 @@ store::IssueRequest issue_args(FunctionCallInfo fcinfo) {
                     errmsg("no such format of a token"), errdetail_internal("{opaque,jwt}"),
                     errhint("Use one of these, or leave it out for an opaque token."));
     request.metadata = metadata_arg(fcinfo, 8);
+    request.rate_limit = pg::int_arg(fcinfo, rate_limit);
     return request;
 }
 
@@ -102,7 +103,7 @@ Datum copied(FunctionCallInfo fcinfo, What what) {
 }  // namespace
 
 MIROX_OWN_ACT(issue_token) {
-    const store::IssueRequest request = issue_args(fcinfo);
+    const store::IssueRequest request = issue_args(fcinfo, 10);
     store::Issued issued;
     const store::IdempotencyKey call = {pg::text_arg(fcinfo, 9), "issue", request.name, request.group};
     store::in_session(fcinfo, true, [&](Actor& actor) {
@@ -114,7 +115,7 @@ MIROX_OWN_ACT(issue_token) {
 }
 
 MIROX_SECRET_ACT(issue_service_token) {
-    const store::IssueRequest request = issue_args(fcinfo);
+    const store::IssueRequest request = issue_args(fcinfo, 9);
     const pg::OptionalText user = pg::text_arg(fcinfo, 0);
     store::Issued issued;
     store::as_act([&](Actor& actor) {
@@ -238,6 +239,13 @@ MIROX_OWN_ACT(set_token_metadata) {
     const Datum metadata = metadata_arg(fcinfo, 2);
     store::in_session(fcinfo, true, [&](Actor& actor) { store::set_metadata(actor, token_arg(fcinfo, 1), metadata); });
     return metadata;
+}
+
+MIROX_OWN_ACT(set_token_rate_limit) {
+    store::in_session(fcinfo, true, [&](Actor& actor) {
+        store::set_rate_limit(actor, token_arg(fcinfo, 1), pg::int_arg(fcinfo, 2), pg::int_arg(fcinfo, 3));
+    });
+    PG_RETURN_VOID();
 }
 
 MIROX_OWN_ACT(suspend_token) {

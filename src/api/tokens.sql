@@ -14,7 +14,7 @@ SELECT t.place::int4, t.token_id, t.name, t.hint, g.name,
         WHERE s.token_id = t.token_id AND s.generation = t.generation - 1 AND s.state = 'o'
           AND LEAST(s.ends_at, s.expires_at) > clock_timestamp()),
        p.uses, p.refusals, p.last_used_at, p.last_ip,
-       t.revoked_at, t.revoke_reason, t.permissions, t.format::text
+       t.revoked_at, t.revoke_reason, t.permissions, t.format::text, t.rate_limit::int4, t.burst::int4
 FROM (SELECT * FROM mirox_internal.token WHERE account_id = $1 AND revoked_at IS NULL
       UNION ALL
       SELECT * FROM mirox_internal.token WHERE $2 AND account_id = $1 AND revoked_at IS NOT NULL) t

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <cstring>
 #include <limits>
 
 namespace mirox::core {
@@ -130,14 +129,45 @@ Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_mi
     return decision;
 }
 
-Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept {
+Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
+              Receipt* receipt) noexcept {
     // Relaxed order is enough: the word is the whole state, and no other memory is published with it.
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {
         const Decision decision = decide(seen, now_us, limit_per_minute, burst);
         if (decision.new_word == seen) return decision;
-        if (word.compare_exchange_weak(seen, decision.new_word, std::memory_order_relaxed)) return decision;
+        if (!word.compare_exchange_weak(seen, decision.new_word, std::memory_order_relaxed)) continue;
+        if (receipt != nullptr) *receipt = {seen, decision.new_word, now_us, rate_of(limit_per_minute, burst).interval};
+        return decision;
     }
+}
+
+void give_back(std::atomic<std::uint64_t>& word, const Receipt& receipt, std::int64_t now_us) noexcept {
+    std::uint64_t seen = word.load(std::memory_order_relaxed);
+    for (;;) {
+        std::uint64_t becomes = receipt.before;
+        if (seen != receipt.after) {
+            // A change of the limit has rescaled the debt. It stays.
+            if ((seen & kCodeMask) != (receipt.after & kCodeMask)) return;
+            const std::int64_t elapsed = std::max<std::int64_t>(clamp_clock(now_us) - clamp_clock(receipt.at_us), 0);
+            const std::int64_t back = receipt.interval_us - elapsed;
+            if (back <= 0 || back > tat_of(seen)) return;
+            becomes = static_cast<std::uint64_t>(tat_of(seen) - back) << kCodeBits | (seen & kCodeMask);
+        }
+        if (word.compare_exchange_weak(seen, becomes, std::memory_order_relaxed)) return;
+    }
+}
+
+Quota own_quota(const Quota& own, const Quota& account) noexcept {
+    const std::int32_t limit = std::min(own.limit_per_minute, account.limit_per_minute);
+    const std::int32_t burst = own.burst < 0 ? std::max(limit, 1) : own.burst;
+    return {limit, std::min(burst, account.burst)};
+}
+
+bool own_limit_binds(const Decision& account, const Decision& own) noexcept {
+    if (account.admitted != own.admitted) return !own.admitted;
+    if (!own.admitted) return own.retry_after_us >= account.retry_after_us;
+    return own.remaining < account.remaining || (own.remaining == account.remaining && own.next_us > account.next_us);
 }
 
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept {
@@ -156,32 +186,42 @@ RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_p
 
 namespace {
 
-// `"account"` and two parameters of one letter.
-std::string_view write_item(char a, std::int32_t a_value, char b, std::int32_t b_value,
-                            std::span<char, kMaxRateLimitChars> out) noexcept {
-    constexpr std::string_view kName = "\"account\"";
-    std::memcpy(out.data(), kName.data(), kName.size());
-    char* at = out.data() + kName.size();
-    char* const end = out.data() + out.size();
-    const auto parameter = [&](char name, std::int32_t value) noexcept {
+// The name and two parameters of one letter.
+char* write_item(char* at, char* end, bool own, char a, std::int32_t a_value, char b, std::int32_t b_value) noexcept {
+    const std::string_view name = own ? "\"token\"" : "\"account\"";
+    at = std::copy(name.begin(), name.end(), at);
+    const auto parameter = [&](char letter, std::int32_t value) noexcept {
         *at++ = ';';
-        *at++ = name;
+        *at++ = letter;
         *at++ = '=';
         at = std::to_chars(at, end, value).ptr;
     };
     parameter(a, a_value);
     parameter(b, b_value);
-    return {out.data(), static_cast<std::size_t>(at - out.data())};
+    return at;
+}
+
+std::string_view written(std::span<char, kMaxRateLimitChars> out, const char* end) noexcept {
+    return {out.data(), static_cast<std::size_t>(end - out.data())};
 }
 
 }  // namespace
 
-std::string_view write_rate_limit_policy(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept {
-    return write_item('q', fields.limit, 'w', fields.window, out);
+std::string_view write_rate_limit_policy(const RateLimitAnswer& answer, std::span<char, kMaxRateLimitChars> out) noexcept {
+    char* const end = out.data() + out.size();
+    char* at = write_item(out.data(), end, false, 'q', answer.account.limit, 'w', answer.account.window);
+    if (answer.has_own) {
+        *at++ = ',';
+        *at++ = ' ';
+        at = write_item(at, end, true, 'q', answer.own.limit, 'w', answer.own.window);
+    }
+    return written(out, at);
 }
 
-std::string_view write_rate_limit(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept {
-    return write_item('r', fields.remaining, 't', fields.reset, out);
+std::string_view write_rate_limit(const RateLimitAnswer& answer, std::span<char, kMaxRateLimitChars> out) noexcept {
+    const RateLimitFields& fields = answer.binding();
+    return written(out,
+                   write_item(out.data(), out.data() + out.size(), answer.own_binds, 'r', fields.remaining, 't', fields.reset));
 }
 
 }  // namespace mirox::core

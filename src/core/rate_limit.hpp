@@ -35,6 +35,15 @@ inline constexpr std::int64_t kClockSlack = 10'000'000;
 // A limit of 0 admits no request, ever. This is the retry-after that is reported then.
 inline constexpr std::int64_t kNobodyRetryAfter = 3'600'000'000;
 
+// A limit: requests a minute, and at once after a pause.
+struct Quota {
+    std::int32_t limit_per_minute, burst;
+};
+
+// The limit of a token's own in force: never above the account's. Without a burst (-1) it lets through at once what it lets through
+// in a minute.
+Quota own_quota(const Quota& own, const Quota& account) noexcept;
+
 struct Decision {
     bool admitted;
     std::int64_t retry_after_us;  // 0 when admitted, else at least 1
@@ -50,8 +59,24 @@ Decision decide(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_
 // What decide() would answer, without a request: `admitted` tells whether a request would be admitted now. Nothing is stored.
 Decision peek(std::uint64_t word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
+// A draw that was admitted: what it made of the word, and when.
+struct Receipt {
+    std::uint64_t before, after;
+    std::int64_t at_us, interval_us;
+};
+
 // Judges one request and stores the outcome.
-Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
+Decision draw(std::atomic<std::uint64_t>& word, std::int64_t now_us, std::int64_t limit_per_minute, std::int64_t burst,
+              Receipt* receipt = nullptr) noexcept;
+
+// Undoes an admitted draw, because another limit refused the request. If nobody has drawn since, the word is as it was before.
+// Otherwise the interval goes back less the time between the two calls, in which the word might have been idle, so that what others
+// drew meanwhile stays drawn. The word never admits a request sooner than if the draw had not been.
+void give_back(std::atomic<std::uint64_t>& word, const Receipt& receipt, std::int64_t now_us) noexcept;
+
+// Two limits judged a request of a token. True if the token's own is the one to tell the client of: of those that refuse the one
+// with the longer wait, otherwise the one that has fewer requests left.
+bool own_limit_binds(const Decision& account, const Decision& own) noexcept;
 
 // True when the account has no debt: its word can be freed, and no request is admitted sooner for that.
 bool is_idle(std::uint64_t word, std::int64_t now_us) noexcept;
@@ -69,10 +94,20 @@ struct RateLimitFields {
 
 RateLimitFields rate_limit_fields(const Decision& decision, std::int64_t limit_per_minute, std::int64_t burst) noexcept;
 
-inline constexpr std::size_t kMaxRateLimitChars = 48;
+// What a response says of the limits that judged its request.
+struct RateLimitAnswer {
+    RateLimitFields account;
+    bool has_own, own_binds;
+    RateLimitFields own;  // of the token's own limit, if it has one
 
-// Write the value of RateLimit-Policy, `"account";q=60;w=6`, and of RateLimit, `"account";r=59;t=1`.
-std::string_view write_rate_limit_policy(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept;
-std::string_view write_rate_limit(const RateLimitFields& fields, std::span<char, kMaxRateLimitChars> out) noexcept;
+    const RateLimitFields& binding() const noexcept { return own_binds ? own : account; }
+};
+
+inline constexpr std::size_t kMaxRateLimitChars = 96;
+
+// Write the value of RateLimit-Policy, which names all limits, `"account";q=60;w=6, "token";q=5;w=60`, and of RateLimit, which
+// tells of the one that binds, `"account";r=59;t=1`.
+std::string_view write_rate_limit_policy(const RateLimitAnswer& answer, std::span<char, kMaxRateLimitChars> out) noexcept;
+std::string_view write_rate_limit(const RateLimitAnswer& answer, std::span<char, kMaxRateLimitChars> out) noexcept;
 
 }  // namespace mirox::core

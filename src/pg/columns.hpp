@@ -33,13 +33,15 @@ struct ColumnKind {
     COLUMN(kRotatedAt, "rotated_at", timestamptz) COLUMN(kExpiresAt, "expires_at", timestamptz) \
     COLUMN(kRevokedAt, "revoked_at", timestamptz) COLUMN(kRevokeReason, "revoke_reason", text) \
     COLUMN(kMetadata, "metadata", jsonb) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8) \
-    COLUMN(kSuspendedAt, "suspended_at", timestamptz) COLUMN(kSuspendReason, "suspend_reason", text)
+    COLUMN(kSuspendedAt, "suspended_at", timestamptz) COLUMN(kSuspendReason, "suspend_reason", text) \
+    COLUMN(kRateLimit, "rate_limit", int4) COLUMN(kBurst, "burst", int4)
 
 #define MIROX_TOKEN_SECRET(COLUMN) \
     COLUMN(kDigest, "digest", digest) COLUMN(kTokenId, "token_id", int8) COLUMN(kAccountId, "account_id", int8) \
     COLUMN(kExpiresAt, "expires_at", timestamptz) COLUMN(kEndsAt, "ends_at", timestamptz) \
     COLUMN(kGeneration, "generation", int4) COLUMN(kGroupId, "group_id", int4) COLUMN(kRateLimit, "rate_limit", int4) \
-    COLUMN(kBurst, "burst", int4) COLUMN(kKeyId, "key_id", int2) COLUMN(kScheme, "scheme", character) \
+    COLUMN(kBurst, "burst", int4) COLUMN(kOwnRateLimit, "own_rate_limit", int4) COLUMN(kOwnBurst, "own_burst", int4) \
+    COLUMN(kKeyId, "key_id", int2) COLUMN(kScheme, "scheme", character) \
     COLUMN(kState, "state", character) COLUMN(kLocked, "locked", boolean) \
     COLUMN(kSuspended, "suspended", boolean) COLUMN(kUserId, "user_id", text) COLUMN(kPermissions, "permissions", scopes) \
     COLUMN(kAllowedIps, "allowed_ips", cidr_array) \

@@ -34,6 +34,16 @@ inline OptionalText text_arg(FunctionCallInfo fcinfo, int n) {
     return {text_view(fcinfo->args[n].value), true};
 }
 
+struct OptionalInt {
+    std::int32_t value;
+    bool given;
+};
+
+inline OptionalInt int_arg(FunctionCallInfo fcinfo, int n) {
+    if (n >= fcinfo->nargs || fcinfo->args[n].isnull) return {0, false};
+    return {DatumGetInt32(fcinfo->args[n].value), true};
+}
+
 // False for NULL, and for an argument that an older script's function does not have.
 inline bool bool_arg(FunctionCallInfo fcinfo, int n) {
     return n < fcinfo->nargs && !fcinfo->args[n].isnull && DatumGetBool(fcinfo->args[n].value);

@@ -171,7 +171,9 @@ CREATE TABLE mirox_internal.token (
     audit_node integer,
     audit_id bigint,
     suspended_at timestamptz,
-    suspend_reason text
+    suspend_reason text,
+    rate_limit mirox_internal.requests_a_minute,
+    burst mirox_internal.burst
 ) WITH (fillfactor = 90);
 REVOKE ALL ON TABLE mirox_internal.token FROM PUBLIC;
 -- This is the cap: 64 places, each held by one unrevoked token. It holds even when triggers are disabled.
@@ -187,10 +189,13 @@ COMMENT ON COLUMN mirox_internal.token.permissions IS 'The token''s own permissi
 COMMENT ON COLUMN mirox_internal.token.generation IS 'Raised by each rotation; usage is kept by generation';
 COMMENT ON COLUMN mirox_internal.token.lifetime IS 'The lifetime, which rotation starts again';
 COMMENT ON COLUMN mirox_internal.token.suspended_at IS 'Since when it is suspended; NULL: it is not';
+COMMENT ON COLUMN mirox_internal.token.rate_limit IS 'The token''s own requests a minute, beside the account''s; NULL: none of its own';
+COMMENT ON COLUMN mirox_internal.token.burst IS 'The token''s own requests at once after a pause; NULL: as many as in a minute';
 COMMENT ON COLUMN mirox_internal.token.hint IS 'The redacted form of the current secret';
 
 -- One row for each secret, with all data that a check needs. state: c current, o overlapping (until ends_at), r rotated away, v
--- revoked. rate_limit and burst: -1 for the configured default.
+-- revoked. rate_limit and burst are the account's, -1 for the configured default; own_rate_limit and own_burst are the token's, -1
+-- for none.
 CREATE TABLE mirox_internal.token_secret (
     digest mirox.digest NOT NULL PRIMARY KEY,
     token_id bigint NOT NULL,
@@ -201,6 +206,8 @@ CREATE TABLE mirox_internal.token_secret (
     group_id integer NOT NULL,
     rate_limit integer NOT NULL,
     burst integer NOT NULL,
+    own_rate_limit integer NOT NULL DEFAULT -1,
+    own_burst integer NOT NULL DEFAULT -1,
     key_id smallint NOT NULL DEFAULT 0,
     scheme mirox_internal.secret_scheme NOT NULL DEFAULT 's',
     state mirox_internal.secret_state NOT NULL DEFAULT 'c',

@@ -10,14 +10,16 @@ COMMENT ON TYPE mirox.issued_token IS 'The result of issuing and rotating a toke
 CREATE FUNCTION mirox.issue_token(
     session text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
     expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips inet[] DEFAULT NULL,
-    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL) RETURNS mirox.issued_token
+    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL,
+    rate_limit integer DEFAULT NULL) RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_issue_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text) IS
+REVOKE ALL ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, text, integer) IS
     'Issues a token for the session''s owner. Lives until expires_at or for expires_in (mirox_tokens.default_lifetime '
     'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
     'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). idempotency_key: a repeated call of the session within a day '
-    'issues no second token and returns the first one, with secret NULL. Errors: 28000 no open '
+    'issues no second token and returns the first one, with secret NULL. rate_limit: requests a minute, beside the account''s limit '
+    '(set_token_rate_limit). Errors: 28000 no open '
     'session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
     'owner''s places are full, 22023 a bad argument';
 
@@ -97,6 +99,13 @@ CREATE FUNCTION mirox.set_token_metadata(session text, token_id bigint, metadata
 REVOKE ALL ON FUNCTION mirox.set_token_metadata(text, bigint, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.set_token_metadata(text, bigint, jsonb) IS 'Replaces a token''s metadata and returns it; NULL: {}';
 
+CREATE FUNCTION mirox.set_token_rate_limit(session text, token_id bigint, rate_limit integer, burst integer DEFAULT NULL) RETURNS void
+    AS 'MODULE_PATHNAME', 'mirox_set_token_rate_limit' LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION mirox.set_token_rate_limit(text, bigint, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.set_token_rate_limit(text, bigint, integer, integer) IS
+    'Gives a token a rate limit of its own beside the account''s, never above it: requests a minute, and at once after a pause (burst '
+    'NULL: as many as in a minute). A request has to pass both. rate_limit NULL: no limit of its own';
+
 CREATE FUNCTION mirox.suspend_token(session text, token_id bigint, reason text DEFAULT NULL) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_suspend_token' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.suspend_token(text, bigint, text) FROM PUBLIC;
@@ -132,14 +141,14 @@ CREATE TYPE mirox.listed_token AS (
     last_used_at timestamptz, last_ip inet, last_location text, last_browser text, last_os text, uses bigint, refusals bigint,
     metadata jsonb, suspended_at timestamptz, suspend_reason text, overlap_ends_at timestamptz, previous_uses bigint,
     previous_refusals bigint, previous_last_used_at timestamptz, previous_last_ip inet, revoked_at timestamptz, revoke_reason text,
-    own_permissions mirox.scopes, format text
+    own_permissions mirox.scopes, format text, rate_limit integer, burst integer
 );
 GRANT USAGE ON TYPE mirox.listed_token TO PUBLIC;
 COMMENT ON TYPE mirox.listed_token IS
     'A row of list_tokens. status: active, expiring (within mirox_tokens.expiry_notice), suspended, expired or revoked; permissions: '
     'effective now, own_permissions: what the token was narrowed to, NULL: it was not; days_left: whole days; uses, refusals, '
     'last_...: of the current secret, previous_...: of the one before the last rotation; overlap_ends_at: until when that one still '
-    'works';
+    'works; rate_limit, burst: the token''s own limit, NULL: none';
 CREATE FUNCTION mirox.list_tokens(session text, revoked boolean DEFAULT false) RETURNS SETOF mirox.listed_token
     AS 'MODULE_PATHNAME', 'mirox_list_tokens' LANGUAGE C VOLATILE ROWS 16;
 REVOKE ALL ON FUNCTION mirox.list_tokens(text, boolean) FROM PUBLIC;
@@ -185,7 +194,7 @@ REVOKE ALL ON FUNCTION mirox.reveal(mirox.secret) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.reveal(mirox.secret) IS 'The plaintext of a value of type secret';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
-    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],inet[],text,jsonb,text)', 'function', 'application'),
+    ('mirox.issue_token(text,text,text,timestamptz,interval,text[],inet[],text,jsonb,text,integer)', 'function', 'application'),
     ('mirox.rotate_token(text,bigint,interval,text)', 'function', 'application'),
     ('mirox.revoke_token(text,bigint,text)', 'function', 'application'),
     ('mirox.revoke_all_tokens(text,text,boolean)', 'function', 'application'),
@@ -197,6 +206,7 @@ INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.set_token_networks(text,bigint,inet[])', 'function', 'application'),
     ('mirox.set_token_expiration(text,bigint,timestamptz,interval)', 'function', 'application'),
     ('mirox.set_token_metadata(text,bigint,jsonb)', 'function', 'application'),
+    ('mirox.set_token_rate_limit(text,bigint,integer,integer)', 'function', 'application'),
     ('mirox.suspend_token(text,bigint,text)', 'function', 'application'),
     ('mirox.resume_token(text,bigint)', 'function', 'application'),
     ('mirox.end_overlap(text,bigint)', 'function', 'application'),

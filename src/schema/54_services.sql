@@ -17,12 +17,12 @@ COMMENT ON FUNCTION mirox.set_service_account(text, boolean) IS
 CREATE FUNCTION mirox.issue_service_token(
     user_id text, name text, permission_group text, expires_at timestamptz DEFAULT NULL,
     expires_in interval DEFAULT NULL, permissions text[] DEFAULT NULL, allowed_ips inet[] DEFAULT NULL,
-    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}') RETURNS mirox.issued_token
+    format text DEFAULT 'opaque', metadata jsonb DEFAULT '{}', rate_limit integer DEFAULT NULL) RETURNS mirox.issued_token
     AS 'MODULE_PATHNAME', 'mirox_issue_service_token' LANGUAGE C VOLATILE;
-REVOKE ALL ON FUNCTION mirox.issue_service_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION mirox.issue_service_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb) IS
+REVOKE ALL ON FUNCTION mirox.issue_service_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, integer) FROM PUBLIC;
+COMMENT ON FUNCTION mirox.issue_service_token(text, text, text, timestamptz, interval, text[], inet[], text, jsonb, integer) IS
     'Issues a token for a service account, as issue_token does for the owner of a session. 42501: it is no service account';
 
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.set_service_account(text,boolean)', 'function', 'admin'),
-    ('mirox.issue_service_token(text,text,text,timestamptz,interval,text[],inet[],text,jsonb)', 'function', 'admin');
+    ('mirox.issue_service_token(text,text,text,timestamptz,interval,text[],inet[],text,jsonb,integer)', 'function', 'admin');

@@ -37,7 +37,9 @@ CREATE VIEW mirox.token_report AS
         t.metadata::jsonb AS metadata,
         t.account_id,
         t.generation::integer AS generation,
-        l.country AS last_country
+        l.country AS last_country,
+        t.rate_limit::integer AS rate_limit,
+        t.burst::integer AS burst
     FROM mirox_internal.token t
     JOIN mirox_internal.account a ON a.account_id = t.account_id
     JOIN mirox_internal.permission_group g ON g.group_id = t.group_id
@@ -200,7 +202,7 @@ COMMENT ON VIEW mirox.account_daily IS 'A row for each day in UTC and account th
 
 CREATE VIEW mirox.audit_acts AS
     SELECT l.audit_id, l.at, l.event, n.user_id, l.token_id, l.session_id, l.db_role, l.ip, l.user_agent, l.detail, l.node,
-           l.acting_token_id, l.acting_session_id, l.login_role, l.account_id, l.user_id AS user_id_then
+           l.acting_token_id, l.acting_session_id, l.login_role, l.account_id, l.user_id AS user_id_then, l.by_session_id
     FROM mirox_internal.audit_log l
     LEFT JOIN mirox_internal.account_name n ON n.account_id = l.account_id;
 REVOKE ALL ON TABLE mirox.audit_acts FROM PUBLIC;
@@ -214,16 +216,17 @@ CREATE VIEW mirox.audit_trail AS
                NULLIF(e.endpoint, ''), 'location', p.location, 'browser', a.browser, 'os', a.os, 'last_at',
                pg_catalog.to_char(pg_catalog.timezone('UTC', u.last_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))) AS detail,
            u.node, u.acting_token_id, u.acting_session_id, u.login_role, u.account_id, u.generation, u.status, u.reason, s.scope,
-           NULLIF(e.method, '') AS method, NULLIF(e.endpoint, '') AS endpoint, p.country, p.region, p.city, p.latitude, p.longitude
+           NULLIF(e.method, '') AS method, NULLIF(e.endpoint, '') AS endpoint, p.country, p.region, p.city, p.latitude, p.longitude,
+           u.by_session_id
     FROM (SELECT audit_id, at, event, token_id, session_id, db_role, ip, user_agent, requests, detail, node, acting_token_id,
                  acting_session_id, login_role, account_id, NULL::timestamptz AS last_at, NULL::integer AS generation,
                  NULL::integer AS status, NULL::text COLLATE "C" AS reason, NULL::integer AS agent_id, NULL::integer AS place_id,
-                 NULL::integer AS endpoint_id, NULL::integer AS scope_id
+                 NULL::integer AS endpoint_id, NULL::integer AS scope_id, by_session_id
           FROM mirox_internal.audit_log
           UNION ALL
           SELECT NULL, first_at, event, token_id, session_id, NULL::text COLLATE "C", ip, NULL::text, requests, NULL, NULL, NULL,
                  NULL, NULL::text COLLATE "C", account_id, last_at, generation, status, reason, agent_id, place_id, endpoint_id,
-                 scope_id
+                 scope_id, NULL
           FROM mirox_internal.minute_all) u
     LEFT JOIN mirox_internal.account_name n ON n.account_id = u.account_id
     LEFT JOIN mirox_internal.agent a ON a.agent_id = u.agent_id
@@ -278,6 +281,8 @@ BEGIN
                 ('account_daily', 'refusals', 'Requests of its tokens and sessions that were refused on that day'),
                 (NULL, 'last_refused_at', 'When it was last refused'),
                 (NULL, 'hint', 'The redacted form of the current secret'),
+                (NULL, 'rate_limit', 'The token''s own requests a minute, beside the account''s limit; NULL: none of its own'),
+                (NULL, 'burst', 'The token''s own requests at once after a pause; NULL: as many as in a minute'),
                 (NULL, 'allowed_ips', 'The networks it works from; NULL: all'),
                 (NULL, 'revoked_at', 'When it was revoked; NULL: it was not'),
                 (NULL, 'revoke_reason', 'Why it was revoked'),
@@ -328,8 +333,9 @@ BEGIN
                 ('token_report', 'generation', 'How often it has been issued and rotated'),
                 ('audit_trail', 'generation', 'How often the token had been issued and rotated; NULL: an act of management'),
                 (NULL, 'session_id', 'The web session that sent the request; NULL: a token, or an unauthenticated caller'),
-                ('audit_acts', 'session_id', 'The web session that acted'),
-                ('audit_trail', 'session_id', 'The web session that acted, or sent the request'),
+                ('audit_acts', 'session_id', 'The web session that the act is about, otherwise the one that acted'),
+                ('audit_trail', 'session_id', 'The web session that the act is about, otherwise the one that acted; or that sent the request'),
+                (NULL, 'by_session_id', 'The web session by whose secret the act was done; NULL: by none'),
                 (NULL, 'audit_id', 'With node, the key of the row in the audit log'),
                 ('audit_trail', 'audit_id', 'With node, the key of the row in the audit log; NULL: a use'),
                 (NULL, 'at', 'When it happened'),

@@ -55,22 +55,58 @@ Limits& limits() {
     return view;
 }
 
-core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
+namespace {
+
+// Calls draw(word, now) on the word of an account, or of a token by its number below zero. False if no word could be had.
+template <class Draw>
+bool with_word(std::int64_t key, Draw draw) {
     Limits& words = limits();
-    core::Decision decision = kRefused;
     for (int tries = 0; tries < kTries; tries++) {
         const std::int64_t now = monotonic_us();  // read again for each try: a draw must not use an old time
-        const auto draw = [&](std::atomic<std::uint64_t>& word) noexcept {
-            decision = core::draw(word, now, limit_per_minute, burst);
-        };
-        if (words.use(MyDatabaseId, account_id, now, core::is_idle, draw) != Limits::Word::none) break;
+        const auto drawn = [&](std::atomic<std::uint64_t>& word) noexcept { draw(word, now); };
+        if (words.use(MyDatabaseId, key, now, core::is_idle, drawn) != Limits::Word::none) return true;
         pg_usleep(kPauseUs);
     }
+    return false;
+}
+
+core::Decision peek_at(std::int64_t key, const core::Quota& quota) {
+    return core::peek(limits().peek(MyDatabaseId, key), monotonic_us(), quota.limit_per_minute, quota.burst);
+}
+
+}  // namespace
+
+core::Decision draw_on_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
+    core::Decision decision = kRefused;
+    with_word(account_id, [&](std::atomic<std::uint64_t>& word, std::int64_t now) noexcept {
+        decision = core::draw(word, now, limit_per_minute, burst);
+    });
     return decision;
 }
 
 core::Decision peek_at_limit(std::int64_t account_id, std::int32_t limit_per_minute, std::int32_t burst) {
-    return core::peek(limits().peek(MyDatabaseId, account_id), monotonic_us(), limit_per_minute, burst);
+    return peek_at(account_id, {limit_per_minute, burst});
+}
+
+TwoLimits draw_on_limits(std::int64_t account_id, const core::Quota& account, std::int64_t token_id, const core::Quota& own) {
+    TwoLimits drawn = {kRefused, kRefused};
+    core::Receipt receipt = {};
+    with_word(-token_id, [&](std::atomic<std::uint64_t>& word, std::int64_t now) noexcept {
+        drawn.own = core::draw(word, now, own.limit_per_minute, own.burst, &receipt);
+    });
+    if (!drawn.own.admitted) {
+        drawn.account = peek_at(account_id, account);
+        return drawn;
+    }
+    drawn.account = draw_on_limit(account_id, account.limit_per_minute, account.burst);
+    if (!drawn.account.admitted)
+        with_word(-token_id,
+                  [&](std::atomic<std::uint64_t>& word, std::int64_t now) noexcept { core::give_back(word, receipt, now); });
+    return drawn;
+}
+
+TwoLimits peek_at_limits(std::int64_t account_id, const core::Quota& account, std::int64_t token_id, const core::Quota& own) {
+    return {peek_at(account_id, account), peek_at(-token_id, own)};
 }
 
 }  // namespace mirox::shmem

@@ -22,7 +22,8 @@ namespace {
 void clear(Checked& out) {
     out.reason = Reason::malformed;
     out.credential = Credential::none;
-    out.authenticated = out.open = out.limited = false;
+    out.authenticated = out.open = out.limited = out.own_limited = false;
+    out.own.limit_per_minute = -1;
     out.token_id = out.session_id = out.account_id = 0;
     out.generation = 0;
     out.at = 0;
@@ -92,19 +93,31 @@ bool reaches(const Checked& checked, std::string_view needed) {
     return pg::scope_set(checked.permissions).covers(scope);
 }
 
+// For a token that has a limit of its own.
+bool passes_both_limits(Checked& checked, Counting counting) {
+    checked.own_quota = core::own_quota(checked.own, checked.quota);
+    const auto judge = counting == Counting::full ? shmem::draw_on_limits : shmem::peek_at_limits;
+    const shmem::TwoLimits limits = judge(checked.account_id, checked.quota, checked.token_id, checked.own_quota);
+    checked.decision = limits.account;
+    checked.own_decision = limits.own;
+    checked.own_limited = true;
+    return limits.account.admitted && limits.own.admitted;
+}
+
 // 429 comes before 403, so that a client that probes for permissions pays for each attempt.
 Reason judge_request(Checked& checked, const Check& check) {
     if (check.counting != Counting::none) {
         const pg::Settings& settings = pg::settings();
-        checked.limit = checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit;
-        if (checked.burst < 0) checked.burst = settings.rate_burst;
-        if (check.counting == Counting::full) {
-            checked.decision = shmem::draw_on_limit(checked.account_id, checked.limit, checked.burst);
-        } else {
-            checked.decision = shmem::peek_at_limit(checked.account_id, checked.limit, checked.burst);
-        }
+        checked.quota = {checked.rate_limit < 0 ? settings.rate_limit : checked.rate_limit,
+                         checked.burst < 0 ? settings.rate_burst : checked.burst};
         checked.limited = true;
-        if (!checked.decision.admitted) return Reason::rate_limited;
+        if (checked.own.limit_per_minute >= 0) {
+            if (!passes_both_limits(checked, check.counting)) return Reason::rate_limited;
+        } else {
+            const auto judge = check.counting == Counting::full ? shmem::draw_on_limit : shmem::peek_at_limit;
+            checked.decision = judge(checked.account_id, checked.quota.limit_per_minute, checked.quota.burst);
+            if (!checked.decision.admitted) return Reason::rate_limited;
+        }
     }
     switch (check.need) {
         case Need::nothing:
@@ -143,6 +156,7 @@ void begin_at(const core::Digest& digest, const core::Address& client, Checked& 
     out.generation = row.generation;
     out.rate_limit = row.rate_limit;
     out.burst = row.burst;
+    out.own = {row.own_rate_limit, row.own_burst};
     out.expires_at = row.state == kOverlapping ? Min(row.ends_at, row.expires_at) : row.expires_at;
     const SecretRest rest = secret_rest(out.scan.slot);
     out.user_id = rest.user_id;
@@ -207,6 +221,18 @@ void conclude(Checked& checked, const Check& check) {
 void end_check(Checked& checked) {
     if (checked.open) close_scan(checked.scan);
     checked.open = false;
+}
+
+core::RateLimitAnswer rate_limit_answer(const Checked& checked) {
+    const auto fields = [](const core::Decision& decision, const core::Quota& quota) {
+        return core::rate_limit_fields(decision, quota.limit_per_minute, quota.burst);
+    };
+    core::RateLimitAnswer answer = {};
+    answer.account = fields(checked.decision, checked.quota);
+    answer.has_own = checked.own_limited;
+    if (checked.own_limited) answer.own = fields(checked.own_decision, checked.own_quota);
+    answer.own_binds = own_limit_binds(checked);
+    return answer;
 }
 
 Datum effective_permissions(const Checked& checked) {

@@ -1,5 +1,5 @@
 // The check of a secret. Every check has the same three steps: begin_*() finds the newest committed row by the digest and decides
-// about a 401; conclude() draws on the account's rate limit (429), then compares the scope (403), and records the outcome;
+// about a 401; conclude() draws on the rate limit (429), then compares the scope (403), and records the outcome;
 // end_check() releases the row. Nothing that a client sends raises an ERROR.
 //
 //     Checked checked;
@@ -56,14 +56,18 @@ struct Checked {
     Credential credential;  // the kind of secret; none until its row is found
     bool authenticated;     // the secret is in force: the fields below may be shown
     bool open;
-    bool limited;  // `limit` and `decision` are set
+    bool limited;      // `quota` and `decision` are set
+    bool own_limited;  // `own_quota` and `own_decision` are set too: the token has a limit of its own
     std::int64_t token_id, session_id, account_id;
     std::int32_t generation;
     TimestampTz at;                  // the time of the check; 0: there was no row
     std::int32_t rate_limit, burst;  // -1: the configured default
+    core::Quota own;                 // a token's own limit; -1: none
     TimestampTz expires_at;
-    std::int32_t limit;  // the rate limit per minute; `burst` is then the one in force
+    core::Quota quota;  // in force
     core::Decision decision;
+    core::Quota own_quota;
+    core::Decision own_decision;
     const Group* group;  // a token's
     Datum user_id;       // text
     Datum permissions;   // mirox.scopes: the owner's, for a token intersected with its own
@@ -83,6 +87,13 @@ void begin_refused(Reason reason, Checked& out);
 
 void conclude(Checked& checked, const Check& check);
 void end_check(Checked& checked);
+
+// The limit that a client is told of, once the request is concluded.
+inline bool own_limit_binds(const Checked& checked) {
+    return checked.own_limited && core::own_limit_binds(checked.decision, checked.own_decision);
+}
+// The fields of the response; only with `limited`.
+core::RateLimitAnswer rate_limit_answer(const Checked& checked);
 
 // The permissions in force, as a mirox.scopes Datum: the intersection of the owner's, the group's and the token's own.
 Datum effective_permissions(const Checked& checked);

@@ -21,12 +21,6 @@ namespace {
 
 constexpr Interval kLongestSession = {0, 0, 12};
 
-void check_limit(const char* name, bool given, std::int32_t value, std::int32_t least) {
-    if (given && value < least)
-        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::limit_out_of_range, name),
-                    errmsg("%s must be at least %d", name, least));
-}
-
 bool delete_locked(Actor& actor) {
     pg::Args args;
     args.int8(actor.account.account_id);
@@ -38,8 +32,8 @@ bool delete_locked(Actor& actor) {
 
 void put_account(Actor& actor, const AccountRequest& request) {
     check_user_id(request.user_id);
-    check_limit("rate_limit", request.has_rate_limit, request.rate_limit, 0);
-    check_limit("burst", request.has_burst, request.burst, 1);
+    check_limit("rate_limit", request.rate_limit, 0);
+    check_limit("burst", request.burst, 1);
     Account& account = actor.account;
     bool known = account_for_update(request.user_id, account);
     if (!known) {
@@ -52,19 +46,19 @@ void put_account(Actor& actor, const AccountRequest& request) {
     else
         args.text(request.user_id);
     args.add(request.permissions)
-        .add_or_null(Int32GetDatum(request.rate_limit), request.has_rate_limit)
-        .add_or_null(Int32GetDatum(request.burst), request.has_burst);
+        .add_or_null(Int32GetDatum(request.rate_limit.value), request.rate_limit.given)
+        .add_or_null(Int32GetDatum(request.burst.value), request.burst.given);
     pg::run(known ? update_account : insert_account, args);
 }
 
 void set_rate_limit(Actor& actor, const AccountRequest& request) {
-    check_limit("rate_limit", request.has_rate_limit, request.rate_limit, 0);
-    check_limit("burst", request.has_burst, request.burst, 1);
+    check_limit("rate_limit", request.rate_limit, 0);
+    check_limit("burst", request.burst, 1);
     require_account(request.user_id, actor.account);
     pg::Args args;
     args.int8(actor.account.account_id)
-        .add_or_null(Int32GetDatum(request.rate_limit), request.has_rate_limit)
-        .add_or_null(Int32GetDatum(request.burst), request.has_burst);
+        .add_or_null(Int32GetDatum(request.rate_limit.value), request.rate_limit.given)
+        .add_or_null(Int32GetDatum(request.burst.value), request.burst.given);
     pg::run(update_limits, args);
 }
 

@@ -20,8 +20,7 @@ namespace mirox::store {
 struct AccountRequest {
     std::string_view user_id;
     Datum permissions;  // mirox.scopes
-    bool has_rate_limit, has_burst;
-    std::int32_t rate_limit, burst;
+    pg::OptionalInt rate_limit, burst;
 };
 // Registers the account or changes it. A limit that is not given stays; a new account has the configured default.
 void put_account(Actor& actor, const AccountRequest& request);

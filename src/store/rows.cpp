@@ -158,9 +158,10 @@ bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mod
 
 const SecretFixed& secret_fixed(TupleTableSlot* slot) {
     static_assert(offsetof(SecretFixed, token_id) == 32 && offsetof(SecretFixed, generation) == 64 &&
-                  offsetof(SecretFixed, key_id) == 80 && offsetof(SecretFixed, scheme) == 82 &&
-                  offsetof(SecretFixed, state) == 83 && offsetof(SecretFixed, locked) == 84 &&
-                  offsetof(SecretFixed, suspended) == 85);
+                  offsetof(SecretFixed, own_rate_limit) == 80 && offsetof(SecretFixed, own_burst) == 84 &&
+                  offsetof(SecretFixed, key_id) == 88 && offsetof(SecretFixed, scheme) == 90 &&
+                  offsetof(SecretFixed, state) == 91 && offsetof(SecretFixed, locked) == 92 &&
+                  offsetof(SecretFixed, suspended) == 93);
     bool should_free;
     HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
     return *reinterpret_cast<const SecretFixed*>(GETSTRUCT(tuple));

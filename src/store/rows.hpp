@@ -112,6 +112,8 @@ struct SecretFixed {
     std::int32_t group_id;
     std::int32_t rate_limit;
     std::int32_t burst;
+    std::int32_t own_rate_limit;
+    std::int32_t own_burst;
     std::int16_t key_id;
     char scheme;
     char state;

@@ -97,6 +97,12 @@ void check_expiry(TimestampTz expires_at, TimestampTz now, const char* argument)
     if (expires_at > pg::add_in_utc(now, pg::settings().max_lifetime)) too_far_away(now, argument);
 }
 
+void check_limit(const char* argument, const pg::OptionalInt& given, std::int32_t least) {
+    if (given.given && given.value < least)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::limit_out_of_range, argument),
+                    errmsg("%s must be at least %d", argument, least));
+}
+
 bool widens(Datum before, Datum after, const Group& group) {
     if (before == 0) return false;
     return !pg::scope_set(before).covers(after == 0 ? group.permissions : pg::scope_set(after));

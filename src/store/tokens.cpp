@@ -1,6 +1,7 @@
 // Tokens (see tokens.hpp, also for the locks).
 #include "store/tokens.hpp"
 
+#include "core/rate_limit.hpp"
 #include "pg/catalog.hpp"
 #include "pg/network.hpp"
 #include "pg/settings.hpp"
@@ -148,6 +149,7 @@ struct OwnToken {
     std::int32_t place;
     Interval lifetime;
     TimestampTz created_at;
+    core::Quota own;  // -1: none
     bool jwt;
     bool revoked, suspended;
     TimestampTz revoked_at, suspended_at;
@@ -170,6 +172,10 @@ void read_own(const RowScan& scan, OwnToken& out) {
     out.place = DatumGetInt16(column(scan.slot, kPlace));
     out.lifetime = *DatumGetIntervalP(column(scan.slot, kLifetime));
     out.created_at = DatumGetTimestampTz(column(scan.slot, kCreatedAt));
+    out.own.limit_per_minute = DatumGetInt32(column(scan.slot, kRateLimit, &is_null));
+    if (is_null) out.own.limit_per_minute = -1;
+    out.own.burst = DatumGetInt32(column(scan.slot, kBurst, &is_null));
+    if (is_null) out.own.burst = -1;
     out.jwt = pg::text_view(copy(kFormat)) == "jwt";
     out.revoked_at = DatumGetTimestampTz(column(scan.slot, kRevokedAt, &is_null));
     out.revoked = !is_null;
@@ -231,6 +237,8 @@ void store_secret(const Actor& actor, const OwnToken& token, const NewSecret& se
         .add(kGroupId, Int32GetDatum(token.group_id))
         .add(kRateLimit, Int32GetDatum(owner.rate_limit))
         .add(kBurst, Int32GetDatum(owner.burst))
+        .add(kOwnRateLimit, Int32GetDatum(token.own.limit_per_minute))
+        .add(kOwnBurst, Int32GetDatum(token.own.burst))
         .add(kKeyId, Int16GetDatum(secret.key_id))
         .add(kScheme, CharGetDatum(secret.scheme))
         .add(kState, CharGetDatum(kCurrent))
@@ -324,6 +332,7 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
     const Datum permissions = check_permissions(request.permissions, owner, group);
     const Datum allowed_ips = check_allowed_ips(request.allowed_ips);
     check_metadata(request.metadata);
+    check_limit("rate_limit", request.rate_limit, 1);
     Interval lifetime;
     out.created_at = GetCurrentTimestamp();
     choose_expiry(request.expiry, out.group_id, out.created_at, out.expires_at, lifetime);
@@ -347,7 +356,8 @@ void issue(Actor& actor, const IssueRequest& request, Issued& out) {
         .add(kLifetime, IntervalPGetDatum(&lifetime))
         .add(kCreatedAt, TimestampTzGetDatum(out.created_at))
         .add(kExpiresAt, TimestampTzGetDatum(out.expires_at))
-        .add(kMetadata, request.metadata);
+        .add(kMetadata, request.metadata)
+        .add_or_null(kRateLimit, Int32GetDatum(request.rate_limit.value), request.rate_limit.given);
     const ItemPointerData written = insert_row(pg::catalog().token, row);
     finish(actor, out.token_id, written, out);
 }
@@ -487,6 +497,22 @@ void set_metadata(Actor& actor, std::int64_t token_id, Datum metadata) {
     check_metadata(metadata);
     change_own(actor, token_id, [&](const OwnToken&, const RowScan& scan, Columns& columns) {
         if (!holds(scan, token_column::kMetadata, metadata, true)) columns.add(token_column::kMetadata, metadata);
+    });
+}
+
+void set_rate_limit(Actor& actor, std::int64_t token_id, const pg::OptionalInt& rate_limit, const pg::OptionalInt& burst) {
+    check_limit("rate_limit", rate_limit, 1);
+    check_limit("burst", burst, 1);
+    if (burst.given && !rate_limit.given)
+        MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::argument_missing, "rate_limit"),
+                    errmsg("a burst without a rate_limit"),
+                    errdetail("The burst is the account's unless the token has a limit of its own."),
+                    errhint("Give both, or neither to take the token's own limit away."));
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
+        const core::Quota becomes = {rate_limit.given ? rate_limit.value : -1, burst.given ? burst.value : -1};
+        if (becomes.limit_per_minute == token.own.limit_per_minute && becomes.burst == token.own.burst) return;
+        columns.add_or_null(token_column::kRateLimit, Int32GetDatum(rate_limit.value), rate_limit.given)
+            .add_or_null(token_column::kBurst, Int32GetDatum(burst.value), burst.given);
     });
 }
 

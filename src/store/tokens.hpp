@@ -40,6 +40,9 @@ void check_lifetime(const Interval& lifetime, const char* argument);
 // could break a line, a terminal or the reading order of a list.
 void check_line(const char* what, std::string_view text);
 
+// Raises 22023 if a rate limit or burst is given and below `least`.
+void check_limit(const char* argument, const pg::OptionalInt& given, std::int32_t least);
+
 // Whether a token's own permissions (mirox.scopes; 0: all of the group's) grow from `before` to `after`.
 bool widens(Datum before, Datum after, const Group& group);
 
@@ -69,6 +72,7 @@ struct IssueRequest {
     Datum allowed_ips;  // inet[], 0: none
     bool jwt;           // else opaque
     Datum metadata;     // jsonb
+    pg::OptionalInt rate_limit;
 };
 
 struct Issued {
@@ -98,6 +102,8 @@ Datum set_networks(Actor& actor, std::int64_t token_id, Datum given);
 // Raises 55000 for a token that has expired.
 TimestampTz set_expiration(Actor& actor, std::int64_t token_id, const ExpiryRequest& request);
 void set_metadata(Actor& actor, std::int64_t token_id, Datum metadata);
+// A limit of the token's own; without a rate_limit it has none.
+void set_rate_limit(Actor& actor, std::int64_t token_id, const pg::OptionalInt& rate_limit, const pg::OptionalInt& burst);
 // Returns since when it is suspended.
 TimestampTz suspend(Actor& actor, std::int64_t token_id, const pg::OptionalText& reason);
 // False if it was not suspended.

@@ -132,7 +132,8 @@ MIROX_FUNCTION(token_follow) {
         query = &revoke_secrets;
     else if (!differs(change, kGeneration) &&
              (differs(change, kGroupId) || differs(change, kPermissions) || differs(change, kAllowedIps) ||
-              differs(change, kExpiresAt) || differs(change, kSuspendedAt)))
+              differs(change, kExpiresAt) || differs(change, kSuspendedAt) || differs(change, kRateLimit) ||
+              differs(change, kBurst)))
         query = &update_secrets;  // a rotation writes its new secret itself
     if (query == nullptr) return PointerGetDatum(nullptr);
     Act act;

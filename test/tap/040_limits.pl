@@ -68,6 +68,45 @@ my $status = call($main, 'rate_limit_status', 'owner');
 is_deeply([ @$status[ 0 .. 2 ] ], [ 1, 50, 0 ], 'the status says so');
 cmp_ok($status->[3], '<=', 60000, 'and when the next one is let in');
 
+# ---- two clients of one account, of which one has a lower limit of its own ---------------------------------------------
+$session = account('shared', 1, 200);
+my $capped = issue($main, $session, 'capped');
+call($main, 'set_token_rate_limit', $session, $capped->{token_id}, 1, 20);
+my @clients = ($capped->{secret}, issue($main, $session, 'free')->{secret});
+(%count, %sent) = ();
+Mirox::Wire::drive(
+	sub {
+		my ($wire, $result) = @_;
+		my $client = ($sent{$wire} // 0) % 2;
+		$count{ ($client ? 'free ' : 'capped ') . $result->{rows}[0][0] }++ if $result;
+		return undef if ($sent{$wire}++ // 0) == 10;
+		return [ 'SELECT status FROM mirox.verify_token($1)', $clients[ $sent{$wire} % 2 ] ];
+	},
+	@crowd);
+is_deeply(\%count, { 'capped 200' => 20, 'capped 429' => 140, 'free 200' => 160 }, 'the lower limit admits its burst, to the request')
+  or diag explain \%count;
+is(call($main, 'rate_limit_status', 'shared')->[2], 20, 'and its refusals took nothing from the account');
+
+# The account is the one that refuses, to 32 connections at once: the token keeps what the account did not let it use.
+$session = account('stingy', 1, 20);
+$capped  = issue($main, $session, 'capped');
+call($main, 'set_token_rate_limit', $session, $capped->{token_id}, 1, 60);
+(%count, %sent) = ();
+Mirox::Wire::drive(
+	sub {
+		my ($wire, $result) = @_;
+		$count{ $result->{rows}[0][0] }++ if $result;
+		return undef if ($sent{$wire}++ // 0) == 10;
+		return [ 'SELECT status FROM mirox.verify_token($1)', $capped->{secret} ];
+	},
+	@crowd);
+is_deeply(\%count, { 200 => 20, 429 => 300 }, 'the account admits its burst, to the request');
+call($main, 'put_account', 'stingy', ['parks:read'], 1, 1000);
+# What goes back is less by the time between the two draws, which are microseconds; a request is a minute.
+my $left = call($main, 'rate_limit_status', 'stingy', $capped->{token_id});
+is($left->[5], 'token', 'now the token is the one that binds');
+cmp_ok($left->[2], '>=', 39, 'refused requests took nothing from it');
+
 # Who waits as long as told is let in, and no sooner.
 $session = account('patient', 300, 1);
 is(check_request($main, $session)->[0], 403, 'the first goes through');

@@ -22,6 +22,7 @@ my @acts = (
 	[ networks  => q{mirox.set_token_networks($1, $2, '{203.0.113.9/24}')} ],
 	[ later     => q{mirox.set_token_expiration($1, $2, expires_in => '2 years')} ],
 	[ metadata  => q{mirox.set_token_metadata($1, $2, '{"a": 1}')} ],
+	[ limit     => 'mirox.set_token_rate_limit($1, $2, 60)' ],
 	[ rename    => q{mirox.rename_token($1, $2, 'other')} ],
 	[ end       => 'mirox.end_overlap($1, $2)' ]);
 my %act = map { @$_ } @acts;
@@ -30,21 +31,22 @@ my %act = map { @$_ } @acts;
 #   answers: . done, t true, f false, = the time of the first call, - P0002, x 55000
 #   checks: o ok, s suspended, v revoked, r rotated, e expired
 my @table = (
-	#           rotate overlap revoke suspend resume narrow widen networks later metadata rename end
-	[ none     => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ rotate   => '.or  .or    .vv    .sr    for    .or    .or   .or      .or   .or      .or    for' ],
-	[ overlap  => '.or  .or    .vv    .ss    foo    .oo    xoo   .oo      .oo   .oo      .oo    tor' ],
-	[ revoke   => '-vv  -vv    =vv    -vv    -vv    -vv    -vv   -vv      -vv   -vv      -vv    -vv' ],
-	[ suspend  => '.sr  .ss    .vv    =ss    too    .ss    .ss   .ss      .ss   .ss      .ss    fss' ],
-	[ resume   => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ narrow   => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ widen    => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ networks => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ later    => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ metadata => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ rename   => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ end      => '.or  .oo    .vv    .ss    foo    .oo    .oo   .oo      .oo   .oo      .oo    foo' ],
-	[ expired  => '.or  .or    .vv    .ee    fee    .ee    .ee   .ee      xee   .ee      .ee    fee' ]);
+	#             rotate overlap revoke suspend resume narrow widen networks later metadata limit rename end
+	[ none     => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ rotate   => '.or    .or     .vv    .sr     for    .or    .or   .or      .or   .or      .or   .or    for' ],
+	[ overlap  => '.or    .or     .vv    .ss     foo    .oo    xoo   .oo      .oo   .oo      .oo   .oo    tor' ],
+	[ revoke   => '-vv    -vv     =vv    -vv     -vv    -vv    -vv   -vv      -vv   -vv      -vv   -vv    -vv' ],
+	[ suspend  => '.sr    .ss     .vv    =ss     too    .ss    .ss   .ss      .ss   .ss      .ss   .ss    fss' ],
+	[ resume   => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ narrow   => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ widen    => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ networks => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ later    => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ metadata => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ limit    => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ rename   => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ end      => '.or    .oo     .vv    .ss     foo    .oo    .oo   .oo      .oo   .oo      .oo   .oo    foo' ],
+	[ expired  => '.or    .or     .vv    .ee     fee    .ee    .ee   .ee      xee   .ee      .ee   .ee    fee' ]);
 my %letter = (ok => 'o', suspended => 's', revoked => 'v', rotated => 'r', expired => 'e');
 my %state  = (P0002 => '-', 55000 => 'x');
 

@@ -271,10 +271,120 @@ TEST(RateLimit, FieldsSpeakOfOneQuota) {
 
 TEST(RateLimit, FieldsAsText) {
     char text[kMaxRateLimitChars];
-    EXPECT_EQ(write_rate_limit_policy({60, 6, 59, 1, 0}, text), "\"account\";q=60;w=6");
-    EXPECT_EQ(write_rate_limit({60, 6, 59, 1, 0}, text), "\"account\";r=59;t=1");
+    RateLimitAnswer answer = {{60, 6, 59, 1, 0}, false, false, {}};
+    EXPECT_EQ(write_rate_limit_policy(answer, text), "\"account\";q=60;w=6");
+    EXPECT_EQ(write_rate_limit(answer, text), "\"account\";r=59;t=1");
+    answer = {{60, 6, 59, 1, 0}, true, true, {5, 60, 4, 12, 0}};
+    EXPECT_EQ(write_rate_limit_policy(answer, text), "\"account\";q=60;w=6, \"token\";q=5;w=60");
+    EXPECT_EQ(write_rate_limit(answer, text), "\"token\";r=4;t=12");
+    answer.own_binds = false;
+    EXPECT_EQ(write_rate_limit(answer, text), "\"account\";r=59;t=1");
     constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
-    EXPECT_EQ(write_rate_limit({0, 0, kMost, kMost, 0}, text), "\"account\";r=2147483647;t=2147483647");
+    const RateLimitFields most = {kMost, kMost, kMost, kMost, 0};
+    answer = {most, true, true, most};
+    EXPECT_EQ(write_rate_limit_policy(answer, text),
+              "\"account\";q=2147483647;w=2147483647, \"token\";q=2147483647;w=2147483647");
+    EXPECT_EQ(write_rate_limit(answer, text), "\"token\";r=2147483647;t=2147483647");
+}
+
+// ---- a token's own limit ------------------------------------------------------------------------------------------------
+
+TEST(RateLimit, ATokensOwnLimitIsNeverAboveTheAccounts) {
+    const struct {
+        Quota own, account, in_force;
+    } table[] = {
+        {{10, 3}, {600, 60}, {10, 3}},       {{10, -1}, {600, 60}, {10, 10}},  {{100, -1}, {600, 60}, {100, 60}},
+        {{1000, 100}, {600, 60}, {600, 60}}, {{10, 100}, {600, 60}, {10, 60}}, {{10, 3}, {0, 60}, {0, 3}},
+        {{0, -1}, {600, 60}, {0, 1}},
+    };
+    for (const auto& row : table) {
+        const Quota in_force = own_quota(row.own, row.account);
+        EXPECT_EQ(in_force.limit_per_minute, row.in_force.limit_per_minute);
+        EXPECT_EQ(in_force.burst, row.in_force.burst);
+    }
+}
+
+// Admitted, and for how long to wait and how many are left: the client is told of the limit that stops it first.
+TEST(RateLimit, WhichLimitBinds) {
+    const auto refused = [](std::int64_t wait) { return Decision{false, wait, 0, wait, wait, 0}; };
+    const auto admitted = [](std::int64_t left, std::int64_t next) { return Decision{true, 0, left, next, next, 0}; };
+    EXPECT_TRUE(own_limit_binds(admitted(59, 1), refused(5)));
+    EXPECT_FALSE(own_limit_binds(refused(5), admitted(0, 9)));
+    EXPECT_TRUE(own_limit_binds(refused(5), refused(6)));
+    EXPECT_FALSE(own_limit_binds(refused(7), refused(6)));
+    EXPECT_TRUE(own_limit_binds(admitted(5, 1), admitted(4, 1)));
+    EXPECT_FALSE(own_limit_binds(admitted(3, 1), admitted(4, 9)));
+    EXPECT_TRUE(own_limit_binds(admitted(4, 1), admitted(4, 2)));
+    EXPECT_FALSE(own_limit_binds(admitted(4, 2), admitted(4, 2)));
+}
+
+// T = 1 s, B = 3, as in HandWorkedTable.
+TEST(RateLimit, AGivenBackDrawHasNeverBeen) {
+    std::atomic<std::uint64_t> word{0};
+    Receipt receipt;
+    ASSERT_TRUE(draw(word, kStart, 60, 3, &receipt).admitted);
+    const std::uint64_t one = word.load();
+    ASSERT_TRUE(draw(word, kStart + 500'000, 60, 3, &receipt).admitted);
+    give_back(word, receipt, kStart + 500'007);
+    EXPECT_EQ(word.load(), one);
+    // Nor does a thousand of them change anything.
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_TRUE(draw(word, kStart + 600'000 + i, 60, 3, &receipt).admitted);
+        give_back(word, receipt, kStart + 600'001 + i);
+    }
+    EXPECT_EQ(word.load(), one);
+}
+
+TEST(RateLimit, AGivenBackDrawLeavesWhatOthersDrew) {
+    const auto debt = [](std::uint64_t word, std::int64_t now) { return peek(word, now, 60, 3).reset_us; };
+    std::atomic<std::uint64_t> word{0};
+    Receipt receipt;
+    // TAT 1, then 2 by another: 1 goes back, less the 10 us that have passed.
+    draw(word, kStart, 60, 3, &receipt);
+    draw(word, kStart + 4, 60, 3);
+    give_back(word, receipt, kStart + 10);
+    EXPECT_EQ(debt(word.load(), kStart + 10), kSecond);  // the other one's alone would be 6 us less
+    // Its time is over when it goes back: the other draw stays whole.
+    word = 0;
+    draw(word, kStart, 60, 3, &receipt);
+    draw(word, kStart + 2 * kSecond, 60, 3);
+    give_back(word, receipt, kStart + 2 * kSecond);
+    EXPECT_EQ(debt(word.load(), kStart + 2 * kSecond), kSecond);
+    // Another limit has rescaled it meanwhile: nothing goes back.
+    word = 0;
+    draw(word, kStart, 60, 3, &receipt);
+    draw(word, kStart, 6, 3);
+    const std::uint64_t rescaled = word.load();
+    give_back(word, receipt, kStart + 1);
+    EXPECT_EQ(word.load(), rescaled);
+}
+
+// However draws that stay and draws that go back interleave, the word is never freer than if only those that stay had been.
+TEST(RateLimit, GivingBackNeverAdmitsMore) {
+    std::mt19937_64 random(11);
+    for (int round = 0; round < 2000; ++round) {
+        const std::int64_t limit = 1 + static_cast<std::int64_t>(random() % 100'000);
+        const std::int64_t interval = (kMicrosecondsPerMinute + limit - 1) / limit;
+        std::atomic<std::uint64_t> word{0};
+        std::uint64_t alone = 0;
+        std::vector<Receipt> open;
+        std::int64_t now = kStart;
+        for (int i = 0; i < 60; ++i) {
+            now += random() % 3 == 0 ? static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(2 * interval)) : 1;
+            Receipt receipt;
+            if (random() % 2 == 0 && !open.empty()) {
+                const std::size_t at = random() % open.size();
+                give_back(word, open[at], now);
+                open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
+            } else if (draw(word, now, limit, 20, &receipt).admitted) {
+                if (random() % 2 == 0)
+                    open.push_back(receipt);
+                else
+                    alone = decide(alone, now, limit, 20).new_word;
+            }
+            ASSERT_GE(peek(word.load(), now, limit, 20).reset_us, peek(alone, now, limit, 20).reset_us) << round << ' ' << i;
+        }
+    }
 }
 
 // One clock runs over 10 s while eight threads read it and draw; a reading may be old by the time it is used.
