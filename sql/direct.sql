@@ -147,12 +147,49 @@ UPDATE mirox_internal.token SET name = 'y' FROM mirox_internal.account a WHERE a
 DELETE FROM mirox_internal.account WHERE user_id ~ '^direct/';
 SELECT event, direct, count(*) FROM pg_temp.audited() GROUP BY 1, 2 ORDER BY 1, 2;
 
+-- ---- policies, service accounts, notices, answered calls ------------------------------------------------------------------
+SELECT pg_temp.mark();
+INSERT INTO mirox_internal.account (user_id, permissions) VALUES ('direct', '{parks}');
+SELECT mirox.put_group('direct', '{parks}');
+SELECT group_id FROM mirox_internal.permission_group WHERE name = 'direct' \gset
+INSERT INTO mirox_internal.group_policy (group_id, max_lifetime) VALUES (:group_id, '30 days');
+SELECT mirox.open_session('direct') AS session \gset
+-- A backend that has read the groups obeys at once.
+SELECT t.state(format('SELECT mirox.issue_token(%L, %L, %L, expires_in => %L)', :'session', 'a', 'direct', '31 days'));
+UPDATE mirox_internal.group_policy SET max_lifetime = '60 days', on_reuse = 'revoke' WHERE group_id = :group_id;
+SELECT t.state(format('SELECT mirox.issue_token(%L, %L, %L, expires_in => %L)', :'session', 'a', 'direct', '31 days'));
+DELETE FROM mirox_internal.group_policy WHERE group_id = :group_id;
+SELECT t.state(format('SELECT mirox.issue_token(%L, %L, %L, expires_in => %L)', :'session', 'a', 'direct', '61 days'));
+SELECT change, t.outcome('INSERT INTO mirox_internal.group_policy (group_id, max_lifetime, unused_after, on_reuse) VALUES (' || change || ')') FROM unnest(ARRAY[
+    $$-1, '1 day', NULL, NULL$$, $$1, '-1 day', NULL, NULL$$, $$1, NULL, '1 hour', NULL$$]) change;
+SELECT t.state($$INSERT INTO mirox_internal.group_policy (group_id, on_reuse) VALUES (1, 'panic')$$);
+-- An account with an open session is a person's.
+SELECT t.outcome($$INSERT INTO mirox_internal.service_account SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct'$$);
+SELECT t.outcome('INSERT INTO mirox_internal.service_account VALUES (-1)');
+SELECT mirox.close_sessions('direct');
+INSERT INTO mirox_internal.service_account SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct';
+SELECT t.outcome($$SELECT mirox.open_session('direct')$$);
+SELECT t.outcome('UPDATE mirox_internal.service_account SET account_id = -1');
+DELETE FROM mirox_internal.service_account;
+INSERT INTO mirox_internal.service_account SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct';
+SELECT t.outcome(change) FROM unnest(ARRAY['UPDATE mirox_internal.posted_notice SET acknowledged_at = now()', 'DELETE FROM mirox_internal.posted_notice',
+    'UPDATE mirox_internal.answered_call SET at = now()', 'DELETE FROM mirox_internal.answered_call']) change;
+-- A row that brings its key is a replay.
+INSERT INTO mirox_internal.group_policy (group_id, max_lifetime, audit_node, audit_id) VALUES (:group_id, '30 days', 0, 1);
+DELETE FROM mirox_internal.account WHERE user_id = 'direct';
+SELECT count(*) AS left_behind FROM mirox_internal.service_account;
+INSERT INTO mirox_internal.group_policy (group_id, max_lifetime) VALUES (:group_id, '30 days') ON CONFLICT DO NOTHING;
+SELECT mirox.drop_group('direct');
+SELECT count(*) AS left_behind FROM mirox_internal.group_policy WHERE group_id = :group_id;
+SELECT event, detail - 'group_id' AS detail FROM mirox_internal.audit_log WHERE audit_id > (SELECT at FROM mark) AND event ~ 'policy|service' ORDER BY audit_id;
+
 -- ---- the audit log and TRUNCATE -------------------------------------------------------------------------------------
 -- Append-only, to a superuser too.
 UPDATE mirox_internal.audit_log SET event = 'nothing' WHERE audit_id = (SELECT max(audit_id) FROM mirox_internal.audit_log);
 DELETE FROM mirox_internal.audit_log;
 TRUNCATE mirox_internal.audit_log;
-SELECT relname, t.outcome(format('TRUNCATE mirox_internal.%I', relname)) FROM unnest(ARRAY['account', 'session', 'token', 'token_secret', 'permission_group']) relname;
+SELECT relname, t.outcome(format('TRUNCATE mirox_internal.%I', relname)) FROM unnest(ARRAY['account', 'session', 'token', 'token_secret', 'permission_group',
+    'group_policy', 'service_account', 'posted_notice', 'answered_call']) relname;
 SELECT t.state('TRUNCATE mirox_internal.account, mirox_internal.token CASCADE');
 
 -- A sooner end of the token is one of its overlapping secret as well; a later one is not.

@@ -57,7 +57,20 @@ SELECT name, max_lifetime FROM mirox.groups WHERE name = 'reporting';
 SELECT mirox.set_group_policy('reporting');
 SELECT call, t.outcome('SELECT mirox.' || call) FROM unnest(ARRAY[$$set_group_policy('none', '1 day')$$, $$set_group_policy(NULL)$$,
     $$set_group_policy('brief', '-1 day')$$, $$set_group_policy('brief', NULL, '1 hour')$$, $$set_group_policy('brief', NULL, NULL, 'panic')$$]) call;
-SELECT detail FROM mirox_internal.audit_log WHERE event = 'group_policy_set' ORDER BY audit_id;
+SELECT detail - 'group_id' AS detail FROM mirox_internal.audit_log WHERE event = 'group_policy_set' AND detail ->> 'name' IN ('brief', 'reporting') ORDER BY audit_id;
+-- ---- a token that is widened: a notice for each, none for what narrows it or changes nothing --------------------------------
+SELECT mirox.open_session('leaky') AS session \gset
+SELECT token_id AS wide FROM mirox.issue_token(:'session', 'wide', 'full_access', expires_in => '30 days', permissions => '{parks.a:read}', allowed_ips => '{192.0.2.0/24,2001:db8::/32}') \gset
+CREATE FUNCTION pg_temp.told(id bigint) RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM mirox.notices WHERE token_id = id AND event = 'token_widened'$$;
+SELECT step, t.state(format('SELECT mirox.%s', format(call, :'session', :wide))) = 'ok' AS done, pg_temp.told(:wide) FROM (VALUES
+    (1, $$set_token_permissions(%L, %s, '{parks.a:read}')$$), (2, $$set_token_permissions(%L, %s, '{parks:read}')$$),
+    (3, $$set_token_permissions(%L, %s, '{parks.b:read}')$$), (4, 'set_token_permissions(%L, %s, NULL)'),
+    (5, $$set_token_networks(%L, %s, '{192.0.2.128/25,2001:db8::/48}')$$), (6, $$set_token_networks(%L, %s, '{192.0.2.0/25}')$$),
+    (7, 'set_token_networks(%L, %s, NULL)'), (8, $$set_token_networks(%L, %s, '{192.0.2.0/24}')$$),
+    (9, $$set_token_networks(%L, %s, '{192.0.2.0/24,::/0}')$$),
+    (10, $$set_token_expiration(%L, %s, expires_in => '20 days')$$), (11, $$set_token_expiration(%L, %s, expires_in => '40 days')$$),
+    (12, $$set_token_metadata(%L, %s, '{"a": 1}')$$)) v (step, call) ORDER BY step;
+SELECT string_agg(detail ->> 'changed', ' ' ORDER BY notice_id) FROM mirox.notices WHERE token_id = :wide;
 SELECT mirox.delete_account('leaky');
 -- The notices of an account that is gone name nobody.
 SELECT count(*) FROM mirox.notices WHERE user_id = 'leaky';

@@ -38,7 +38,8 @@ struct Catalog {
     Oid session, session_digest;
     Oid token, token_pkey, token_place, token_id_seq;
     Oid token_secret, token_secret_digest, token_secret_token;
-    Oid permission_group, permission_group_pkey;
+    Oid permission_group, permission_group_pkey, group_policy;
+    Oid service_account;
     Oid audit_log, audit_id_seq;
     Oid endpoint;
     // ~>, |< and |>, for the planner. InvalidOid: the operator is missing, and plans do not use it.

@@ -56,6 +56,14 @@ struct ColumnKind {
     COLUMN(kMethod, "method", text) COLUMN(kPath, "path", text) COLUMN(kScope, "scope", text) \
     COLUMN(kPublic, "public", boolean) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
 
+#define MIROX_GROUP_POLICY(COLUMN) \
+    COLUMN(kGroupId, "group_id", int4) COLUMN(kMaxLifetime, "max_lifetime", interval) \
+    COLUMN(kUnusedAfter, "unused_after", interval) COLUMN(kOnReuse, "on_reuse", text) COLUMN(kAuditNode, "audit_node", int4) \
+    COLUMN(kAuditId, "audit_id", int8)
+
+#define MIROX_SERVICE_ACCOUNT(COLUMN) \
+    COLUMN(kAccountId, "account_id", int8) COLUMN(kAuditNode, "audit_node", int4) COLUMN(kAuditId, "audit_id", int8)
+
 #define MIROX_AUDIT(COLUMN) \
     COLUMN(kNode, "node", int4) COLUMN(kAuditId, "audit_id", int8) COLUMN(kAt, "at", timestamptz) COLUMN(kEvent, "event", text) \
     COLUMN(kAccountId, "account_id", int8) COLUMN(kUserId, "user_id", text) COLUMN(kTokenId, "token_id", int8) \
@@ -77,6 +85,8 @@ MIROX_TABLE(token_column, MIROX_TOKEN)
 MIROX_TABLE(secret_column, MIROX_TOKEN_SECRET)
 MIROX_TABLE(group_column, MIROX_GROUP)
 MIROX_TABLE(endpoint_column, MIROX_ENDPOINT)
+MIROX_TABLE(policy_column, MIROX_GROUP_POLICY)
+MIROX_TABLE(service_column, MIROX_SERVICE_ACCOUNT)
 MIROX_TABLE(audit_column, MIROX_AUDIT)
 #undef MIROX_NUMBER
 #undef MIROX_KIND
@@ -96,6 +106,8 @@ inline constexpr TableKind kTables[] = {
     {&pg::Catalog::token_secret, "token_secret", secret_column::kAll},
     {&pg::Catalog::permission_group, "permission_group", group_column::kAll},
     {&pg::Catalog::endpoint, "endpoint", endpoint_column::kAll},
+    {&pg::Catalog::group_policy, "group_policy", policy_column::kAll},
+    {&pg::Catalog::service_account, "service_account", service_column::kAll},
     {&pg::Catalog::audit_log, "audit_log", audit_column::kAll},
 };
 

@@ -23,6 +23,9 @@ CREATE FUNCTION mirox_internal.statement_lock() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_statement_lock' LANGUAGE C;
 CREATE FUNCTION mirox_internal.refuse_change() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mirox_refuse_change' LANGUAGE C;
+CREATE FUNCTION mirox_internal.acts_only() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_acts_only' LANGUAGE C;
+REVOKE ALL ON FUNCTION mirox_internal.acts_only() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.account_guard() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.account_follow() FROM PUBLIC;
 REVOKE ALL ON FUNCTION mirox_internal.session_guard() FROM PUBLIC;
@@ -45,6 +48,7 @@ COMMENT ON FUNCTION mirox_internal.endpoint_guard() IS 'Internal: brings endpoin
 COMMENT ON FUNCTION mirox_internal.cache_changed() IS 'Internal: makes every backend read the cached table again';
 COMMENT ON FUNCTION mirox_internal.statement_lock() IS
     'Internal: makes a direct UPDATE or DELETE wait for all running acts of management, since it locks rows before their account';
+COMMENT ON FUNCTION mirox_internal.acts_only() IS 'Internal: refuses every change that is not part of an act';
 COMMENT ON FUNCTION mirox_internal.refuse_change() IS 'Internal: refuses TRUNCATE, and changes that only the worker may make';
 
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.account

@@ -7,11 +7,29 @@ CREATE TABLE mirox_internal.group_policy (
     unused_after interval,
     on_reuse text COLLATE "C"
         CHECK (on_reuse OPERATOR(pg_catalog.=) 'record' OR on_reuse OPERATOR(pg_catalog.=) 'notify'
-               OR on_reuse OPERATOR(pg_catalog.=) 'revoke')
+               OR on_reuse OPERATOR(pg_catalog.=) 'revoke'),
+    audit_node integer,
+    audit_id bigint
 );
 REVOKE ALL ON TABLE mirox_internal.group_policy FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.group_policy IS 'What is demanded of the tokens of a permission group; NULL: the setting, or nothing';
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.group_policy', '');
+
+CREATE FUNCTION mirox_internal.group_policy_guard() RETURNS trigger
+    AS 'MODULE_PATHNAME', 'mirox_group_policy_guard' LANGUAGE C;
+REVOKE ALL ON FUNCTION mirox_internal.group_policy_guard() FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.group_policy_guard() IS 'Internal: checks and audits changes of policies';
+CREATE TRIGGER group_policy_guard BEFORE INSERT OR UPDATE OR DELETE ON mirox_internal.group_policy
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.group_policy_guard();
+-- Backends keep the longest lifetime with the groups, so they read these again (30_triggers.sql).
+CREATE TRIGGER group_policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mirox_internal.group_policy
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.cache_changed();
+CREATE TRIGGER group_policy_row_changed AFTER INSERT OR UPDATE OR DELETE ON mirox_internal.group_policy
+    FOR EACH ROW EXECUTE FUNCTION mirox_internal.cache_changed();
+ALTER TABLE mirox_internal.group_policy ENABLE ALWAYS TRIGGER group_policy_changed;
+ALTER TABLE mirox_internal.group_policy ENABLE ALWAYS TRIGGER group_policy_row_changed;
+CREATE TRIGGER group_policy_no_truncate BEFORE TRUNCATE ON mirox_internal.group_policy
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 
 CREATE FUNCTION mirox.set_group_policy(
     name text, max_lifetime interval DEFAULT NULL, unused_after interval DEFAULT NULL, on_reuse text DEFAULT NULL) RETURNS void

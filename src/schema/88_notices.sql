@@ -23,6 +23,8 @@ CREATE INDEX posted_notice_token ON mirox_internal.posted_notice (token_id, at);
 COMMENT ON TABLE mirox_internal.posted_notice IS 'Notices, kept until 90 days after somebody acknowledged them, a year at most';
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.notice_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.posted_notice', '');
+CREATE TRIGGER posted_notice_acts_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.posted_notice
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.acts_only();
 
 CREATE VIEW mirox.notices AS
     SELECT n.notice_id, n.at, n.event, a.user_id, n.token_id, t.name AS token_name, n.session_id, n.detail, n.acknowledged_at,
@@ -35,12 +37,12 @@ COMMENT ON VIEW mirox.notices IS 'A row for each notice to an owner or operator.
 COMMENT ON COLUMN mirox.notices.notice_id IS 'The notice''s number; NOTIFY mirox_tokens carries it';
 COMMENT ON COLUMN mirox.notices.at IS 'When it was posted';
 COMMENT ON COLUMN mirox.notices.event IS
-    'token_expiring, secret_leaked, secret_reused (a rotated secret was used), token_ended_unused';
+    'token_expiring, token_widened, secret_leaked, secret_reused (a rotated secret was used), token_ended_unused';
 COMMENT ON COLUMN mirox.notices.user_id IS 'The owner, as the platform names the user; NULL: the account was deleted';
 COMMENT ON COLUMN mirox.notices.token_id IS 'The token; NULL: a web session';
 COMMENT ON COLUMN mirox.notices.token_name IS 'The token''s name; NULL: a web session, or the account was deleted';
 COMMENT ON COLUMN mirox.notices.session_id IS 'The web session; NULL: a token';
-COMMENT ON COLUMN mirox.notices.detail IS 'Details, by event: days_left, outcome, reporter, unused_days ...';
+COMMENT ON COLUMN mirox.notices.detail IS 'Details, by event: days_left, outcome, reporter, unused_days, changed ...';
 COMMENT ON COLUMN mirox.notices.acknowledged_at IS 'When it was acknowledged; NULL: not yet';
 COMMENT ON COLUMN mirox.notices.acknowledged_by IS 'The database role that acknowledged it';
 

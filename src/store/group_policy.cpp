@@ -4,19 +4,14 @@
 #include "pg/catalog.hpp"
 #include "pg/query.hpp"
 #include "pg/time.hpp"
-#include "store/audit.hpp"
 #include "store/group_policy.sql.hpp"
 #include "store/groups.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.hpp"
 
-extern "C" {
-#include "catalog/pg_type.h"
-}
-
 namespace mirox::store {
 
-void set_group_policy(const GroupPolicy& policy) {
+void check_policy(const GroupPolicy& policy) {
     if (policy.max_lifetime != nullptr) check_lifetime(*policy.max_lifetime, "max_lifetime");
     if (policy.unused_after != nullptr && pg::compare_spans(*policy.unused_after, {0, 1, 0}) < 0)
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::interval_too_short, "unused_after"),
@@ -28,6 +23,16 @@ void set_group_policy(const GroupPolicy& policy) {
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::reaction_unknown, "on_reuse"),
                     errmsg("no such reaction to the use of a rotated secret"), errdetail_internal("{record,notify,revoke}"),
                     errhint("Use one of these, or NULL for mirox_tokens.on_reuse."));
+}
+
+bool has_policy(std::int32_t group_id) {
+    pg::Args args;
+    args.int4(group_id);
+    return pg::run(select_policy, args) > 0;
+}
+
+void set_group_policy(const GroupPolicy& policy) {
+    check_policy(policy);
     lock_name(pg::catalog().permission_group, policy.group);
     const std::int32_t group_id = require_group(policy.group).id;
     const auto interval = [](const Interval* span) { return span == nullptr ? 0 : IntervalPGetDatum(span); };
@@ -36,21 +41,7 @@ void set_group_policy(const GroupPolicy& policy) {
         .add_or_null(interval(policy.max_lifetime), policy.max_lifetime != nullptr)
         .add_or_null(interval(policy.unused_after), policy.unused_after != nullptr)
         .text_or_null(policy.on_reuse.text, policy.on_reuse.given);
-    pg::run(write_policy, args);
-    Detail detail;
-    detail.add_text("name", policy.group);
-    if (policy.max_lifetime != nullptr) detail.add_value("max_lifetime", interval(policy.max_lifetime), INTERVALOID);
-    if (policy.unused_after != nullptr) detail.add_value("unused_after", interval(policy.unused_after), INTERVALOID);
-    if (policy.on_reuse.given) detail.add_text("on_reuse", policy.on_reuse.text);
-    audit("group_policy_set", {}, detail);
-}
-
-bool longest_lifetime(std::int32_t group_id, Interval& out) {
-    pg::Args args;
-    args.int4(group_id);
-    if (pg::run(select_longest, args) == 0) return false;
-    out = *DatumGetIntervalP(pg::result_value(0, 1));
-    return true;
+    pg::run(has_policy(group_id) ? update_policy : insert_policy, args);
 }
 
 }  // namespace mirox::store

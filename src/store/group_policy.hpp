@@ -18,9 +18,9 @@ struct GroupPolicy {
     const Interval *max_lifetime, *unused_after;  // null: no such rule
     pg::OptionalText on_reuse;
 };
+// Raises 22023 for a value that no policy can have.
+void check_policy(const GroupPolicy& policy);
+bool has_policy(std::int32_t group_id);
 void set_group_policy(const GroupPolicy& policy);
-
-// False if the group has no longest lifetime.
-bool longest_lifetime(std::int32_t group_id, Interval& out);
 
 }  // namespace mirox::store

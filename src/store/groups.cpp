@@ -30,6 +30,22 @@ Group* groups = nullptr;
 int count = 0;
 constinit pg::CacheValidity validity(&pg::Catalog::permission_group);
 
+void add_policies() {
+    const Relation table = pg::open_table(pg::catalog().group_policy, AccessShareLock);
+    for_all_rows(table, RegisterSnapshot(GetLatestSnapshot()), [](TupleTableSlot* slot) {
+        bool is_null;
+        const Datum longest = column(slot, policy_column::kMaxLifetime, &is_null);
+        const std::int32_t id = DatumGetInt32(column(slot, policy_column::kGroupId));
+        for (int i = 0; i < count && !is_null; i++) {
+            if (groups[i].id != id) continue;
+            groups[i].has_longest = true;
+            groups[i].longest = *DatumGetIntervalP(longest);
+        }
+        return true;
+    });
+    table_close(table, AccessShareLock);
+}
+
 void fill() {
     const pg::Catalog& catalog = pg::catalog();
     if (memory == nullptr) memory = AllocSetContextCreate(TopMemoryContext, "mirox_tokens groups", ALLOCSET_SMALL_SIZES);
@@ -54,11 +70,14 @@ void fill() {
         group.permissions = pg::scope_set(PointerGetDatum(PG_DETOAST_DATUM_COPY(column(slot, group_column::kPermissions))));
         group.everything = group.permissions.covers_everything();
         group.builtin = DatumGetBool(column(slot, group_column::kBuiltin));
+        group.has_longest = false;
         count++;
         return true;
     });
     MemoryContextSwitchTo(before);
+    // One table after the other: DROP EXTENSION may lock them in another order.
     table_close(table, AccessShareLock);
+    add_policies();
     validity.keep(begun);
 }
 
@@ -73,6 +92,13 @@ const Group* group_by_id(std::int32_t id) {
     for (int i = 0; i < count; i++)
         if (groups[i].id == id) return &groups[i];
     return nullptr;
+}
+
+bool longest_lifetime(std::int32_t group_id, Interval& out) {
+    const Group* group = group_by_id(group_id);
+    if (group == nullptr || !group->has_longest) return false;
+    out = group->longest;
+    return true;
 }
 
 const Group* group_by_name(std::string_view name) {

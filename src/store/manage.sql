@@ -19,9 +19,6 @@ WHERE account_id = $1 AND (rate_limit IS DISTINCT FROM $2 OR burst IS DISTINCT F
 UPDATE mirox_internal.account SET locked_at = $2, lock_reason = $3 WHERE account_id = $1;
 
 -- name: delete_row(account_id int8)
-WITH service AS (
-    DELETE FROM mirox_internal.service_account WHERE account_id = $1
-)
 DELETE FROM mirox_internal.account WHERE account_id = $1;
 
 -- name: rename_row(account_id int8, user_id text)

@@ -11,6 +11,9 @@ namespace mirox::store {
 
 bool is_service_account(std::int64_t account_id);
 // Raises 55000 if the account has an open session.
+void refuse_open_session(std::int64_t account_id);
+inline constexpr const char* kServiceEvent = "service_account_set";
+// Raises 55000 if the account has an open session.
 void set_service_account(Actor& actor, bool service);
 
 }  // namespace mirox::store

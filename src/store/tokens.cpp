@@ -7,7 +7,7 @@
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
 #include "store/audit.hpp"
-#include "store/group_policy.hpp"
+#include "store/notices.hpp"
 #include "store/rows.hpp"
 #include "store/tokens.sql.hpp"
 #include "store/write.hpp"
@@ -445,8 +445,33 @@ const char* gained(Datum before, Datum after, const Group& group) {
 }
 }  // namespace
 
+namespace {
+
+// A secret that may have been copied long ago can do more than before: whoever guards the account should know.
+void note_widened(const Actor& actor, std::int64_t token_id, const char* changed) {
+    Detail detail;
+    detail.add_text("changed", changed);
+    post_notice("token_widened", {actor.account.account_id, nullptr, token_id, 0}, detail);
+}
+
+// Whether a token works from an address that it did not work from before; 0: it works from all.
+bool reaches_more(Datum before, Datum after) {
+    if (before == 0 || after == 0) return before != 0;
+    const std::span<const core::Address> known = pg::addresses_of(before);
+    for (const core::Address& network : pg::addresses_of(after)) {
+        bool covered = false;
+        for (const core::Address& one : known)
+            covered = covered || (one.family == network.family && one.bits <= network.bits && core::contains(one, network));
+        if (!covered) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 Datum set_permissions(Actor& actor, std::int64_t token_id, Datum asked) {
     Datum effective = 0;
+    bool wider = false;
     change_own(actor, token_id, [&](const OwnToken& token, const RowScan& scan, Columns& columns) {
         const Group* group = group_by_id(token.group_id);
         if (group == nullptr) MIROX_DEFECT("permission group %d is gone", token.group_id);
@@ -454,28 +479,34 @@ Datum set_permissions(Actor& actor, std::int64_t token_id, Datum asked) {
         effective = pg::scopes_intersection(pg::scope_set(pg::compile_permissions(actor.account.permissions, permissions)),
                                             group->permissions, true, nullptr);
         if (holds(scan, token_column::kPermissions, permissions, permissions != 0)) return;
+        wider = widens(token.permissions, permissions, *group);
         // A secret that may long have been copied would gain power.
-        if (widens(token.permissions, permissions, *group) && overlap_of(token) != 0)
+        if (wider && overlap_of(token) != 0)
             MIROX_RAISE(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, errword(ErrorWord::overlap_running, "permissions"),
                         errmsg("permissions cannot be widened while two secrets are in force"),
                         errdetail("%s", gained(token.permissions, permissions, *group)),
                         errhint("End the overlap first with mirox.end_overlap."));
         columns.add_or_null(token_column::kPermissions, permissions, permissions != 0);
     });
+    if (wider) note_widened(actor, token_id, "permissions");
     return effective;
 }
 
 Datum set_networks(Actor& actor, std::int64_t token_id, Datum given) {
     const Datum networks = check_allowed_ips(given);
-    change_own(actor, token_id, [&](const OwnToken&, const RowScan& scan, Columns& columns) {
-        if (!holds(scan, token_column::kAllowedIps, networks, networks != 0))
-            columns.add_or_null(token_column::kAllowedIps, networks, networks != 0);
+    bool wider = false;
+    change_own(actor, token_id, [&](const OwnToken& token, const RowScan& scan, Columns& columns) {
+        if (holds(scan, token_column::kAllowedIps, networks, networks != 0)) return;
+        wider = reaches_more(token.allowed_ips, networks);
+        columns.add_or_null(token_column::kAllowedIps, networks, networks != 0);
     });
+    if (wider) note_widened(actor, token_id, "allowed_ips");
     return networks;
 }
 
 TimestampTz set_expiration(Actor& actor, std::int64_t token_id, const ExpiryRequest& request) {
     TimestampTz expires_at = 0;
+    bool longer = false;
     change_own(actor, token_id, [&](const OwnToken& token, const RowScan&, Columns& columns) {
         const TimestampTz now = GetCurrentTimestamp();
         // Its secret has long been of no use, and nobody guards it any more.
@@ -486,10 +517,12 @@ TimestampTz set_expiration(Actor& actor, std::int64_t token_id, const ExpiryRequ
         // A rotation starts this lifetime again, in place of the one that the token was issued with.
         auto* const lifetime = static_cast<Interval*>(palloc(sizeof(Interval)));
         choose_expiry(request, token.group_id, now, expires_at, *lifetime);
+        longer = expires_at > token.expires_at;
         if (expires_at != token.expires_at || memcmp(lifetime, &token.lifetime, sizeof(Interval)) != 0)
             columns.add(token_column::kLifetime, IntervalPGetDatum(lifetime))
                 .add(token_column::kExpiresAt, TimestampTzGetDatum(expires_at));
     });
+    if (longer) note_widened(actor, token_id, "expires_at");
     return expires_at;
 }
 

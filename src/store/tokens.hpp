@@ -91,7 +91,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
 TimestampTz revoke(Actor& actor, std::int64_t token_id, std::string_view reason, bool has_reason);
 int revoke_all(Actor& actor, std::string_view reason, bool has_reason, bool expired_only);
 
-// Changes of a token that is not revoked, by the rules of issuing. All raise P0002 if the account has no such token, and write
+// Changes of a token that is not revoked, by the rules of issuing. One that widens it posts the notice token_widened. All raise P0002 if the account has no such token, and write
 // nothing where nothing changes.
 void rename(Actor& actor, std::int64_t token_id, std::string_view name, Name& out);
 // `asked` is a text[], 0: all that owner and group have. Returns the permissions in force then. Raises 55000 if the token would

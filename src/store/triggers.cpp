@@ -172,14 +172,17 @@ Datum audited(Act& act, const Change& change, HeapTuple stored, int audit_node_c
     return stamped(change, stored, audit_node_column, key);
 }
 
-// On permission_group and endpoint, for statements, and for rows because a subscriber's apply worker fires row triggers only.
+// On permission_group, group_policy and endpoint, for statements, and for rows because a subscriber's apply worker fires row triggers only.
 MIROX_FUNCTION(cache_changed) {
     const Change change = read_change(fcinfo);
     const Oid table = RelationGetRelid(change.data->tg_relation);
     if ((!fires(change, {false, false, "iudt"}) && !fires(change, {false, true, "iud"})) ||
-        (!is_installing() && table != pg::catalog().permission_group && table != pg::catalog().endpoint))
+        (!is_installing() && table != pg::catalog().permission_group && table != pg::catalog().group_policy &&
+         table != pg::catalog().endpoint))
         not_ours(change);
-    CacheInvalidateRelcacheByRelid(table);
+    // A policy is kept with its group.
+    const bool policy = !is_installing() && table == pg::catalog().group_policy;
+    CacheInvalidateRelcacheByRelid(policy ? pg::catalog().permission_group : table);
     return PointerGetDatum(nullptr);
 }
 
@@ -187,7 +190,8 @@ MIROX_FUNCTION(statement_lock) {
     const Change change = read_change(fcinfo);
     const pg::Catalog& ours = pg::catalog();
     const Oid table = RelationGetRelid(change.data->tg_relation);
-    if (!fires(change, {true, false, "ud"}) || (table != ours.session && table != ours.token && table != ours.token_secret))
+    if (!fires(change, {true, false, "ud"}) ||
+        (table != ours.session && table != ours.token && table != ours.token_secret && table != ours.service_account))
         not_ours(change);
     if (current_actor() == nullptr) LockRelationOid(ours.account, ShareRowExclusiveLock);
     return PointerGetDatum(nullptr);
@@ -208,6 +212,17 @@ MIROX_FUNCTION(script_only) {
             errdetail("What stands there is done with the rights of the extension's owner."),
             errhint("Grant rights with mirox.grant_access or GRANT."));
     return PointerGetDatum(change.deleted ? change.before : change.after);
+}
+
+// For tables whose rows an act or the worker alone changes or takes away.
+MIROX_FUNCTION(acts_only) {
+    const Change change = read_change(fcinfo);
+    if (!fires(change, {true, false, "udt"}) || !pg::is_own_table(RelationGetRelid(change.data->tg_relation))) not_ours(change);
+    if (current_actor() == nullptr)
+        MIROX_RAISE(ERRCODE_INSUFFICIENT_PRIVILEGE, errword(ErrorWord::change_refused),
+                    errmsg("%s cannot be changed by hand", RelationGetRelationName(change.data->tg_relation)),
+                    errdetail("Acts change its rows, and the worker takes them away when their time is over."));
+    return PointerGetDatum(nullptr);
 }
 
 // Refuses TRUNCATE, and on the audit log and recorded use also UPDATE and DELETE. On most tables it fires for each statement and not

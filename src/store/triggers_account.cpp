@@ -86,6 +86,7 @@ MIROX_FUNCTION(account_follow) {
         if (act.actor->account.account_id == 0) act.actor->account = account_in(change);
         pg::run(delete_tokens_of, args);
         pg::run(delete_sessions_of, args);
+        pg::run(delete_service_of, args);
     }
     end(act);
     return PointerGetDatum(nullptr);

@@ -16,6 +16,9 @@ WHERE (account_id = $1 AND revoked_at IS NOT NULL) OR (account_id = $1 AND revok
 -- name: delete_sessions_of(account_id int8)
 DELETE FROM mirox_internal.session WHERE account_id = $1;
 
+-- name: delete_service_of(account_id int8)
+DELETE FROM mirox_internal.service_account WHERE account_id = $1;
+
 -- The columns of a secret's row that repeat the account's.
 -- name: update_secrets_of(account_id int8)
 UPDATE mirox_internal.token_secret s
