@@ -169,15 +169,15 @@ SELECT t.outcome('INSERT INTO mirox_internal.service_account VALUES (-1)');
 SELECT mirox.close_sessions('direct');
 INSERT INTO mirox_internal.service_account SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct';
 SELECT t.outcome($$SELECT mirox.open_session('direct')$$);
-SELECT t.outcome('UPDATE mirox_internal.service_account SET account_id = -1');
-DELETE FROM mirox_internal.service_account;
+SELECT t.outcome($$UPDATE mirox_internal.service_account SET account_id = -1 WHERE account_id = (SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct')$$);
+DELETE FROM mirox_internal.service_account WHERE account_id = (SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct');
 INSERT INTO mirox_internal.service_account SELECT account_id FROM mirox_internal.account WHERE user_id = 'direct';
 SELECT t.outcome(change) FROM unnest(ARRAY['UPDATE mirox_internal.posted_notice SET acknowledged_at = now()', 'DELETE FROM mirox_internal.posted_notice',
     'UPDATE mirox_internal.answered_call SET at = now()', 'DELETE FROM mirox_internal.answered_call']) change;
 -- A row that brings its key is a replay.
 INSERT INTO mirox_internal.group_policy (group_id, max_lifetime, audit_node, audit_id) VALUES (:group_id, '30 days', 0, 1);
 DELETE FROM mirox_internal.account WHERE user_id = 'direct';
-SELECT count(*) AS left_behind FROM mirox_internal.service_account;
+SELECT count(*) AS left_behind FROM mirox_internal.service_account s WHERE NOT EXISTS (SELECT FROM mirox_internal.account a WHERE a.account_id = s.account_id);
 INSERT INTO mirox_internal.group_policy (group_id, max_lifetime) VALUES (:group_id, '30 days') ON CONFLICT DO NOTHING;
 SELECT mirox.drop_group('direct');
 SELECT count(*) AS left_behind FROM mirox_internal.group_policy WHERE group_id = :group_id;

@@ -162,3 +162,18 @@ SELECT t.outcome(format('SELECT mirox.account_log(%L, NULL, -1)', :'session'));
 SELECT DISTINCT event FROM mirox.account_log(:'other') ORDER BY 1;
 
 SELECT mirox.delete_account('owners'), mirox.delete_account('owners/other');
+
+-- ---- what the status says of several things at once -----------------------------------------------------------------------
+SELECT mirox.put_account('owners-locked', '{parks}');
+SELECT mirox.open_session('owners-locked') AS session \gset
+SELECT count(mirox.issue_token(:'session', name, 'full_access')) FROM unnest(ARRAY['active', 'suspended', 'expired', 'revoked']) name;
+SELECT count(mirox.suspend_token(:'session', token_id)) FROM mirox.list_tokens(:'session') WHERE name <> 'active';
+SELECT mirox.revoke_token(:'session', token_id) IS NOT NULL AS revoked FROM mirox.list_tokens(:'session') WHERE name = 'revoked';
+SET session_replication_role = replica;
+UPDATE mirox_internal.token SET expires_at = now() - interval '1 day' WHERE name = 'expired' AND account_id = (SELECT account_id FROM mirox.accounts WHERE user_id = 'owners-locked');
+RESET session_replication_role;
+SELECT mirox.lock_account('owners-locked') IS NOT NULL AS locked;
+SELECT name, status FROM mirox.token_report WHERE user_id = 'owners-locked' ORDER BY place NULLS LAST, name;
+SELECT mirox.unlock_account('owners-locked');
+SELECT name, status FROM mirox.token_report WHERE user_id = 'owners-locked' ORDER BY place NULLS LAST, name;
+SELECT mirox.delete_account('owners-locked');

@@ -34,12 +34,15 @@ cmp_ok($stat->[3], '>', 0, "$stat->[3] of $answered found no room");
 cmp_ok($stat->[2], '>', 0, "$stat->[2] wait");
 is($stat->[2] + $stat->[3], $answered, 'answered = waiting + dropped');
 is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered, 'the token counts all, also what was dropped');
+sub doctor_says { return join ', ', map { join ' ', @$_ } $wire->rows(q(SELECT name, state, found FROM mirox.doctor() WHERE name IN ('ring', 'lost_events') ORDER BY 1)); }
+is(doctor_says(), "lost_events warning $stat->[3], ring error 1", 'doctor() finds the full ring, and what it lost');
 # 5 ms a second at most; on a slow machine the checks themselves take most of it.
 cmp_ok($took, '<', 30, "no check waited long ($took s)");
 kill 'CONT', $worker;
 call($wire, 'flush');
 my $recorded = $wire->value('SELECT sum(requests) FROM mirox.usage_daily WHERE scope IS NOT NULL');
 is($recorded + $wire->value('SELECT events_dropped FROM mirox.stat'), $answered, 'answered = recorded + dropped');
+is(doctor_says(), "lost_events warning $stat->[3], ring ok 0", 'doctor() finds room again');
 is($wire->value('SELECT events_flushed FROM mirox.stat'), $recorded, 'flushed are the recorded');
 is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered, 'the token counts all');
 is($wire->value('SELECT uses FROM mirox_internal.token_usage u JOIN mirox_internal.token t USING (token_id, generation) WHERE t.name = $1', 'token'), $answered - $recorded, 'what was dropped is in its totals, while the minute is open');
@@ -58,5 +61,7 @@ call($wire, 'flush');
 is($wire->value('SELECT uses FROM mirox.token_report WHERE name = $1', 'token'), $answered + 11, 'and costs nothing but time');
 my $said = () = slurp_file($node->logfile) =~ /could not write recorded usage/g;
 cmp_ok($said, '<=', 2, 'the log says so once');
+call($wire, 'stat_reset');
+is(doctor_says(), 'lost_events ok 0, ring ok 0', 'doctor() has nothing to tell after a reset');
 $node->stop;
 done_testing();

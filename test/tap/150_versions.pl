@@ -107,6 +107,7 @@ sub checks_under_way
 sub check { my ($wire, $dbname) = @_; return $wire->run('SELECT v.reason FROM mirox.verify_token($1) v', $secret{$dbname}); }
 sub told { my $result = shift; return [ map { "$_->{S} $_->{H}" } @{ $result->{notices} } ]; }
 sub manages { my ($wire, $dbname) = @_; return join ' ', $wire->state('SELECT mirox.put_account($1, $2)', 'bert', '{parks}'), $wire->state('SELECT mirox.issue_token($1, $2, $3)', $session{$dbname}, "token $$ " . rand, 'full_access'), $wire->state('SELECT mirox.unlock_account($1)', 'anna'); }
+sub doctor_says { my $wire = shift; return join ' ', map { join '=', @$_ } $wire->rows(q(SELECT name, state FROM mirox.doctor() WHERE name IN ('package', 'version') ORDER BY 1)); }
 my $refused = '55000 55000 55000';
 my $all_well = 'ok ok ok';
 my @update = ('WARNING Run ALTER EXTENSION mirox_tokens UPDATE.');
@@ -145,6 +146,7 @@ for my $case ([ 'primary, a session of before', $before{early} ], [ 'primary', w
 	is($wire->state('SELECT mirox.authenticate($1)', "Bearer $secret{early}"), 'ok', 'and authenticated');
 	is($wire->value('SELECT mirox.current_user_id()'), 'anna', 'as whom it is');
 	$wire->rows('ROLLBACK');
+	is(doctor_says($wire), $name =~ /primary/ ? 'package=warning version=error' : 'package=ok version=error', 'doctor() says what is behind');
 	drained($wire, 'early', "older library, $name") if $name =~ /primary/;
 }
 
@@ -160,6 +162,7 @@ for my $node ($primary, $standby)
 	is_deeply([ $answer->{rows}[0][0], told($answer) ], [ 'ok', [] ], "restarted $name: the versions agree, and nothing is said");
 	is(manages($wire, 'early'), $node == $primary ? $all_well : '25006 25006 25006', "$name: all is managed, at the primary");
 	drained($wire, 'early', $name) if $node == $primary;
+	is(doctor_says($wire), 'package=ok version=ok', 'doctor() finds nothing');
 	$wire->close;
 
 	$wire = wire($node, dbname => 'late');
@@ -170,6 +173,7 @@ for my $node ($primary, $standby)
 	is_deeply([ $answer->{rows}[0][0], told($answer) ], [ 'ok', [] ], 'the next says nothing');
 	is(manages($wire, 'late'), $node == $primary ? $all_well : '25006 25006 25006', 'all is managed, at the primary');
 	drained($wire, 'late', "older script, $name") if $node == $primary;
+	is(doctor_says($wire), 'package=ok version=warning', 'doctor() says what is to do');
 	$wire->close;
 	$wire = wire($node, dbname => 'late');
 	$answer = $wire->run('SELECT count(*) FROM mirox.list_tokens($1)', $session{late});
@@ -196,6 +200,7 @@ for my $case ([ ($major + 1) . '.0', 'Install the library of that version, and r
 	is_deeply([ $answer->{rows}[0][0], told($answer) ], [ 'ok', [] ], "$version: a check");
 	is(manages($wire, 'late'), $refused, 'nothing is managed');
 	is($wire->run('SELECT mirox.flush()')->{hint}, $hint, 'and what to do');
+	is(doctor_says($wire), 'package=ok version=error', 'as doctor() says');
 	drained($wire, 'late', $version);
 	$wire->close;
 }

@@ -145,5 +145,14 @@ is("$soon->{state} $soon->{found}", 'info 1', 'a token that expires soon is coun
 my ($code, $out, $err) = $node->psql('postgres', "SET ROLE watch; BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; SELECT count(*) > 15 FROM mirox.doctor(); COMMIT");
 is("$out|$err", 't|', 'in a read-only transaction, too');
 $wire->close;
+
+# Settings that need a restart. Without the library in shared_preload_libraries the checks of shared memory are left out.
+sub restarted { my $setting = shift; return sub { $node->safe_psql('postgres', "ALTER SYSTEM $setting"); $node->restart; return; }; }
+condition('transport', 'warning', 1, qr/^listen_addresses = '127\.0\.0\.2', ssl = off$/, restarted(q(SET listen_addresses = '127.0.0.2')), restarted('RESET listen_addresses'));
+condition('preloaded', 'error', 1, qr/^$/, restarted(q(SET shared_preload_libraries = '')), sub {
+	is(doctor('boss')->{ring}, undef, 'without shared memory there is no ring');
+	restarted('RESET shared_preload_libraries')->();
+	return;
+});
 clean_log($node);
 done_testing();
