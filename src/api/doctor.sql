@@ -1,5 +1,5 @@
 -- The statements of doctor.cpp. Each gives the number of things found, and the first ten of their names. They read catalogs, or
--- tables by an index and no more than 100,000 rows, so that a call stays below a second at any size.
+-- tables by an index and no more than 10,000 rows, so that a call stays below a second at any size.
 
 -- name: find_foreign_objects()
 SELECT count(*)::int8, string_agg(o.name, ', ' ORDER BY o.name) FILTER (WHERE o.n <= 10)
@@ -117,12 +117,12 @@ FROM (SELECT format('%s: %s', COALESCE(r.rolname::text, 'database ' || current_d
 -- name: find_open_notices()
 SELECT count(*)::int8, NULL::text
 FROM (SELECT FROM mirox_internal.posted_notice
-      WHERE acknowledged_at IS NULL AND at < clock_timestamp() - INTERVAL '7 days' LIMIT 100000) s;
+      WHERE acknowledged_at IS NULL AND at < clock_timestamp() - INTERVAL '7 days' LIMIT 10000) s;
 
 -- name: find_expiring(until timestamptz)
 SELECT count(*)::int8, NULL::text
 FROM (SELECT FROM mirox_internal.token_secret
-      WHERE expires_at > clock_timestamp() AND expires_at <= $1 AND state = 'c' LIMIT 100000) s;
+      WHERE expires_at > clock_timestamp() AND expires_at <= $1 AND state = 'c' LIMIT 10000) s;
 
 -- Whether a role may see names: whoever may read the view access.
 -- name: may_see_names(role oid)
