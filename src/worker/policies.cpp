@@ -19,26 +19,16 @@ namespace mirox::worker {
 namespace {
 
 constexpr TimestampTz kWalkEvery = USECS_PER_HOUR;
-constexpr TimestampTz kRound = 500'000;
-constexpr int kRows = 2000, kMostSliceMs = 1000;
+constexpr std::int32_t kFirstRows = 2000, kLeastRows = 20;
+constexpr int kMostSliceMs = 1000;
 // A new worker looks this far back, for reuse that the one before did not come to.
 constexpr TimestampTz kLookBack = USECS_PER_HOUR;
 
-// Of this process, which serves one database.
-struct State {
-    std::uint64_t rotated;    // refusals of rotated secrets that were counted when the worker last looked
-    TimestampTz reuse_since;  // later reuse has not been looked at; 0: the worker has just started
-    TimestampTz next_walk;
+struct Step {
+    Policies* policies;
     shmem::DatabaseStats* stats;
+    bool done;
 };
-constinit State state = {};
-
-std::uint64_t count_rotated(const shmem::DatabaseStats& stats) {
-    std::uint64_t count = 0;
-    for (const auto& stripe : stats.checks)
-        count += stripe.of[static_cast<int>(core::Reason::rotated)].load(std::memory_order_relaxed);
-    return count;
-}
 
 bool hold(store::Actor& actor, std::int64_t account_id) {
     pg::Args args;
@@ -55,12 +45,12 @@ struct Reused {
     bool revoke;
 };
 
-void reuse_step(void*) {
+void reuse_step(void* state) {
+    Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
-    const TimestampTz now = GetCurrentTimestamp();
     pg::Args args;
-    args.add(TimestampTzGetDatum(state.reuse_since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
+    args.add(TimestampTzGetDatum(step.policies->since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
     const std::uint64_t count = pg::run(select_reused, args);
     auto* reused = static_cast<Reused*>(palloc(sizeof(Reused) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++)
@@ -80,14 +70,14 @@ void reuse_step(void*) {
         store::post_notice("secret_reused", {one.account_id, nullptr, one.token_id, 0}, detail, !one.revoke);
     }
     store::leave(actor);
-    // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
-    if (all) state.reuse_since = now - USECS_PER_MINUTE;
+    step.done = all;
 }
 
-void walk_step(void*) {
+void walk_step(void* state) {
+    Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
-    shmem::DatabaseStats& stats = *state.stats;
+    shmem::DatabaseStats& stats = *step.stats;
     const std::int64_t after = stats.walked.load(std::memory_order_relaxed);
     if (after == 0) {
         pg::Args none;
@@ -95,7 +85,7 @@ void walk_step(void*) {
         pg::run(delete_old_answers, none);
     }
     pg::Args args;
-    args.int8(after).int4(kRows);
+    args.int8(after).int4(step.policies->rows);
     pg::run(select_stretch, args);
     bool none_left, none_unused, is_null;
     const std::int64_t last = DatumGetInt64(pg::result(0, 1, &none_left));
@@ -124,30 +114,69 @@ void walk_step(void*) {
     store::leave(actor);
     const std::int64_t so_far = (after == 0 ? 0 : stats.unused_so_far.load(std::memory_order_relaxed)) + unused - count;
     stats.unused_so_far.store(so_far, std::memory_order_relaxed);
-    const bool whole = none_left || met < kRows;
+    const bool whole = none_left || met < step.policies->rows;
     stats.walked.store(whole ? 0 : last, std::memory_order_relaxed);
+    step.done = whole;
     if (!whole) return;
     stats.unused_tokens.store(so_far, std::memory_order_relaxed);
     stats.walked_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
-    state.next_walk = GetCurrentTimestamp() + kWalkEvery;
+}
+
+bool look_for_reuse(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    policies.reuse = false;
+    Step step = {&policies, stats, false};
+    const std::uint64_t counted = policies.counted;
+    const TimestampTz drained_at = policies.drained_at;
+    if (!run_step(stats, reuse_step, &step, trouble, kMostSliceMs)) return false;
+    // Where an account was held, all of it is looked at again after the next drain.
+    if (!step.done) return true;
+    policies.looked = counted;
+    // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
+    policies.since = drained_at - USECS_PER_MINUTE;
+    return true;
 }
 
 }  // namespace
 
-bool apply_policies(shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+std::uint64_t count_rotated(const shmem::DatabaseStats* stats) {
+    std::uint64_t count = 0;
+    if (stats == nullptr) return count;
+    for (const auto& stripe : stats->checks)
+        count += stripe.of[static_cast<int>(core::Reason::rotated)].load(std::memory_order_relaxed);
+    return count;
+}
+
+void begin_policies(Policies& policies, const shmem::DatabaseStats* stats, std::uint64_t counted, TimestampTz drained_at) {
+    if (stats == nullptr) return;
+    if (policies.since == 0) policies.since = drained_at - kLookBack;
+    if (policies.rows == 0) policies.rows = kFirstRows;
+    policies.counted = counted;
+    policies.drained_at = drained_at;
+    policies.reuse = counted != policies.looked;
+    policies.active = policies.active || policies.reuse || stats->walked.load(std::memory_order_relaxed) != 0 ||
+                      drained_at >= policies.next_walk;
+}
+
+bool apply_policies(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
+    policies.active = false;
     if (stats == nullptr) return true;
-    const TimestampTz began = GetCurrentTimestamp();
-    if (state.reuse_since == 0) state.reuse_since = began - kLookBack;
-    state.stats = stats;
-    const std::uint64_t rotated = count_rotated(*stats);
-    if (rotated != state.rotated) {
-        const TimestampTz before = state.reuse_since;
-        if (!run_step(stats, reuse_step, nullptr, trouble, kMostSliceMs)) return false;
-        if (state.reuse_since != before) state.rotated = rotated;
+    const auto walks = [&] {
+        return stats->walked.load(std::memory_order_relaxed) != 0 || policies.drained_at >= policies.next_walk;
+    };
+    if (policies.reuse) {
+        if (!look_for_reuse(policies, stats, trouble)) return false;
+        policies.active = walks();
+        return true;
     }
-    while ((stats->walked.load(std::memory_order_relaxed) != 0 || began >= state.next_walk) &&
-           GetCurrentTimestamp() - began < kRound)
-        if (!run_step(stats, walk_step, nullptr, trouble, kMostSliceMs)) return false;
+    if (!walks()) return true;
+    Step step = {&policies, stats, false};
+    if (!run_step(stats, walk_step, &step, trouble, kMostSliceMs)) {
+        policies.rows = Max(policies.rows / 4, kLeastRows);
+        return false;
+    }
+    if (step.done) policies.next_walk = GetCurrentTimestamp() + kWalkEvery;
+    if (step.done) policies.rows = kFirstRows;
+    policies.active = !step.done;
     return true;
 }
 

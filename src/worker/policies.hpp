@@ -9,9 +9,29 @@
 #include "pg/transaction.hpp"
 #include "shmem/control.hpp"
 
+extern "C" {
+#include "datatype/timestamp.h"
+}
+
 namespace mirox::worker {
 
-// Call after a drain, when all that was recorded before is in the tables. Takes half a second at most; the next call goes on.
-bool apply_policies(shmem::DatabaseStats* stats, pg::Trouble& trouble);
+struct Policies {
+    bool active;             // a slice follows
+    bool reuse;              // it looks for reuse; otherwise it goes on with the walk over all tokens
+    std::int32_t rows;       // of tokens, that a slice of the walk takes; 0: the first
+    std::uint64_t looked;    // refusals of rotated secrets that the last look for reuse had in the tables
+    std::uint64_t counted;   // those that are in the tables by now
+    TimestampTz drained_at;  // what was recorded before is in the tables
+    TimestampTz since;       // later reuse has not been looked at; 0: the worker has just started
+    TimestampTz next_walk;
+};
+
+// How many refusals of rotated secrets were counted so far.
+std::uint64_t count_rotated(const shmem::DatabaseStats* stats);
+// Call after a drain, with that count and the time before it.
+void begin_policies(Policies& policies, const shmem::DatabaseStats* stats, std::uint64_t counted, TimestampTz drained_at);
+// Runs a slice, which takes a second at most. After the last one `active` is false. On failure too, until the next drain; `trouble`
+// says why.
+bool apply_policies(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble& trouble);
 
 }  // namespace mirox::worker

@@ -131,6 +131,7 @@ struct State {
     int failures;  // of drains, in a row
     Closing closing;
     Summing summing;
+    Policies policies;
     Notices notices;
     bool more_notices;
     Maintenance maintenance;
@@ -208,6 +209,7 @@ bool work(State& state) {
     state.asked = requests();
     const std::uint64_t flushed = stats == nullptr ? 0 : stats->flushed.load(std::memory_order_relaxed);
     const TimestampTz began = GetCurrentTimestamp();
+    const std::uint64_t rotated = count_rotated(stats);
     pgstat_report_activity(STATE_RUNNING, "draining recorded usage");
     const Drained drained = drain(state, 0);
     // A failure of the jobs below does not make flush() fail.
@@ -226,8 +228,7 @@ bool work(State& state) {
             report(shmem::Job::notices, send_notices(state.notices, stats, trouble, state.more_notices), trouble, kLogAfter);
             state.summing.active = true;
         }
-        pg::Trouble policies = {};
-        report(shmem::Job::policies, apply_policies(stats, policies), policies, kLogAfter);
+        begin_policies(state.policies, stats, rotated, began);
         if (!state.maintenance.active && began >= next_maintenance(state.maintenance)) begin_maintenance(state.maintenance);
     }
     answer(state.asked, drained);
@@ -242,7 +243,8 @@ bool work(State& state) {
 }
 
 bool busy(const State& state) {
-    return state.closing.active || state.more_notices || state.summing.active || state.maintenance.active;
+    return state.closing.active || state.more_notices || state.policies.active || state.summing.active ||
+           state.maintenance.active;
 }
 
 // One slice of what is due besides draining, in order of urgency.
@@ -261,6 +263,9 @@ void run_slice(State& state) {
         if (!well) state.next_round = Max(state.next_round, GetCurrentTimestamp() + kLater);
     } else if (state.more_notices) {
         report(shmem::Job::notices, send_notices(state.notices, stats, trouble, state.more_notices), trouble, kLogAfter);
+    } else if (state.policies.active) {
+        const bool well = apply_policies(state.policies, stats, trouble);
+        if (!well || !state.policies.active) report(shmem::Job::policies, well, trouble, kLogAfter);
     } else if (state.summing.active) {
         const bool well = sum_slice(state.summing, stats, trouble);
         if (!well) forget_partitions();

@@ -75,6 +75,24 @@ $wire->rows(q(UPDATE mirox_internal.posted_notice SET acknowledged_at = now() - 
 $wire->rows('RESET session_replication_role');
 new_worker();
 ok($node->poll_query_until('postgres', q(SELECT count(*) FILTER (WHERE acknowledged_at IS NOT NULL) = 0 AND count(*) FILTER (WHERE event = 'token_ended_unused') = 1 FROM mirox.notices)), 'an acknowledged notice goes after 90 days, others stay');
+
+# Nobody waits for policies: flush() is answered before them, and a walk that fails goes on after the next drain.
+issue($wire, $session, 'last', group => 'idle');
+age(100, 'last');
+$node->append_conf('postgresql.conf', "mirox_tokens.flush_interval = 10min\n");
+$node->reload;
+$other->rows($_) for 'BEGIN', 'LOCK TABLE mirox_internal.group_policy';
+my $waits = 0;
+for (1 .. 20)
+{
+	new_worker();
+	for (1 .. 20) { $waits ||= $wire->value(q(SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'mirox_internal.group_policy'::regclass)); }
+	last if $waits;
+}
+is($waits, 1, 'flush() is answered while policies wait');
+$other->rows('ROLLBACK');
+call($wire, 'flush');
+ok($node->poll_query_until('postgres', q(SELECT status = 'revoked' FROM mirox.token_report WHERE name = 'last')), 'and the walk goes on');
 is(broken($wire), '', 'all agree');
 $_->close for $wire, $other;
 clean_log($node);
