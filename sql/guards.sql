@@ -65,7 +65,7 @@ SELECT r.name, t.state(format('DELETE FROM mirox_internal.%I', r.name)) AS delet
        t.state(format('UPDATE mirox_internal.%I SET %I = %2$I', r.name, (SELECT attname FROM pg_attribute WHERE attrelid = ('mirox_internal.' || r.name)::regclass AND attnum = 1))) AS updated,
        t.state(format('TRUNCATE mirox_internal.%I', r.name)) AS truncated,
        t.state(format('TRUNCATE mirox_internal.%I CASCADE', r.name)) AS cascaded
-FROM unnest('{audit_log,agent,used_place,used_endpoint,used_scope,usage_open,usage_closing,usage_summed,usage_dropped,upkeep,traffic_hour,usage_minute,refusal_minute,usage_hour,refusal_hour,usage_day,refusal_day,token_day,account_day,token_usage,unauthenticated}'::text[]) r (name);
+FROM unnest('{audit_log,agent,used_place,used_endpoint,used_scope,usage_open,usage_closing,usage_summed,usage_dropped,erasure,upkeep,traffic_hour,usage_minute,refusal_minute,usage_hour,refusal_hour,usage_day,refusal_day,token_day,account_day,token_usage,unauthenticated}'::text[]) r (name);
 UPDATE mirox_internal.usage_minute SET ip = '192.0.2.1';
 TRUNCATE mirox_internal.usage_day;
 DELETE FROM mirox_internal.usage_hour;

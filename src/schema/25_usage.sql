@@ -347,6 +347,29 @@ CREATE TABLE mirox_internal.token_usage (
 REVOKE ALL ON TABLE mirox_internal.token_usage FROM PUBLIC;
 COMMENT ON TABLE mirox_internal.token_usage IS 'Use of each token since it was issued or last rotated (by generation)';
 
+-- What mirox.erase_traces() was asked for. The worker does it in steps, and keeps how far it has come. The rows stay: a use that comes
+-- late must not bring traces back. ring_id: by it the worker knows that the order was given here, and not brought by a dump that may
+-- still be in the making.
+CREATE SEQUENCE mirox_internal.erasure_id_seq;
+REVOKE ALL ON SEQUENCE mirox_internal.erasure_id_seq FROM PUBLIC;
+CREATE TABLE mirox_internal.erasure (
+    erasure_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    whole boolean NOT NULL,
+    until timestamptz NOT NULL,
+    requested_at timestamptz NOT NULL,
+    ring_id bigint NOT NULL,
+    stage integer NOT NULL DEFAULT 0,
+    cursor timestamptz NOT NULL DEFAULT '-infinity',
+    rows bigint NOT NULL DEFAULT 0,
+    finished_at timestamptz,
+    PRIMARY KEY (erasure_id, account_id)
+) WITH (fillfactor = 50);
+REVOKE ALL ON TABLE mirox_internal.erasure FROM PUBLIC;
+CREATE INDEX erasure_unfinished ON mirox_internal.erasure (erasure_id) WHERE finished_at IS NULL;
+COMMENT ON TABLE mirox_internal.erasure IS 'Each account whose traces are to be taken out, or were: up to when, and how far that has come';
+COMMENT ON COLUMN mirox_internal.erasure.whole IS 'The account is gone: all of it, and the user id';
+
 -- How far the tasks of maintenance have come, so that a worker that was restarted goes on. Not dumped: where a dump is restored, all
 -- tasks are due.
 CREATE TABLE mirox_internal.upkeep (
@@ -464,6 +487,8 @@ SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_open', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_closing', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_summed', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.usage_dropped', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.erasure_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mirox_internal.erasure', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.traffic_hour', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.token_usage', '');
 SELECT pg_catalog.pg_extension_config_dump('mirox_internal.unauthenticated', '');

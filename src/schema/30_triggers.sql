@@ -113,6 +113,8 @@ CREATE TRIGGER usage_summed_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON m
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER usage_dropped_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.usage_dropped
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
+CREATE TRIGGER erasure_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.erasure
+    FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER upkeep_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.upkeep
     FOR EACH STATEMENT EXECUTE FUNCTION mirox_internal.refuse_change();
 CREATE TRIGGER traffic_hour_worker_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mirox_internal.traffic_hour

@@ -41,8 +41,9 @@ CREATE FUNCTION mirox.erase_traces(user_id text, until timestamptz DEFAULT NULL)
     AS 'MODULE_PATHNAME', 'mirox_erase_traces' LANGUAGE C VOLATILE;
 REVOKE ALL ON FUNCTION mirox.erase_traces(text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION mirox.erase_traces(text, timestamptz) IS
-    'Takes addresses, agents and places out of a user''s closed usage and audit rows before until (NULL: now), and of a deleted '
-    'account the user id too; counts stay. Returns the number of rows changed. P0002: no account ever had this user id';
+    'Takes addresses, agents and places out of a user''s usage, sessions and audit rows before until (NULL: now), and of a deleted '
+    'account all of them, and the user id; counts stay. The worker does it in steps: returns the erasure_id by which mirox.erasures '
+    'tells when it is finished. P0002: no account ever had this user id';
 
 CREATE FUNCTION mirox.open_session(user_id text, lifetime interval DEFAULT '12 hours', client_ip inet DEFAULT NULL,
                                    user_agent text DEFAULT NULL) RETURNS text

@@ -37,6 +37,19 @@ COMMENT ON COLUMN mirox.sessions.closed_at IS 'When it was closed; NULL: it was 
 COMMENT ON COLUMN mirox.sessions.client_ip IS 'The address at log-in; NULL: not given';
 COMMENT ON COLUMN mirox.sessions.user_agent IS 'The user agent at log-in; NULL: not given';
 
+CREATE VIEW mirox.erasures AS
+    SELECT e.erasure_id, e.account_id, n.user_id, e.until, e.requested_at, e.rows, e.finished_at
+    FROM mirox_internal.erasure e LEFT JOIN mirox_internal.account_name n ON n.account_id = e.account_id;
+REVOKE ALL ON TABLE mirox.erasures FROM PUBLIC;
+COMMENT ON VIEW mirox.erasures IS 'A row for each account that a call of erase_traces found';
+COMMENT ON COLUMN mirox.erasures.erasure_id IS 'What erase_traces returned; former accounts of the same user id have a row each';
+COMMENT ON COLUMN mirox.erasures.account_id IS 'The account''s number';
+COMMENT ON COLUMN mirox.erasures.user_id IS 'The owner, as the platform names the user; NULL: the account was deleted';
+COMMENT ON COLUMN mirox.erasures.until IS 'Traces before this time are taken out';
+COMMENT ON COLUMN mirox.erasures.requested_at IS 'When erase_traces was called';
+COMMENT ON COLUMN mirox.erasures.rows IS 'How many rows the worker has changed so far';
+COMMENT ON COLUMN mirox.erasures.finished_at IS 'When all was taken out; NULL: the worker is not through yet';
+
 CREATE VIEW mirox.groups AS
     SELECT g.group_id, g.name, g.permissions, g.description, g.builtin, p.max_lifetime, p.unused_after, p.on_reuse
     FROM mirox_internal.permission_group g LEFT JOIN mirox_internal.group_policy p ON p.group_id = g.group_id;
@@ -64,5 +77,6 @@ COMMENT ON COLUMN mirox.endpoints.public IS 'Whether a request without credentia
 INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox.accounts', 'relation', 'admin'),
     ('mirox.sessions', 'relation', 'admin'),
+    ('mirox.erasures', 'relation', 'admin'),
     ('mirox.groups', 'relation', 'admin'),
     ('mirox.endpoints', 'relation', 'admin');

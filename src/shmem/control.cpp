@@ -80,6 +80,8 @@ const char* could_not(Job job) {
             return "could not do maintenance";
         case Job::policies:
             return "could not apply the policies of permission groups";
+        case Job::erasures:
+            return "could not take out traces";
     }
     return "could not do its work";
 }

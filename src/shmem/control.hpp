@@ -27,8 +27,8 @@ inline constexpr int kStripes = 16;  // so that backends that count at the same 
 enum class Enricher : std::uint32_t { unused, ok, none, unreadable, invalid, missing };
 
 // The jobs of a worker. Each has transactions of its own.
-enum class Job : std::uint32_t { uses, unauthenticated, minutes, sums, notices, maintenance, policies };
-inline constexpr int kJobs = 7;
+enum class Job : std::uint32_t { uses, unauthenticated, minutes, sums, notices, maintenance, policies, erasures };
+inline constexpr int kJobs = 8;
 // The predicate of an error message, as in "could not send notices of expiration".
 const char* could_not(Job job);
 

@@ -22,7 +22,7 @@ struct AuditKey {
 struct Actor {
     pg::OwnerScope role;      // the caller's role, to which leave() returns
     bool direct;              // a trigger that runs for direct DML
-    bool erases;              // mirox.erase_traces() acts: may blank recorded use and audit rows
+    bool erases;              // the worker takes out traces: may blank recorded use and audit rows
     bool worker;              // the worker acts: may change recorded use, and delete expired rows
     std::int64_t session_id;  // 0: none
     Datum session_ip;         // inet, 0: none

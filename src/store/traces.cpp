@@ -1,7 +1,8 @@
-// Takes a user out of recorded use and the audit log (see traces.hpp, also for the locks).
+// Orders a user to be taken out of recorded use and the audit log (see traces.hpp, also for the locks).
 #include "store/traces.hpp"
 
 #include "pg/values.hpp"
+#include "shmem/region.hpp"
 #include "store/audit.hpp"
 #include "store/traces.sql.hpp"
 
@@ -13,59 +14,40 @@ extern "C" {
 namespace mirox::store {
 namespace {
 
-// The statements that blank rows of some accounts before an instant.
-pg::Query* const kBlank[] = {&blank_usage_minutes, &blank_refusal_minutes, &blank_usage_hours, &blank_refusal_hours,
-                             &blank_usage_days,    &blank_refusal_days,    &blank_token_usage};
-
-std::int64_t blank(pg::Query& query, Datum accounts, TimestampTz until) {
+// The row about a former account must not name its user again.
+void order(std::int64_t erasure_id, std::int64_t account_id, struct varlena* user, TimestampTz until) {
     pg::Args args;
-    args.add(accounts).add(TimestampTzGetDatum(until));
-    return static_cast<std::int64_t>(pg::run(query, args));
-}
-
-// Whether the accounts are gone decides how much is taken out of acts.
-std::int64_t erase(std::string_view user_id, bool living, TimestampTz until, std::int64_t* one) {
-    pg::Args of;
-    of.text(user_id).add(BoolGetDatum(living));
-    const std::uint64_t count = pg::run(select_accounts, of);
-    if (count == 0) return -1;
-    auto* const ids = static_cast<Datum*>(palloc(sizeof(Datum) * count));
-    for (std::uint64_t i = 0; i < count; i++) ids[i] = pg::result_value(i, 1);
-    *one = DatumGetInt64(ids[0]);
-    const Datum accounts = pg::array_datum(INT8OID, ids, nullptr, static_cast<int>(count));
-    std::int64_t rows = 0;
-    for (pg::Query* query : kBlank) rows += blank(*query, accounts, until);
-    rows += blank(living ? blank_acts : blank_acts_and_user, accounts, until);
-    if (!living) {
-        pg::Args names;
-        names.add(accounts);
-        pg::run(blank_names, names);
-    }
-    return rows;
+    args.int8(erasure_id).int8(account_id).add(BoolGetDatum(user == nullptr)).add(TimestampTzGetDatum(until));
+    args.int8(static_cast<std::int64_t>(shmem::region().ring().ring_id()));
+    pg::run(insert_erasure, args);
+    Detail detail;
+    detail.add_value("erasure_id", Int64GetDatum(erasure_id), INT8OID);
+    detail.add_value("until", TimestampTzGetDatum(until), TIMESTAMPTZOID);
+    audit("traces_erased", {account_id, user, 0, 0}, detail);
 }
 
 }  // namespace
 
 std::int64_t erase_traces(Actor& actor, std::string_view user_id, TimestampTz until) {
-    actor.erases = true;
-    pg::execute("LOCK TABLE mirox_internal.usage_closing, mirox_internal.usage_summed IN SHARE ROW EXCLUSIVE MODE");
-    std::int64_t rows = 0, account = 0;
-    bool any = false;
-    for (const bool living : {false, true}) {
-        const std::int64_t erased = erase(user_id, living, until, &account);
-        if (erased < 0) continue;
-        any = true;
-        rows += erased;
-        // The row about a former account must not name its user again.
-        Detail detail;
-        detail.add_value("rows", Int64GetDatum(erased), INT8OID);
-        detail.add_value("until", TimestampTzGetDatum(until), TIMESTAMPTZOID);
-        struct varlena* const user =
-            living ? reinterpret_cast<struct varlena*>(DatumGetPointer(pg::text_datum(user_id))) : nullptr;
-        audit("traces_erased", {account, user, 0, 0}, detail);
-    }
-    if (!any) no_such_account();
-    return rows;
+    const bool lives = account_for_update(user_id, actor.account);
+    pg::Args of;
+    of.text(user_id);
+    const std::uint64_t count = pg::run(take_former, of);
+    if (count == 0 && !lives) no_such_account();
+    auto* const former = static_cast<std::int64_t*>(palloc(sizeof(std::int64_t) * Max(count, std::uint64_t{1})));
+    for (std::uint64_t i = 0; i < count; i++) former[i] = DatumGetInt64(pg::result_value(i, 1));
+    pg::Args none;
+    pg::run(new_erasure, none);
+    const std::int64_t erasure_id = DatumGetInt64(pg::result_value(0, 1));
+    for (std::uint64_t i = 0; i < count; i++) order(erasure_id, former[i], nullptr, GetCurrentTimestamp());
+    if (!lives) return erasure_id;
+    order(erasure_id, actor.account.account_id, actor.account.user_id, until);
+    actor.audited = true;
+    pg::Args sessions;
+    sessions.int8(actor.account.account_id).add(TimestampTzGetDatum(until));
+    pg::run(blank_sessions, sessions);
+    actor.audited = false;
+    return erasure_id;
 }
 
 }  // namespace mirox::store

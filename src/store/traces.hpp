@@ -1,8 +1,7 @@
-// Takes a user out of recorded use and the audit log: addresses, agents and places, and of a former account the user id too. Counts
-// stay.
+// The act that orders a user to be taken out of recorded use and the audit log: addresses, agents and places, and of a former account
+// the user id too. Counts stay. Sessions and the name are done at once, the rest by the worker (worker/erasing.hpp).
 //
-// Locks: usage_closing and usage_summed, which keeps the worker from closing minutes and adding them up meanwhile (drains go on); row
-// locks of what it changes.
+// Locks: the row of a living account; row locks of what it changes.
 #pragma once
 
 #include "pg/prelude.hpp"
@@ -17,7 +16,7 @@ extern "C" {
 
 namespace mirox::store {
 
-// Of closed use and acts before `until`. Returns how many rows changed. ERROR P0002: no account ever had this user id.
+// What is older than `until`; of a former account all. Returns the erasure's id. ERROR P0002: no account ever had this user id.
 std::int64_t erase_traces(Actor& actor, std::string_view user_id, TimestampTz until);
 
 }  // namespace mirox::store

@@ -6,6 +6,7 @@
 #include "pg/values.hpp"
 #include "worker/batch.sql.hpp"
 #include "worker/drain.hpp"
+#include "worker/erasing.hpp"
 #include "worker/lookup.hpp"
 #include "worker/places.hpp"
 
@@ -343,7 +344,10 @@ void gather(Batch& batch, const shmem::StoredEvent& stored) {
     memset(static_cast<void*>(&key), 0, sizeof(key));
     static_cast<shmem::Facts&>(key) = event;
     key.minute = shmem::minute_of(event.at);
-    for (unsigned kind = 0; kind < shmem::kTexts; kind++) key.texts[kind] = number_of(batch.texts[kind], event.texts[kind]);
+    const bool erased = is_erased(event.account, event.at);
+    if (erased) memset(static_cast<void*>(&key.address), 0, sizeof(key.address));
+    for (unsigned kind = 0; kind < shmem::kTexts; kind++)
+        key.texts[kind] = erased && kind == kAgent ? 0 : number_of(batch.texts[kind], event.texts[kind]);
     Use* use = use_of(batch, key);
     if (use == nullptr) use = widened(batch, key, token);
     if (use == nullptr) {

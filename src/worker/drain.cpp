@@ -6,6 +6,7 @@
 #include "pg/settings.hpp"
 #include "worker/batch.hpp"
 #include "worker/drain.sql.hpp"
+#include "worker/erasing.hpp"
 #include "worker/lookup.hpp"
 #include "worker/presence.hpp"
 
@@ -73,6 +74,7 @@ void batch_step(void* state) {
     const std::uint64_t stored = stored_position();
     Batch batch;
     make_batch(batch);
+    know_erased();
     shmem::RingReader reader(region.ring(), step.queue);
     shmem::StoredEvent event;
     step.post_only = stored > freed;

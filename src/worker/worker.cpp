@@ -16,6 +16,7 @@
 #include "worker/batch.hpp"
 #include "worker/closing.hpp"
 #include "worker/drain.hpp"
+#include "worker/erasing.hpp"
 #include "worker/maintenance.hpp"
 #include "worker/partitions.hpp"
 #include "worker/policies.hpp"
@@ -132,6 +133,7 @@ struct State {
     Closing closing;
     Summing summing;
     Policies policies;
+    Erasing erasing;
     Notices notices;
     bool more_notices;
     Maintenance maintenance;
@@ -227,7 +229,9 @@ bool work(State& state) {
             report(shmem::Job::minutes, write_lost(stats, trouble), trouble, kLogAfter);
             report(shmem::Job::notices, send_notices(state.notices, stats, trouble, state.more_notices), trouble, kLogAfter);
             state.summing.active = true;
+            state.erasing.active = true;
         }
+        state.erasing.drained_at = began;
         begin_policies(state.policies, stats, rotated, began);
         if (!state.maintenance.active && began >= next_maintenance(state.maintenance)) begin_maintenance(state.maintenance);
     }
@@ -243,7 +247,7 @@ bool work(State& state) {
 }
 
 bool busy(const State& state) {
-    return state.closing.active || state.more_notices || state.policies.active || state.summing.active ||
+    return state.closing.active || state.more_notices || state.policies.active || state.erasing.active || state.summing.active ||
            state.maintenance.active;
 }
 
@@ -266,6 +270,9 @@ void run_slice(State& state) {
     } else if (state.policies.active) {
         const bool well = apply_policies(state.policies, stats, trouble);
         if (!well || !state.policies.active) report(shmem::Job::policies, well, trouble, kLogAfter);
+    } else if (state.erasing.active) {
+        const bool well = erase_slice(state.erasing, stats, trouble);
+        if (!well || !state.erasing.active) report(shmem::Job::erasures, well, trouble, kLogAfter);
     } else if (state.summing.active) {
         const bool well = sum_slice(state.summing, stats, trouble);
         if (!well) forget_partitions();

@@ -123,18 +123,77 @@ $node->safe_psql('custom', 'DROP EXTENSION mirox_tokens');
 is($node->safe_psql('custom', "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'mirox%'"), 0, 'DROP EXTENSION takes the partitions along');
 
 # ---- traces --------------------------------------------------------------------------------------------------------------------------
-my $all = $wire->value('SELECT sum(requests) FROM mirox.usage_daily');
 is($wire->state("SELECT mirox.erase_traces('nobody')"), 'P0002', 'nobody of that name');
-cmp_ok(call($wire, 'erase_traces', 'carl', $wire->value("SELECT now() - interval '10 days'"))->[0] // 0, '>', 0, 'older traces of a living account') or note 'rows';
-is($wire->value("SELECT count(*) FROM mirox_internal.usage_day u JOIN mirox_internal.account_name a USING (account_id) WHERE a.user_id = 'carl' AND u.ip IS NOT NULL AND first_at < now() - interval '10 days'"), 0, 'are gone');
-cmp_ok($wire->value("SELECT count(*) FROM mirox_internal.usage_day u JOIN mirox_internal.account_name a USING (account_id) WHERE a.user_id = 'carl' AND u.ip IS NOT NULL"), '>', 0, 'newer ones stay');
+my @stores = qw(usage_minute refusal_minute usage_hour refusal_hour usage_day refusal_day);
+my %account = map { $_ => $wire->value('SELECT account_id FROM mirox_internal.account_name WHERE user_id = $1', $_) } qw(anna carl);
+# How many rows of an account still have traces, by what they are in; only those before an instant.
+sub traces
+{
+	my ($account, $before) = @_;
+	return join ' ', grep { $_ } map { my ($n, $name) = ($wire->value($_->[1], $account, $before // 'infinity'), $_->[0]); $n ? "$name $n" : '' }
+	  (map { [ $_, "SELECT count(*) FROM mirox_internal.$_ WHERE account_id = \$1 AND first_at < \$2::timestamptz AND num_nonnulls(ip, agent_id, place_id) > 0" ] } @stores, 'open_use'),
+	  [ 'session', 'SELECT count(*) FROM mirox_internal.session WHERE account_id = $1 AND opened_at < $2::timestamptz AND num_nonnulls(client_ip, user_agent) > 0' ],
+	  [ 'token_usage', 'SELECT count(*) FROM mirox_internal.token_usage u JOIN mirox_internal.audit_log l ON l.token_id = u.token_id AND l.event = \'token_issued\' AND l.account_id = $1 WHERE last_used_at < $2::timestamptz AND num_nonnulls(last_ip, last_agent_id, last_place_id) > 0' ],
+	  [ 'audit_log', 'SELECT count(*) FROM mirox_internal.audit_log WHERE account_id = $1 AND at < $2::timestamptz AND (num_nonnulls(ip, user_agent) > 0 OR detail ?| \'{client_ip,user_agent,ip}\')' ];
+}
+sub finished { my $id = shift; call($wire, 'flush'); return $node->poll_query_until('postgres', "SELECT bool_and(finished_at IS NOT NULL) FROM mirox.erasures WHERE erasure_id = $id"); }
+
+$wire->rows(q(SELECT mirox.open_session('carl', client_ip => '192.0.2.7', user_agent => 'Wget')));
+my $ago = $wire->value("SELECT now() - interval '10 days'");
+my $newer = traces($account{carl});
+like($newer, qr/usage_day .*refusal_day .*session 1 .*audit_log/, 'what there is');
+my $erasure = call($wire, 'erase_traces', 'carl', $ago)->[0];
+ok(finished($erasure), 'older traces of a living account') or note 'rows';
+is(traces($account{carl}, $ago), '', 'are gone');
+like(traces($account{carl}), qr/usage_day .*session 1 .*audit_log/, 'newer ones stay');
+cmp_ok($wire->value('SELECT rows FROM mirox.erasures WHERE user_id = $1 AND until = $2', 'carl', $ago), '>', 0, 'how many rows');
+
+# A worker that stops comes back to it; what waits in the ring, what is open, and a session go too.
+some_use();
+for my $token (@tokens) { call($wire, 'verify_token', $token->{secret}, '203.0.113.77', 'curl/8.5.0', 'parks'); $sent{uses}++; }
+my $other = wire($node);
+$other->rows($_) for 'BEGIN', 'LOCK TABLE mirox_internal.audit_log IN SHARE MODE';
+my $now = $wire->value('SELECT clock_timestamp()');
+$other->rows('SELECT mirox.erase_traces($1, $2)', 'carl', $now);
+$erasure = $other->value('SELECT max(erasure_id) FROM mirox.erasures');
+$other->rows('COMMIT');
+$other->rows($_) for 'BEGIN', 'LOCK TABLE mirox_internal.audit_log IN SHARE MODE';
+call($wire, 'flush');
+ok($node->poll_query_until('postgres', "SELECT stage = 7 FROM mirox_internal.erasure WHERE erasure_id = $erasure"), 'acts are held by somebody');
+is($wire->value('SELECT finished_at FROM mirox.erasures WHERE erasure_id = $1', $erasure), undef, 'so it is not finished');
+$wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+worker_gone();
+$other->rows('COMMIT');
+$other->close;
+ok(finished($erasure), 'the next worker ends it');
+is(traces($account{carl}, $now), '', 'all traces of a living account are gone');
+is($wire->value('SELECT count(*) FROM mirox.sessions WHERE user_id = $1', 'carl'), 2, 'its sessions stay');
+
+told('counts stay');
+my $all = sum_of('mirox.usage_daily');
 call($wire, 'delete_account', 'anna');
-cmp_ok($wire->value("SELECT mirox.erase_traces('anna')"), '>', 0, 'a former account');
-is($wire->value("SELECT count(*) FROM mirox_internal.account_name WHERE user_id = 'anna'"), 0, 'has no name');
+$erasure = $wire->value("SELECT mirox.erase_traces('anna')");
+is($wire->value("SELECT count(*) FROM mirox_internal.account_name WHERE user_id = 'anna'"), 0, 'a former account has no name at once');
+ok(finished($erasure), 'and is erased');
+is(traces($account{anna}), '', 'all of it');
 is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE user_id = 'anna' OR detail::text ~ 'anna'"), 0, 'in no act either');
-is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE event = 'traces_erased'"), 2, 'what was erased is told');
-is($wire->value('SELECT sum(requests) FROM mirox.usage_daily'), $all, 'counts stay');
+is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE event = 'traces_erased'"), 3, 'what was erased is told');
+is($wire->value("SELECT count(*) FROM mirox_internal.audit_log WHERE event = 'session_changed'"), 0, 'and nothing else');
+is(sum_of('mirox.usage_daily'), $all, 'counts stay');
 is($wire->state("SELECT mirox.erase_traces('anna')"), 'P0002', 'the second time there is nobody');
+
+# A use that comes late, as after a crash, brings nothing back. Its account lives again by the old id.
+my $secret = $tokens[1]{secret};
+call($wire, 'verify_token', $secret, '203.0.113.88', 'late/1', 'parks');
+$wire->rows('SET session_replication_role = replica');
+$wire->rows('UPDATE mirox_internal.erasure SET until = now() + interval \'1 hour\' WHERE account_id = $1', $account{carl});
+$wire->rows('SET session_replication_role = origin');
+$node->stop('immediate');
+$node->start;
+$wire = wire($node);
+call($wire, 'flush');
+is($wire->value("SELECT count(*) FROM mirox_internal.agent WHERE agent = 'late/1'") . traces($account{carl}), '0', 'a use that comes late brings no traces');
+is(sum_of('mirox.usage_daily'), $all + 1, 'and is counted');
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
 clean_log($node);
 $wire->close;
