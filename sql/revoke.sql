@@ -24,7 +24,7 @@ SELECT revoke_reason FROM mirox_internal.token WHERE token_id = :token_id;
 SELECT token_id, secret FROM mirox.issue_token(:'session', 'c', 'full_access') \gset
 SELECT t.outcome(format('SELECT mirox.revoke_token(%L, %s, %L)', :'session', :token_id, repeat('ü', 501)));
 -- What could break a line, a terminal or the order in which a list is read is refused wherever a reason is taken, as in a name.
-SELECT quote_literal(reason) AS reason, t.outcome(format('SELECT mirox.revoke_token(%L, %s, %L)', :'session', :token_id, reason)) FROM (VALUES
+SELECT convert_to(reason, 'UTF8') AS reason, t.outcome(format('SELECT mirox.revoke_token(%L, %s, %L)', :'session', :token_id, reason)) FROM (VALUES
     (E'a\nb'), (E'\x1b[2J'), (E'\x7f'), (U&'\0085'), (U&'\2028'), (U&'\202e'), (U&'\2066')) r (reason);
 SELECT call, t.state('SELECT mirox.' || format(call, :'session', :token_id, :'secret', E'\x1b[2J')) FROM unnest(ARRAY[
     'revoke_all_tokens(%1$L, %4$L)', 'revoke_self(%3$L, %4$L)', 'revoke_any_token(%2$L, %4$L)', 'lock_account(''revoke'', %4$L)']) call;
