@@ -70,14 +70,15 @@ $wire->rows('SET session_replication_role = replica');
 $wire->rows("UPDATE mirox_internal.audit_log SET at = at - interval '40 days' WHERE event = 'account_registered'");
 my $old = open_session($wire, 'anna');
 call($wire, 'close_session', $old);
+# An account that somebody holds is left for the next time, and holds up nothing. It is held before its session is old enough to go:
+# the worker may be at its sessions already.
+my $holder = wire($node);
+$holder->rows('BEGIN');
+$holder->rows("SELECT FROM mirox_internal.account WHERE user_id = 'anna' FOR UPDATE");
 $wire->rows("UPDATE mirox_internal.session SET closed_at = closed_at - interval '40 days', expires_at = expires_at - interval '40 days', opened_at = opened_at - interval '41 days' WHERE closed_at IS NOT NULL");
 $wire->rows('SET session_replication_role = origin');
 $node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '30 days'\nmirox_tokens.hour_retention = '30 days'\nmirox_tokens.day_retention = '30 days'");
 $node->reload;
-# An account that somebody holds is left for the next time, and holds up nothing.
-my $holder = wire($node);
-$holder->rows('BEGIN');
-$holder->rows("SELECT FROM mirox_internal.account WHERE user_id = 'anna' FOR UPDATE");
 anew();
 ok($node->poll_query_until('postgres', "SELECT (SELECT count(*) FROM mirox_internal.usage_hour WHERE hour < now() - interval '300 days') + (SELECT count(*) FROM mirox_internal.usage_day WHERE day < now() - interval '300 days') = 0"), 'old usage is taken away');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM mirox_internal.audit_log WHERE event = 'account_registered'"), 'and the old audit log');
