@@ -405,7 +405,9 @@ my $in_query   = sub {
 };
 my $of_parameters = [ 'SET log_parameter_max_length = -1', 'SET log_parameter_max_length_on_error = 0' ];
 my $in_from   = 'SELECT status FROM mirox.verify_token(%s)';
-my $explained = [ map { "SET auto_explain.$_" } 'log_min_duration = 0', 'log_verbose = on', 'log_analyze = on', 'log_nested_statements = on' ];
+my $explained = [ map { "SET auto_explain.$_" } 'log_min_duration = 0', 'log_verbose = on', 'log_analyze = on', 'log_nested_statements = on',
+	# Before 16 it shows no parameters, and has no such setting.
+	$node->pg_version >= 16 ? 'log_parameter_max_length = 0' : () ];
 
 my %observed;
 for my $column (qw(bind literal nested))
@@ -439,7 +441,7 @@ for my $column (qw(bind literal nested))
 		$row{"`$setting`, with `log_parameter_max_length = 0`"} =
 		  seen_in($column, $in_from, [ 'SET log_parameter_max_length = 0', $set ], $in_log);
 	}
-	$row{'`auto_explain`, with `log_verbose` too: a function in `FROM` that returns one row'} =
+	$row{'`auto_explain` without parameters (`auto_explain.log_parameter_max_length = 0`, from 16 on), with `log_verbose` too: a function in `FROM` that returns one row'} =
 	  seen_in($column, $in_from, $explained, $in_log);
 	my $many = '`auto_explain` with `log_verbose`: a function in the list of results, or one that returns many rows';
 	$row{$many} = seen_in($column, 'SELECT (mirox.verify_token(%s)).status', $explained, $in_log);
