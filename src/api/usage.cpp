@@ -91,35 +91,65 @@ MIROX_FUNCTION(pending_uses) {
     return (Datum)0;
 }
 
+namespace {
+
 constexpr int kMostWaiting = 10000;
+
+// A token's events in the ring, as they were at one moment.
+struct Waiting {
+    MemoryContextCallback forget;
+    std::int64_t token;
+    int count;
+    shmem::StoredEvent events[kMostWaiting];
+};
+// Copied before the snapshot of the query that runs. What a drain moves from the ring to the tables after that snapshot would be
+// in neither.
+constinit const Waiting* waiting = nullptr;
+
+// The copy is made first, so that no lock is held while rows are built.
+Waiting* copy_waiting(std::int64_t token) {
+    auto* copy = static_cast<Waiting*>(palloc(sizeof(Waiting)));
+    copy->token = token;
+    copy->count = 0;
+    shmem::Region& region = shmem::required_region();
+    LWLockAcquire(shmem::region_lock(), LW_SHARED);
+    shmem::RingReader reader(region.ring(), region.ring().find_queue(MyDatabaseId));
+    while (copy->count < kMostWaiting) {
+        shmem::StoredEvent& stored = copy->events[copy->count];
+        const shmem::ReadStatus status = reader.next(stored);
+        if (status == shmem::ReadStatus::new_ring_id) continue;
+        if (status != shmem::ReadStatus::event) break;
+        if (stored.event.token() != token) continue;
+        for (std::string_view& text : stored.event.texts) text = {pnstrdup(text.data(), text.size()), text.size()};
+        copy->count++;
+    }
+    LWLockRelease(shmem::region_lock());
+    return copy;
+}
+
+// Until the memory context is reset, as it is after an error too, waiting_uses() reads this copy.
+void keep_waiting(std::int64_t token) {
+    Waiting* copy = copy_waiting(token);
+    copy->forget.func = [](void*) { waiting = nullptr; };
+    copy->forget.arg = nullptr;
+    MemoryContextRegisterResetCallback(CurrentMemoryContext, &copy->forget);
+    waiting = copy;
+}
+
+}  // namespace
 
 MIROX_FUNCTION(waiting_uses) {
     InitMaterializedSRF(fcinfo, 0);
-    shmem::Region& region = shmem::required_region();
     auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
     if (PG_ARGISNULL(1) || PG_ARGISNULL(2)) return (Datum)0;
     const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
     const std::int64_t token = PG_GETARG_INT64(1);
     const std::int32_t generation = PG_GETARG_INT32(2);
-    // The events are copied first, so that no lock is held while rows are built.
-    auto* found = static_cast<shmem::Event*>(palloc(sizeof(shmem::Event) * kMostWaiting));
-    int count = 0;
-    LWLockAcquire(shmem::region_lock(), LW_SHARED);
-    shmem::RingReader reader(region.ring(), region.ring().find_queue(MyDatabaseId));
-    shmem::StoredEvent waits;
-    while (count < kMostWaiting) {
-        const shmem::ReadStatus status = reader.next(waits);
-        if (status == shmem::ReadStatus::new_ring_id) continue;
-        if (status != shmem::ReadStatus::event) break;
-        shmem::Event& event = waits.event;
-        if (waits.begin < stored || event.token() != token || event.generation != generation) continue;
-        for (std::string_view& text : event.texts) text = {pnstrdup(text.data(), text.size()), text.size()};
-        found[count++] = event;
-    }
-    LWLockRelease(shmem::region_lock());
+    const Waiting* copy = waiting != nullptr && waiting->token == token ? waiting : copy_waiting(token);
     pg::Row row(info->setDesc);
-    for (int i = 0; i < count; i++) {
-        const shmem::Event& event = found[i];
+    for (int i = 0; i < copy->count; i++) {
+        const shmem::Event& event = copy->events[i].event;
+        if (copy->events[i].begin < stored || event.generation != generation) continue;
         row.set("at", TimestampTzGetDatum(event.at))
             .set("status", Int16GetDatum(static_cast<std::int16_t>(event.status)))
             .set("reason", pg::text_datum(core::reason_word(event.reason)));
@@ -221,6 +251,7 @@ MIROX_OWN_READ_ONLY_ACT(token_history) {
             .add_or_null(rotated, !never_rotated)
             .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
         pg::add_max_rows(args, fcinfo, 3);
+        keep_waiting(PG_GETARG_INT64(1));
         pg::run(api::select_history, args);
         pg::return_rows(fcinfo);
     });
