@@ -153,7 +153,8 @@ like($log, qr/the transaction has an identity/, 'and that it may not be swapped'
 like($log, qr/acts for a token manages nothing/, 'and that who acts for a token manages nothing');
 unlike($log, qr/miroxs?_[0-9A-Za-z]{20}/, 'and holds no secret');
 # The transactions are gone, what they tried is not: it is kept over a stop, by token and by session.
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 $postgres->('SELECT mirox.flush()');
 is($postgres->(q{SELECT token_id IS NULL, session_id IS NULL, user_id, scope, sum(requests) FROM mirox.refusals
 	WHERE reason = 'management_refused' AND scope <> 'mirox.list_tokens' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4}),
