@@ -35,7 +35,7 @@ Datum reason_text(Reason reason) {
 void fill_verdict(const Checked& checked, bool everything, pg::Row& row) {
     row.set("status", Int32GetDatum(store::outcome_of(checked.reason).status)).set("reason", reason_text(checked.reason));
     // A refused caller learns nothing about the token.
-    if (!checked.authenticated && !(everything && checked.credential != store::Credential::none)) return;
+    if (!checked.in_force && !(everything && checked.credential != store::Credential::none)) return;
     row.set_if(checked.credential == store::Credential::token, "token_id", Int64GetDatum(checked.token_id))
         .set("user_id", checked.user_id);
     if (checked.group != nullptr) row.set("permission_group", checked.group->name_text);
@@ -89,7 +89,7 @@ Datum refusal(const TypeCacheEntry& type, const Checked& checked) {
 
 Datum verdict(FunctionCallInfo fcinfo, Checked& checked) {
     const TypeCacheEntry& type = pg::result_type(fcinfo);
-    const Datum result = checked.authenticated ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
+    const Datum result = checked.in_force ? HeapTupleGetDatum(verdict_row(type, checked)) : refusal(type, checked);
     store::end_check(checked);
     return result;
 }

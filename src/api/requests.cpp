@@ -38,7 +38,7 @@ core::Address host_arg(FunctionCallInfo fcinfo, int n) {
 // `request`: what the rules say of it; not valid where the check is of a scope alone.
 Datum http_verdict(FunctionCallInfo fcinfo, Checked& checked, const Check& check, const RequestScope& request,
                    AuthorizationKind kind, bool everything) {
-    const bool shown = checked.authenticated || everything || checked.reason == Reason::public_endpoint;
+    const bool shown = checked.in_force || everything || checked.reason == Reason::public_endpoint;
     const bool is_public = request.access == EndpointAccess::everybody;
     pg::Row row(pg::result_type(fcinfo).tupDesc);
     fill_verdict(checked, everything, row);

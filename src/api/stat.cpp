@@ -54,7 +54,7 @@ void set_checks(pg::Row& row, const shmem::DatabaseStats& stats) {
     std::uint64_t all = 0;
     for (const core::Outcome& outcome : core::kOutcomes) {
         const std::uint64_t count = checks_of(stats, static_cast<int>(outcome.reason));
-        row.set(outcome.counter, count_datum(count));
+        row.set(outcome.stat_column, count_datum(count));
         if (outcome.check) all += count;
     }
     row.set("checks", count_datum(all));

@@ -33,10 +33,10 @@ inline constexpr int kReasons = static_cast<int>(Reason::end);
 
 struct Outcome {
     Reason reason;
-    const char* word;     // the word that the gateway gets
-    int status;           // the HTTP status that the client gets
-    const char* counter;  // its column in mirox.stat
-    bool check;           // counted among the checks
+    const char* word;         // the word that the gateway gets
+    int status;               // the HTTP status that the client gets
+    const char* stat_column;  // what counts it in mirox.stat
+    bool check;               // counted among the checks
 };
 inline constexpr Outcome kOutcomes[] = {
     {Reason::ok, "ok", 200, "ok", true},

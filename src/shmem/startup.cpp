@@ -2,9 +2,9 @@
 #include "shmem/startup.hpp"
 
 #include "shmem/control.hpp"
-#include "shmem/key_shelf.hpp"
 #include "shmem/limits.hpp"
 #include "shmem/region.hpp"
+#include "shmem/shared_keys.hpp"
 
 extern "C" {
 #include "storage/ipc.h"
@@ -27,7 +27,7 @@ void request() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(main_bytes());
     request_region();
-    request_key_shelf();
+    request_shared_keys();
 }
 
 void start_up() {
@@ -37,7 +37,7 @@ void start_up() {
     // Children are forked and inherit the mappings. In a child that was started by exec, start_control() returns false.
     if (start_control()) {
         start_region();
-        start_key_shelf();
+        start_shared_keys();
     }
     LWLockRelease(AddinShmemInitLock);
 }
@@ -52,7 +52,7 @@ void request_shared_memory() {
 }
 
 std::size_t shared_bytes() {
-    return main_bytes() + region_size() + sizeof(KeyShelf);
+    return main_bytes() + region_size() + sizeof(SharedKeys);
 }
 
 std::byte* shared_part(const char* name, std::size_t bytes, bool* found) {

@@ -1,5 +1,5 @@
 // The extension's shared memory, requested while the server starts and set up before any child runs. Each part has a header with
-// a function of the same name: region(), control(), limits(), key_shelf().
+// a function of the same name: region(), control(), limits(), shared_keys().
 //
 // Locks: AddinShmemInitLock while it is set up. The parts are lock-free or have their own locks.
 #pragma once

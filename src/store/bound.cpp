@@ -5,7 +5,7 @@
 #include "pg/entry.hpp"
 #include "pg/query.hpp"
 #include "pg/values.hpp"
-#include "store/bound_claims.hpp"
+#include "store/bound_ids.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -181,10 +181,10 @@ struct Event {
     Datum old_value;
 };
 
-// True if the claim's row became the event's old version with no event in between.
-bool leads_to(const Claim& claim, const Event& event) {
-    if (claim.row.table != event.before.table) return false;
-    Version row = claim.row;
+// True if the user's row became the event's old version with no event in between.
+bool leads_to(const ChangedUser& user, const Event& event) {
+    if (user.row.table != event.before.table) return false;
+    Version row = user.row;
     (void)last_version(event.table, event.binding->column, row, event.old_id);
     return is_same(row, event.before);
 }
@@ -196,13 +196,13 @@ std::int64_t account_of_row(const Event& event) {
     if (take_passage(event.before, passed)) return passed;
     if (event.old_id == nullptr) return 0;
     const std::int64_t named = account_named(event.old_id);
-    const Claim* claim = named == 0 ? nullptr : find_claim(named);
-    if (claim == nullptr) return named;
-    if (claim->waiter > 0) {
-        const Claim* waiting = find_claim(claim->waiter);
+    const ChangedUser* user = named == 0 ? nullptr : find_changed_user(named);
+    if (user == nullptr) return named;
+    if (user->waiter > 0) {
+        const ChangedUser* waiting = find_changed_user(user->waiter);
         if (leads_to(*waiting, event)) return waiting->account_id;
     }
-    if (OidIsValid(claim->row.table) && !leads_to(*claim, event)) return 0;
+    if (OidIsValid(user->row.table) && !leads_to(*user, event)) return 0;
     return named;
 }
 
@@ -214,14 +214,14 @@ void judge_end(const Event& event, std::int64_t account_id) {
         return;
     }
     // A row with that id exists. It may belong to another user, renamed to this id; and it does if the account never had the id.
-    const Claim* claim = find_claim(account_id);
-    if (account_named(event.old_id) != account_id || (claim != nullptr && claim->waiter != 0)) {
+    const ChangedUser* user = find_changed_user(account_id);
+    if (account_named(event.old_id) != account_id || (user != nullptr && user->waiter != 0)) {
         end_account(account_id);
         return;
     }
     // The row was inserted again, and the account stays with it, unless a later event shows that another user was renamed to the
     // id.
-    Claim* kept = make_claim(account_id);
+    ChangedUser* kept = changed_user(account_id);
     kept->row = {};
     kept->left = true;
 }
@@ -331,7 +331,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 }  // namespace
 
 void watch_bound_accounts() {
-    watch_claims();
+    watch_changed_users();
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }

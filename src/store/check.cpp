@@ -22,7 +22,7 @@ namespace {
 void clear(Checked& out) {
     out.reason = Reason::malformed;
     out.credential = Credential::none;
-    out.authenticated = out.open = out.limited = out.own_limited = false;
+    out.in_force = out.open = out.limited = out.own_limited = false;
     out.own.limit_per_minute = -1;
     out.token_id = out.session_id = out.account_id = 0;
     out.generation = 0;
@@ -79,7 +79,7 @@ void begin_session(const core::Digest& digest, Checked& out) {
         out.reason = Reason::revoked;
     else
         out.reason = session.expires_at <= out.at ? Reason::expired : Reason::ok;
-    out.authenticated = out.reason == Reason::ok;
+    out.in_force = out.reason == Reason::ok;
 }
 
 bool reaches(const Checked& checked, std::string_view needed) {
@@ -164,7 +164,7 @@ void begin_at(const core::Digest& digest, const core::Address& client, Checked& 
     out.group = group_by_id(row.group_id);
     out.at = GetCurrentTimestamp();
     out.reason = judge_token(row, rest, client, out.at);
-    out.authenticated = out.reason == Reason::ok;
+    out.in_force = out.reason == Reason::ok;
 }
 
 }  // namespace
@@ -203,7 +203,7 @@ void begin_secret(std::string_view secret, Accept accept, const core::Address& c
 }
 
 void conclude(Checked& checked, const Check& check) {
-    if (checked.authenticated) checked.reason = judge_request(checked, check);
+    if (checked.in_force) checked.reason = judge_request(checked, check);
     if (check.counting != Counting::full) return;
     shmem::Event use;
     use.credential_id = checked.credential == Credential::token ? checked.token_id : -checked.session_id;

@@ -54,7 +54,7 @@ enum class Credential : std::uint8_t { none, token, session };
 struct Checked {
     Reason reason;
     Credential credential;  // the kind of secret; none until its row is found
-    bool authenticated;     // the secret is in force: the fields below may be shown
+    bool in_force;          // the secret is in force: the fields below may be shown
     bool open;
     bool limited;      // `quota` and `decision` are set
     bool own_limited;  // `own_quota` and `own_decision` are set too: the token has a limit of its own

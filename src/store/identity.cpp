@@ -86,7 +86,7 @@ void require_no_identity() {
 }
 
 void set_identity(const Checked& checked, const Check& check) {
-    Assert(checked.authenticated);
+    Assert(checked.in_force);
     require_no_identity();
     if (state == State::removed && (identity.token_id != checked.token_id || identity.session_id != checked.session_id))
         MIROX_RAISE(ERRCODE_ACTIVE_SQL_TRANSACTION, errword(ErrorWord::identity_fixed),

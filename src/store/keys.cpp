@@ -1,4 +1,4 @@
-// Signing keys (see keys.hpp, also for the locks). Key bytes are only in shared memory (KeyShelf) and in this backend's copy of
+// Signing keys (see keys.hpp, also for the locks). Key bytes are only in shared memory (SharedKeys) and in this backend's copy of
 // it. Both are left out of core dumps.
 #include "store/keys.hpp"
 
@@ -13,7 +13,7 @@
 #include "core/crypto.hpp"
 #include "core/slice.hpp"
 #include "pg/settings.hpp"
-#include "shmem/key_shelf.hpp"
+#include "shmem/shared_keys.hpp"
 
 extern "C" {
 #include "utils/timestamp.h"
@@ -168,9 +168,9 @@ void read_file(const char* path, const FileStamp& seen) {
 }
 
 // Call with key_lock() held.
-void copy_shared_keys(const shmem::KeyShelf& shelf) {
-    own->now = shelf.now;
-    own_version = shelf.version.load(std::memory_order_relaxed);
+void copy_shared_keys(const shmem::SharedKeys& shared) {
+    own->now = shared.now;
+    own_version = shared.version.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < shmem::kMaxJwtKeys; i++) {
         const SigningKey& key = own->now.good.keys[i];
         own->keys[i] = {};
@@ -179,9 +179,9 @@ void copy_shared_keys(const shmem::KeyShelf& shelf) {
 }
 
 // Publishes what was read for all backends. Returns true if the log should say so. Call it with key_lock() held exclusively.
-bool publish_keys(shmem::KeyShelf& shelf, TimestampTz at) {
+bool publish_keys(shmem::SharedKeys& shared, TimestampTz at) {
     KeyFile& read = own->read;
-    const KeyFile& before = shelf.now;
+    const KeyFile& before = shared.now;
     const bool another = strcmp(read.path, before.path) != 0;
     const bool changed = read.fault != before.fault || read.line != before.line;
     // A faulty file: the keys of the last good one stay.
@@ -190,19 +190,19 @@ bool publish_keys(shmem::KeyShelf& shelf, TimestampTz at) {
     if (!another && !changed && read.stable == before.stable && same(read.stamp, before.stamp) &&
         same_set(read.good, before.good))
         return false;
-    shelf.now = read;
-    shelf.version.fetch_add(1, std::memory_order_release);
+    shared.now = read;
+    shared.version.fetch_add(1, std::memory_order_release);
     return another ? read.fault != kGood : changed;
 }
 
 // No file is set, so no backend may use the keys of an earlier one.
-void clear_keys(shmem::KeyShelf& shelf) {
+void clear_keys(shmem::SharedKeys& shared) {
     LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
-    if (shelf.now.path[0] != '\0') {
-        core::wipe(&shelf.now, sizeof(shelf.now));
-        shelf.version.fetch_add(1, std::memory_order_release);
+    if (shared.now.path[0] != '\0') {
+        core::wipe(&shared.now, sizeof(shared.now));
+        shared.version.fetch_add(1, std::memory_order_release);
     }
-    own_version = shelf.version.load(std::memory_order_relaxed);
+    own_version = shared.version.load(std::memory_order_relaxed);
     LWLockRelease(shmem::key_lock());
     if (own != nullptr) core::wipe(own, sizeof(*own));
 }
@@ -220,12 +220,12 @@ void log_news(const KeyFile& file) {
 
 // The current state of the file; null if none is set.
 const KeyFile* key_file() {
-    shmem::KeyShelf* shelf = shmem::key_shelf();
+    shmem::SharedKeys* shared = shmem::shared_keys();
     const char* path = pg::settings().jwt_key_file;
-    if (shelf == nullptr) return nullptr;
+    if (shared == nullptr) return nullptr;
     if (path == nullptr || path[0] == '\0') {
-        if (own_version != shelf->version.load(std::memory_order_relaxed) || (own != nullptr && own->now.path[0] != '\0'))
-            clear_keys(*shelf);
+        if (own_version != shared->version.load(std::memory_order_relaxed) || (own != nullptr && own->now.path[0] != '\0'))
+            clear_keys(*shared);
         return nullptr;
     }
     if (own == nullptr) {
@@ -241,19 +241,19 @@ const KeyFile* key_file() {
     const auto known_by = [&](const KeyFile& file) {
         return file.stable && same(seen, file.stamp) && strcmp(path, file.path) == 0;
     };
-    if (own_version == shelf->version.load(std::memory_order_acquire) && known_by(own->now)) return &own->now;
+    if (own_version == shared->version.load(std::memory_order_acquire) && known_by(own->now)) return &own->now;
 
     LWLockAcquire(shmem::key_lock(), LW_SHARED);
-    const bool known = known_by(shelf->now);
-    if (known) copy_shared_keys(*shelf);
+    const bool known = known_by(shared->now);
+    if (known) copy_shared_keys(*shared);
     LWLockRelease(shmem::key_lock());
     if (known) return &own->now;
 
     read_file(path, seen);
     const TimestampTz at = GetCurrentTimestamp();
     LWLockAcquire(shmem::key_lock(), LW_EXCLUSIVE);
-    const bool news = publish_keys(*shelf, at);
-    copy_shared_keys(*shelf);
+    const bool news = publish_keys(*shared, at);
+    copy_shared_keys(*shared);
     LWLockRelease(shmem::key_lock());
     core::wipe(&own->read, sizeof(own->read));
     if (news) log_news(own->now);

@@ -5,7 +5,7 @@
 // of [A-Za-z0-9._-]. The key is 32 to 256 bytes, in hex (only digits, an even number of them) or in base64 (either alphabet).
 // Like the server's TLS key file, the file must belong to the server's user or to root and be closed to others.
 //
-// The last good set of keys is in shared memory (shmem/key_shelf.hpp). A good file replaces it at once, even if a key was
+// The last good set of keys is in shared memory (shmem/shared_keys.hpp). A good file replaces it at once, even if a key was
 // removed. A faulty file (missing, empty, malformed or open to others) does not: the last good set stays in force, in new
 // backends too.
 //

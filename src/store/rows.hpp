@@ -120,7 +120,7 @@ struct SecretFixed {
     bool locked;
     bool suspended;
 };
-inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRetired = 'r', kRevoked = 'v';
+inline constexpr char kCurrent = 'c', kOverlapping = 'o', kRotated = 'r', kRevoked = 'v';
 
 inline std::span<const std::uint8_t> digest_bytes(Datum digest) {
     return {reinterpret_cast<const std::uint8_t*>(DatumGetPointer(digest)), core::kDigestBytes};

@@ -262,7 +262,7 @@ void retire_secrets(const OwnToken& token, char current_becomes, TimestampTz ove
             change.add(kState, CharGetDatum(current_becomes))
                 .add(kEndsAt, TimestampTzGetDatum(Min(secret.expires_at, overlap_ends)));
         else if (secret.state == kOverlapping)
-            change.add(kState, CharGetDatum(kRetired)).add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
+            change.add(kState, CharGetDatum(kRotated)).add(kEndsAt, TimestampTzGetDatum(Min(secret.ends_at, now)));
         else
             return secret.generation >= token.generation;
         update_row(scan, change);
@@ -292,7 +292,7 @@ void retire_overlapping(const OwnToken& token, TimestampTz now) {
     using namespace secret_column;
     with_overlapping(token, [&](RowScan& scan, const SecretFixed&) {
         Columns change;
-        change.add(kState, CharGetDatum(kRetired)).add(kEndsAt, TimestampTzGetDatum(now));
+        change.add(kState, CharGetDatum(kRotated)).add(kEndsAt, TimestampTzGetDatum(now));
         update_row(scan, change);
     });
 }
@@ -398,7 +398,7 @@ void rotate(Actor& actor, std::int64_t token_id, const Interval& overlap, Issued
         .add(kHint, pg::text_datum(pg::from_utf8_lossy({out.secret->hint, out.secret->hint_size})));
     const ItemPointerData written = update_row(scan, row);
     close_scan(scan);
-    retire_secrets(token, overlapping ? kOverlapping : kRetired, pg::add_in_utc(now, overlap), now);
+    retire_secrets(token, overlapping ? kOverlapping : kRotated, pg::add_in_utc(now, overlap), now);
     finish(actor, token_id, written, out);
 }
 

@@ -57,17 +57,17 @@ struct KeyFile {
 };
 static_assert(std::is_trivially_copyable_v<KeyFile>);
 
-struct KeyShelf {
+struct SharedKeys {
     std::atomic<std::uint64_t> version;  // grows with each change of `now`
     KeyFile now;
 };
 
 // Called by startup.cpp.
-void request_key_shelf();
-void start_key_shelf();
+void request_shared_keys();
+void start_shared_keys();
 
 // Null when the library is not in shared_preload_libraries.
-KeyShelf* key_shelf();
+SharedKeys* shared_keys();
 LWLock* key_lock();
 
 // Zeroed memory that core dumps leave out. It is never freed. Null when there is no memory.

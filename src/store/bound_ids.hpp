@@ -30,7 +30,7 @@ inline bool is_same(const Version& a, const Version& b) {
 }
 
 // What is known of an account whose user's row changed in this transaction, or for which another account waits.
-struct Claim {
+struct ChangedUser {
     std::int64_t account_id;  // the key
     Version row;              // its user's row as last judged; none: not judged yet
     const char* target;       // the id that it waits for; null: it does not wait
@@ -49,9 +49,9 @@ struct Crossing {
 
 // Created if it does not exist.
 Crossing* crossing_from(const Version& from);
-Claim* make_claim(std::int64_t account_id);
+ChangedUser* changed_user(std::int64_t account_id);
 // Null if there is none.
-Claim* find_claim(std::int64_t account_id);
+ChangedUser* find_changed_user(std::int64_t account_id);
 
 // The account with this id, 0 if there is none.
 std::int64_t account_named(std::string_view user_id);
@@ -69,6 +69,6 @@ bool take_passage(const Version& row, std::int64_t& account_id);
 void end_account(std::int64_t account_id);
 
 // Called once from _PG_init. At the transaction's end an account that still waits is refused.
-void watch_claims();
+void watch_changed_users();
 
 }  // namespace mirox::store

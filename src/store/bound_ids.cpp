@@ -1,5 +1,5 @@
-// Which account is to have which id (see bound_claims.hpp, also for the locks).
-#include "store/bound_claims.hpp"
+// Which account is to have which id (see bound_ids.hpp, also for the locks).
+#include "store/bound_ids.hpp"
 
 #include "store/manage.hpp"
 
@@ -25,7 +25,7 @@ struct Passage {
 struct Ledger {
     Ledger* below;
     MemoryContext memory;
-    HTAB* claims;
+    HTAB* users;
     HTAB* passages;
     HTAB* crossings;
     int nest_level;
@@ -54,12 +54,12 @@ void open_ledger() {
     auto* fresh = static_cast<Ledger*>(MemoryContextAlloc(memory, sizeof(Ledger)));
     *fresh = {ledger,
               memory,
-              make_table("claims", sizeof(std::int64_t), sizeof(Claim), memory),
+              make_table("changed users", sizeof(std::int64_t), sizeof(ChangedUser), memory),
               make_table("passages", sizeof(Version), sizeof(Passage), memory),
               make_table("crossings", sizeof(Version), sizeof(Crossing), memory),
               level};
     if (ledger != nullptr) {
-        copy_table(ledger->claims, fresh->claims, sizeof(Claim));
+        copy_table(ledger->users, fresh->users, sizeof(ChangedUser));
         copy_table(ledger->passages, fresh->passages, sizeof(Passage));
         copy_table(ledger->crossings, fresh->crossings, sizeof(Crossing));
     }
@@ -71,32 +71,32 @@ void rename_to(std::int64_t account_id, std::string_view id) {
 }
 
 // The account has given up its id. The account that waits for the id is renamed, which frees the next id, and so on.
-void release(Claim* claim) {
-    while (claim->waiter != 0) {
-        const std::int64_t next = claim->waiter;
-        claim->waiter = 0;
+void release(ChangedUser* user) {
+    while (user->waiter != 0) {
+        const std::int64_t next = user->waiter;
+        user->waiter = 0;
         if (next == kNobody) return;
-        claim = find_claim(next);
-        const char* target = claim->target;
-        claim->target = nullptr;
-        claim->waits_for = 0;
-        rename_to(claim->account_id, target);
+        user = find_changed_user(next);
+        const char* target = user->target;
+        user->target = nullptr;
+        user->waits_for = 0;
+        rename_to(user->account_id, target);
     }
 }
 
-void stop_waiting(Claim* claim) {
-    if (claim->waits_for == 0) return;
-    Claim* other = find_claim(claim->waits_for);
-    if (other != nullptr && other->waiter == claim->account_id) other->waiter = 0;
-    claim->waits_for = 0;
-    claim->target = nullptr;
+void stop_waiting(ChangedUser* user) {
+    if (user->waits_for == 0) return;
+    ChangedUser* other = find_changed_user(user->waits_for);
+    if (other != nullptr && other->waiter == user->account_id) other->waiter = 0;
+    user->waits_for = 0;
+    user->target = nullptr;
 }
 
 // True if `first` waits, directly or through other accounts, for `account_id`.
-bool waits_for(const Claim* first, std::int64_t account_id) {
+bool waits_for(const ChangedUser* first, std::int64_t account_id) {
     while (first != nullptr && first->waits_for != 0) {
         if (first->waits_for == account_id) return true;
-        first = find_claim(first->waits_for);
+        first = find_changed_user(first->waits_for);
     }
     return false;
 }
@@ -113,9 +113,9 @@ void on_transaction(XactEvent event, void*) {
         case XACT_EVENT_PRE_COMMIT:
         case XACT_EVENT_PRE_PREPARE:
             HASH_SEQ_STATUS all;
-            hash_seq_init(&all, ledger->claims);
-            while (const auto* claim = static_cast<Claim*>(hash_seq_search(&all)))
-                if (claim->target != nullptr) {
+            hash_seq_init(&all, ledger->users);
+            while (const auto* user = static_cast<ChangedUser*>(hash_seq_search(&all)))
+                if (user->target != nullptr) {
                     hash_seq_term(&all);
                     refuse_taken_id();
                 }
@@ -154,20 +154,20 @@ Crossing* crossing_from(const Version& from) {
     return crossing;
 }
 
-Claim* find_claim(std::int64_t account_id) {
+ChangedUser* find_changed_user(std::int64_t account_id) {
     if (ledger == nullptr) return nullptr;
-    return static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_FIND, nullptr));
+    return static_cast<ChangedUser*>(hash_search(ledger->users, &account_id, HASH_FIND, nullptr));
 }
 
-Claim* make_claim(std::int64_t account_id) {
+ChangedUser* changed_user(std::int64_t account_id) {
     open_ledger();
     bool known;
-    auto* claim = static_cast<Claim*>(hash_search(ledger->claims, &account_id, HASH_ENTER, &known));
+    auto* user = static_cast<ChangedUser*>(hash_search(ledger->users, &account_id, HASH_ENTER, &known));
     if (!known) {
-        *claim = {};
-        claim->account_id = account_id;
+        *user = {};
+        user->account_id = account_id;
     }
-    return claim;
+    return user;
 }
 
 std::int64_t account_named(std::string_view user_id) {
@@ -176,47 +176,47 @@ std::int64_t account_named(std::string_view user_id) {
 }
 
 void arrive(std::int64_t account_id, const char* id, const Version& row) {
-    Claim* claim = nullptr;
+    ChangedUser* user = nullptr;
     if (account_id != 0) {
-        claim = make_claim(account_id);
-        stop_waiting(claim);
-        claim->row = row;
-        claim->left = false;
+        user = changed_user(account_id);
+        stop_waiting(user);
+        user->row = row;
+        user->left = false;
     }
     const std::int64_t other_id = account_named(id);
     if (other_id != 0 && other_id == account_id) return;
     if (other_id != 0) {
-        Claim* other = make_claim(other_id);
+        ChangedUser* other = changed_user(other_id);
         if (!other->left) {
             if (other->waiter > 0) refuse_taken_id();
-            if (claim == nullptr) {
+            if (user == nullptr) {
                 other->waiter = kNobody;
                 return;
             }
-            if (claim->waiter == 0 || !waits_for(other, account_id)) {
+            if (user->waiter == 0 || !waits_for(other, account_id)) {
                 other->waiter = account_id;
-                claim->waits_for = other_id;
-                claim->target = MemoryContextStrdup(TopTransactionContext, id);
+                user->waits_for = other_id;
+                user->target = MemoryContextStrdup(TopTransactionContext, id);
                 return;
             }
             rename_to(account_id, temporary_id());
-            release(claim);
+            release(user);
         } else {
             end_account(other_id);
         }
     }
-    if (claim == nullptr) return;
+    if (user == nullptr) return;
     rename_to(account_id, id);
-    release(claim);
+    release(user);
 }
 
 void pass(std::int64_t account_id, const Version& row) {
     open_ledger();
     if (account_id != 0) {
-        Claim* claim = make_claim(account_id);
-        stop_waiting(claim);
-        claim->row = row;
-        claim->left = false;
+        ChangedUser* user = changed_user(account_id);
+        stop_waiting(user);
+        user->row = row;
+        user->left = false;
     }
     static_cast<Passage*>(hash_search(ledger->passages, &row, HASH_ENTER, nullptr))->account_id = account_id;
 }
@@ -232,14 +232,14 @@ bool take_passage(const Version& row, std::int64_t& account_id) {
 
 void end_account(std::int64_t account_id) {
     (void)as_act([&](Actor& actor) { return delete_account(actor, account_id); });
-    Claim* claim = find_claim(account_id);
-    if (claim == nullptr) return;
-    stop_waiting(claim);
-    release(claim);
-    (void)hash_search(ledger->claims, &account_id, HASH_REMOVE, nullptr);
+    ChangedUser* user = find_changed_user(account_id);
+    if (user == nullptr) return;
+    stop_waiting(user);
+    release(user);
+    (void)hash_search(ledger->users, &account_id, HASH_REMOVE, nullptr);
 }
 
-void watch_claims() {
+void watch_changed_users() {
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }

@@ -1,5 +1,5 @@
-// Signing keys in shared memory. For the locks see key_shelf.hpp.
-#include "shmem/key_shelf.hpp"
+// Signing keys in shared memory. For the locks see shared_keys.hpp.
+#include "shmem/shared_keys.hpp"
 
 #include <sys/mman.h>
 
@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kTranche[] = "mirox_tokens_keys";
 
-constinit KeyShelf* shelf = nullptr;
+constinit SharedKeys* shared = nullptr;
 constinit LWLock* lock = nullptr;
 
 }  // namespace
@@ -23,25 +23,25 @@ void* map_undumped(std::size_t size, bool shared) {
     return at;
 }
 
-void request_key_shelf() {
+void request_shared_keys() {
     RequestNamedLWLockTranche(kTranche, 1);
 }
 
-void start_key_shelf() {
+void start_shared_keys() {
     lock = &GetNamedLWLockTranche(kTranche)->lock;
-    if (shelf == nullptr) {
-        shelf = static_cast<KeyShelf*>(map_undumped(sizeof(KeyShelf), true));
-        if (shelf == nullptr)
+    if (shared == nullptr) {
+        shared = static_cast<SharedKeys*>(map_undumped(sizeof(SharedKeys), true));
+        if (shared == nullptr)
             ereport(FATAL, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not map shared memory: %m"),
                     errhint("Make more memory available to the server."));
     }
     // After a crash: the child may have been writing.
-    core::wipe(&shelf->now, sizeof(shelf->now));
-    shelf->version.store(0, std::memory_order_relaxed);
+    core::wipe(&shared->now, sizeof(shared->now));
+    shared->version.store(0, std::memory_order_relaxed);
 }
 
-KeyShelf* key_shelf() {
-    return shelf;
+SharedKeys* shared_keys() {
+    return shared;
 }
 LWLock* key_lock() {
     return lock;
