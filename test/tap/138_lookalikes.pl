@@ -67,7 +67,7 @@ SELECT statement FROM (
     SELECT 1, format('CREATE SCHEMA %I', nspname) FROM pg_namespace WHERE oid IN (SELECT objid FROM ours WHERE classid = 'pg_namespace'::regclass)
     UNION ALL
     SELECT 2, format('CREATE DOMAIN %s AS %s CHECK (mal.spring(''domain''))', format_type(t.oid, NULL), CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE 'text' END)
-    FROM pg_type t WHERE t.typtype IN ('b', 'd') AND t.oid IN (SELECT objid FROM ours WHERE classid = 'pg_type'::regclass)
+    FROM pg_type t WHERE t.typtype IN ('b', 'd') AND t.typelem = 0 AND t.oid IN (SELECT objid FROM ours WHERE classid = 'pg_type'::regclass)
     UNION ALL
     SELECT 3, format('CREATE TYPE %s AS (%s)', format_type(t.oid, NULL), (SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
                                                                           FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0))

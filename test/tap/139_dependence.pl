@@ -62,7 +62,7 @@ functions AS (SELECT p.oid::regprocedure::text AS signature, p.oid, p.pronamespa
                      (SELECT string_agg(format('(SELECT NULL::%s)', format_type(t, NULL)), ', ' ORDER BY n) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY u (t, n)) AS arguments, p.proargtypes
               FROM pg_proc p WHERE p.oid IN (SELECT objid FROM ours WHERE classid = 'pg_proc'::regclass)),
 types AS (SELECT format_type(t.oid, NULL) AS name, t.typtype, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END AS kind FROM pg_type t
-          WHERE t.oid IN (SELECT objid FROM ours WHERE classid = 'pg_type'::regclass))
+          WHERE t.typelem = 0 AND t.oid IN (SELECT objid FROM ours WHERE classid = 'pg_type'::regclass))
 SELECT replace(replace(template, '{}', name), '{first}', COALESCE(first, 'x')) FROM (
     SELECT name, first, unnest(ARRAY[format('DROP %s {} CASCADE', kind), format('ALTER %s {} RENAME TO mine', kind), format('ALTER %s {} OWNER TO R', kind), format('ALTER %s {} SET SCHEMA devs', kind),
         format('COMMENT ON %s {} IS ''mine''', kind), 'GRANT ALL ON {} TO R', 'SELECT * FROM {}', 'SELECT count(*) FROM {}', 'TABLE {}', 'COPY (SELECT * FROM {}) TO STDOUT']
@@ -279,6 +279,8 @@ my $early = issue($dba, $logged_in, 'early');
 $dba->close;
 my $owned = wire($node, dbname => 'owned');
 is(reason($owned, $early->{secret}), 'ok', 'a check before');
+# The first drain is over before the owner changes: one that meets the change may fail, and is repeated.
+call($owned, 'flush');
 $owned->rows('REASSIGN OWNED BY dba TO app');
 is($owned->value("SELECT string_agg(DISTINCT extowner::regrole::text, ' ') FROM pg_extension WHERE extname = 'mirox_tokens'"), 'app', 'REASSIGN OWNED moves the extension');
 is(reason($owned, $early->{secret}), 'ok', 'then checks go on');

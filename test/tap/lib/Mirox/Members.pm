@@ -6,7 +6,8 @@ use Exporter qw(import);
 
 our @EXPORT_OK = qw($acls described);
 
-# Who may what, but for a row type, which is everybody's whatever is said of types. A type without a list is everybody's.
+# Who may what, but for row types, which are everybody's whatever is said of types, and array types, which follow their elements: from 17
+# on both are members. A type without a list is everybody's.
 our $acls = <<'SQL';
 SELECT string_agg(concat_ws(' ', object, acl), E'\n' ORDER BY object COLLATE "C") FROM (
     SELECT d.object, (SELECT string_agg(concat_ws(' ', a.grantee::regrole, a.privilege_type, a.is_grantable), ', ' ORDER BY a.grantee::regrole::text, a.privilege_type)
@@ -15,6 +16,7 @@ SELECT string_agg(concat_ws(' ', object, acl), E'\n' ORDER BY object COLLATE "C"
           FROM pg_class WHERE relkind <> 'c'
           UNION ALL SELECT format('function %s', oid::regprocedure), proacl, 'f', proowner, oid, 'pg_proc'::regclass FROM pg_proc
           UNION ALL SELECT format('type %s', oid::regtype), typacl, 'T', typowner, oid, 'pg_type'::regclass FROM pg_type
+                    WHERE typelem = 0 AND (typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c'))
           UNION ALL SELECT format('schema %s', nspname), nspacl, 'n', nspowner, oid, 'pg_namespace'::regclass FROM pg_namespace) d (object, acl, kind, owner, oid, class)
     WHERE EXISTS (SELECT FROM pg_depend e JOIN pg_extension x ON e.refclassid = 'pg_extension'::regclass AND e.refobjid = x.oid AND e.deptype = 'e'
                   WHERE x.extname = 'mirox_tokens' AND e.classid = d.class AND e.objid = d.oid)) o (object, acl)
