@@ -58,8 +58,11 @@ $node->reload;
 ok(poll("SELECT (SELECT count(*) FROM mirox_internal.usage_day WHERE day < now() - interval '90 days') + (SELECT count(*) FROM mirox_internal.usage_hour WHERE hour < now() - interval '90 days') = 0
 	OR date_part('year', now()) = date_part('year', now() - interval '100 days')"), 'rows with addresses go');
 is($wire->value("SELECT sum(requests) FROM mirox_internal.token_day"), 6, 'days by token stay');
-is($wire->value('SELECT sum(requests) FROM mirox_internal.token_day t JOIN mirox_internal.usage_dropped d ON d.store = $1 AND t.day < d.before', 'usage_day') // 0,
-	$wire->value("SELECT 6 - COALESCE(sum(requests), 0) FROM mirox_internal.usage_day"), 'and say what the others no longer have');
+# In one snapshot, since the worker may be at it.
+is($wire->value(<<'SQL'), 6, 'and say what the others no longer have');
+SELECT (SELECT COALESCE(sum(t.requests), 0) FROM mirox_internal.token_day t JOIN mirox_internal.usage_dropped d ON d.store = 'usage_day' AND t.day < d.before)
+	+ (SELECT COALESCE(sum(requests), 0) FROM mirox_internal.usage_day)
+SQL
 is($wire->state("SET mirox_tokens.address_retention = '1 hour'"), '55P02', 'a setting of the server');
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
 clean_log($node);
