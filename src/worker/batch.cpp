@@ -41,12 +41,13 @@ namespace {
 
 // How many different callers (address, agent) of one token or session a minute shows one by one. Above that an address is widened to
 // its network and the agent left out; with as many networks, the address is left out too. Status, reason, scope and endpoint stay.
-// So nobody can fill the tables with a dead token: one token or session has at most twice this many rows a minute for each
-// different answer, scope and endpoint, and as many again for each start of the worker in that minute.
+// So nobody can fill the tables with a dead token: one token or session has at most twice this many rows a minute and one for each
+// different answer, scope and endpoint, fewer than kCrowd more for each drain, and as many again for each start of the worker in that
+// minute.
 constexpr int kRefusedCallers = 200, kAdmittedCallers = 2000;
 constexpr unsigned kWideIpv4 = 24, kWideIpv6 = 48;
-// From so many on, a token's callers are remembered until its minute closes, beyond the batch.
-constexpr int kCrowd = 50;
+// From so many on, a token's callers are remembered until their minute closes, beyond the batch.
+constexpr int kCrowd = 10;
 // Uses in a row of usage_open, which then takes 4 kB. A reader of one token unpacks each row that may hold it.
 constexpr int kPacked = 48;
 // New texts of a kind in a day, since clients choose some of them. Uses with further ones have none.
@@ -67,6 +68,7 @@ int compare_text(const void* a, const void* b, Size) {
 }
 
 struct Crowd {
+    std::int64_t minute;              // of the newest use; an older one that comes late is counted here too
     int refused, admitted;            // callers that were shown one by one
     int wide_refused, wide_admitted;  // networks
 };
@@ -156,6 +158,7 @@ Use* use_of(Batch& batch, const Key& key) {
 Use* widened(Batch& batch, Key& key, Token& token) {
     const bool refused = key.refused();
     const int most = refused ? kRefusedCallers : kAdmittedCallers;
+    if (key.minute > token.crowd.minute) token.crowd = {key.minute, 0, 0, 0, 0};
     int& callers = refused ? token.crowd.refused : token.crowd.admitted;
     if (callers < most) {
         callers++;
@@ -409,8 +412,19 @@ void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, 
     }
 }
 
-void forget_crowds() {
-    if (crowds_context != nullptr) MemoryContextDelete(crowds_context);
+void forget_crowds(std::int64_t before) {
+    if (crowds == nullptr) return;
+    bool any = false;
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, crowds);
+    while (auto* known = static_cast<RememberedCrowd*>(hash_seq_search(&scan))) {
+        if (known->crowd.minute >= before)
+            any = true;
+        else
+            (void)hash_search(crowds, &known->credential_id, HASH_REMOVE, nullptr);
+    }
+    if (any) return;
+    MemoryContextDelete(crowds_context);
     crowds_context = nullptr;
     crowds = nullptr;
 }

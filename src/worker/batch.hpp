@@ -42,7 +42,7 @@ std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch);
 // Tells the counters what the batch wrote. Call it before COMMIT, so that a snapshot that sees the rows finds it posted.
 void post_counts(shmem::Region& region, const Batch& batch, std::uint64_t from, std::uint64_t to);
 
-// Call it when minutes close: tokens may come from as many addresses again.
-void forget_crowds();
+// Forgets what was remembered of minutes before this one, which have closed: tokens may come from as many addresses again.
+void forget_crowds(std::int64_t before);
 
 }  // namespace mirox::worker

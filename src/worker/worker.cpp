@@ -261,7 +261,7 @@ void run_slice(State& state) {
         if (well && !state.closing.active) {
             state.closed = state.closes;
             state.summing.active = true;
-            forget_crowds();
+            forget_crowds(state.closed);
         }
         if (!well || !state.closing.active) report(shmem::Job::minutes, well, trouble, kLogAfter);
         if (!well) state.next_round = Max(state.next_round, GetCurrentTimestamp() + kLater);

@@ -1,0 +1,40 @@
+# An attack from 200,000 addresses on one token: every refusal keeps scope, endpoint and reason, and a minute has few rows.
+use strict;
+use warnings;
+use Mirox qw(new_node wire call put_account open_session issue clean_log);
+use Test::More;
+
+my $node = new_node('attack', conf => "\nmirox_tokens.flush_interval = 300ms\n");
+my $wire = wire($node);
+put_account($wire, 'anna', ['*']);
+$wire->rows(q(SELECT mirox.put_endpoint('GET', '/parks/*', 'parks:read'), mirox.put_endpoint('POST', '/reports/*', 'reports:write')));
+my $token = issue($wire, open_session($wire, 'anna'), 'token', permissions => ['parks:read']);
+my $addresses = 200_000;
+is($wire->value(q(SELECT count(*) FILTER (WHERE (mirox.check_request($1, 'POST', '/reports/' || i, ('10.' || (i >> 16) || '.' || ((i >> 8) & 255) || '.' || (i & 255))::inet, 'bot/' || i % 5000)).status = 403)
+	FROM generate_series(1, $2::int) i), "Bearer $token->{secret}", $addresses), $addresses, 'each request is refused');
+call($wire, 'flush');
+
+# 200 addresses one by one, 200 networks, one row for all others, and fewer than ten callers of a drain that are not remembered.
+my $per_minute = 200 + 200 + 1 + 9;
+sub seen
+{
+	my $name = shift;
+	is($wire->value('SELECT sum(requests) FROM mirox.refusals'), $addresses, "$name: all are counted");
+	is($wire->value(q(SELECT string_agg(DISTINCT concat_ws(' ', status, reason, method, endpoint, scope, user_id), ', ') FROM mirox.refusals)),
+		'403 insufficient_scope POST POST /reports/* reports:write anna', "$name: each with its reason, endpoint and scope");
+	my $most = $wire->value('SELECT max(n) FROM (SELECT count(*) AS n FROM mirox_internal.minute_refusal GROUP BY minute) x');
+	cmp_ok($most, '<=', $per_minute, "$name: at most $per_minute rows a minute");
+	cmp_ok($most, '>', 200, "$name: addresses, and networks");
+	is($wire->value(q(SELECT count(*) FROM mirox.refusals WHERE ip IS NOT NULL AND masklen(ip) < 32 AND user_agent IS NOT NULL)), 0, "$name: networks without the agent");
+	return;
+}
+seen('open');
+is($wire->value('SELECT events_dropped FROM mirox.stat'), 0, 'nothing was dropped');
+ok($node->poll_query_until('postgres', 'SELECT sum(requests) = ' . $addresses . ' FROM mirox_internal.refusal_minute'), 'the minute closes');
+seen('closed');
+is($wire->value('SELECT refusals FROM mirox.token_report'), $addresses, 'and the token counts them');
+is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
+clean_log($node);
+$wire->close;
+$node->stop;
+done_testing();
