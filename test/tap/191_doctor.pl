@@ -2,9 +2,9 @@
 # names and paths.
 use strict;
 use warnings;
+use File::Copy qw(copy);
 use Mirox qw(new_node wire call put_account open_session issue reason clean_log);
 use PostgreSQL::Test::Utils;
-use File::Copy;
 use Test::More;
 
 my $keys = PostgreSQL::Test::Utils::tempdir() . '/jwt.keys';
@@ -107,10 +107,9 @@ condition('protected_tables', 'error', 1, qr/^public\.park$/, 'ALTER TABLE park 
 # Files.
 condition('jwt_key_file', 'error', 1, qr/^\Q$keys\E: unsafe$/, sub { chmod 0644, $keys or die }, sub { chmod 0600, $keys or die });
 condition('jwt_key_file', 'error', 1, qr/^\Q$keys\E: unreadable$/, sub { rename $keys, "$keys.away" or die }, sub { rename "$keys.away", $keys or die });
-my $data = "$ENV{MIROX_TREE}/test/unit/data";
 my $mmdb = "$keys.mmdb";
 condition('geoip_database', 'error', 1, qr/^\Q$mmdb\E: No such file/, set("SET mirox_tokens.geoip_database = '$mmdb'"), set('RESET mirox_tokens.geoip_database'));
-condition('geoip_database', 'warning', 1, qr/^\Q$mmdb\E: last changed 2001-09-09/, sub { copy("$data/enrich_places_city.mmdb", $mmdb) or die $!; utime 1_000_000_000, 1_000_000_000, $mmdb or die; set("SET mirox_tokens.geoip_database = '$mmdb'")->() },
+condition('geoip_database', 'warning', 1, qr/^\Q$mmdb\E: last changed 2001-09-09/, sub { copy("$ENV{MIROX_TREE}/test/unit/data/enrich_places_city.mmdb", $mmdb) or die; utime 1_000_000_000, 1_000_000_000, $mmdb or die; set("SET mirox_tokens.geoip_database = '$mmdb'")->() },
 	set('RESET mirox_tokens.geoip_database'));
 condition('agent_rules', 'error', 1, qr/^\/nowhere: No such file/, set("SET mirox_tokens.agent_rules = '/nowhere'"), set('RESET mirox_tokens.agent_rules'));
 
@@ -147,14 +146,5 @@ is("$soon->{state} $soon->{found}", 'info 1', 'a token that expires soon is coun
 my ($code, $out, $err) = $node->psql('postgres', "SET ROLE watch; BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; SELECT count(*) > 15 FROM mirox.doctor(); COMMIT");
 is("$out|$err", 't|', 'in a read-only transaction, too');
 $wire->close;
-
-# Settings that need a restart. Without the library in shared_preload_libraries the checks of shared memory are left out.
-sub restarted { my $setting = shift; return sub { $node->safe_psql('postgres', "ALTER SYSTEM $setting"); $node->restart; return; }; }
-condition('transport', 'warning', 1, qr/^listen_addresses = '127\.0\.0\.2', ssl = off$/, restarted(q(SET listen_addresses = '127.0.0.2')), restarted('RESET listen_addresses'));
-sub preloaded { $node->append_conf('postgresql.conf', "shared_preload_libraries = '$_[0]'"); $node->restart; return; }
-condition('preloaded', 'error', 1, qr/^$/, sub { preloaded('') }, sub {
-	is(doctor('boss')->{ring}, undef, 'without shared memory there is no ring');
-	preloaded('mirox_tokens');
-});
 clean_log($node);
 done_testing();
