@@ -19,12 +19,21 @@ CREATE VIEW mirox_internal.level_object AS
             UNION ALL
             SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, n.oid::pg_catalog.regnamespace::text, n.nspacl, n.nspowner
             FROM pg_catalog.pg_namespace n WHERE r.kind = 'schema' AND n.oid = pg_catalog.to_regnamespace(r.object)) o
+    ), member AS (
+        SELECT o.*
+        FROM named o
+        JOIN pg_catalog.pg_depend d ON d.classid = o.classid AND d.objid = o.oid AND d.objsubid = 0
+            AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+            AND d.refobjid = (SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = 'mirox_tokens')
     )
     SELECT l.level, o.kind, o.object, o.acl, o.owner
-    FROM named o
-    JOIN pg_catalog.pg_depend d ON d.classid = o.classid AND d.objid = o.oid AND d.objsubid = 0
-        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
-        AND d.refobjid = (SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = 'mirox_tokens')
+    FROM (SELECT m.level, m.kind, m.object, m.acl, m.owner FROM member m
+          UNION ALL
+          -- pg_dump reads partitions one by one.
+          SELECT m.level, m.kind, c.oid::pg_catalog.regclass::text, c.relacl, c.relowner
+          FROM member m
+          JOIN pg_catalog.pg_inherits i ON m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND i.inhparent = m.oid
+          JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relowner = m.owner) o
     -- The level admin has what all the others have, except backup. (An object of two levels is there twice: readers use DISTINCT.)
     CROSS JOIN LATERAL (
         SELECT o.level

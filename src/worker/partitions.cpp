@@ -1,6 +1,7 @@
 // Partitions of the store by time (see partitions.hpp, also for the locks).
 #include "worker/partitions.hpp"
 
+#include "pg/members.hpp"
 #include "pg/query.hpp"
 #include "pg/settings.hpp"
 #include "pg/values.hpp"
@@ -173,6 +174,8 @@ void make_partition(const Kind& kind, const Range& range) {
     for (int i = 1; OidIsValid(get_relname_relid(name, pg::catalog().internal_schema)); i++)
         name = psprintf("%s_%s_%d", kind.name, date_text(range.from, "%04d%02d%02d"), i);
     const char* const table = psprintf("mirox_internal.%s", name);
+    // A level that is revoked meanwhile would stay on the new table.
+    pg::lock_grants();
     pg::execute(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)", table, parent));
     set_grants(table, parent);
     add_indexes(table, kind);

@@ -86,6 +86,27 @@ for my $table ('mirox_internal.usage_minute', $one)
 	$wire->rows('SET session_replication_role = origin');
 }
 
+# A level that is being revoked while a partition is made. The worker waits, drains go on.
+$wire->rows('CREATE ROLE keeper');
+$wire->rows(q(SELECT mirox.grant_access('keeper', 'backup')));
+my $readable = "SELECT string_agg(c.oid::regclass::text, ' ') $partitions AND has_table_privilege('keeper', c.oid, 'SELECT')";
+isnt($wire->value($readable), undef, 'level backup reads partitions');
+shift_open($wire, '300 days');
+my $revoking = wire($node);
+$revoking->rows('BEGIN');
+$revoking->rows(q(SELECT mirox.revoke_access('keeper', 'backup')));
+my $had = $wire->value("SELECT count(*) $partitions");
+$wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+worker_gone();
+some_use();
+ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'object' AND NOT granted)"), 'a new partition waits for a level that is being revoked');
+some_use();
+$revoking->rows('COMMIT');
+ok(close_minutes(), 'then it is made');
+cmp_ok($wire->value("SELECT count(*) $partitions"), '>', $had, 'with others');
+is($wire->value($readable), undef, 'and does not keep the level');
+told('after that');
+
 $wire->rows('ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC');
 
 # ---- dump and restore ----------------------------------------------------------------------------------------------------------------
