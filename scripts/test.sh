@@ -84,6 +84,7 @@ suite_unit() {
                 elif build/fuzz/"$name" -runs=0 -timeout=10 "test/fuzz/corpus/$name" >"results/fuzz-$name.log" 2>&1; then
                     good=$((good + 1))
                 else
+                    say "fuzz $name ended with status $?"
                     tail -40 "results/fuzz-$name.log"
                     bad=$((bad + 1))
                 fi
