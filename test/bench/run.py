@@ -460,10 +460,10 @@ class Bench:
                 return None, 0
 
         server.script("postgres", "ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf();")
-        uses = drained = closed = drain_wal = close_wal = 0
+        uses = drained_uses = drained = closed = drain_wal = close_wal = 0
         for _ in range(rounds):
             server.script(database, "SELECT mirox.flush();")
-            pid, before = times()
+            (pid, before), round_began = times(), uses
             for first in range(0, tokens, each):
                 at = self.lsn()
                 uses += int(server.value(database, f"SELECT count((mirox.verify_token(secret, '10.0.0.0'::inet + (n * {data.BATCH} + i), 'curl/8.4', "
@@ -472,7 +472,9 @@ class Bench:
                 server.script(database, "SELECT mirox.flush();")
                 drain_wal += self.lsn() - at
             after = times()
-            drained += after[1] - before if after[0] == pid else 0
+            if pid is not None and after[0] == pid:
+                drained += after[1] - before
+                drained_uses += uses - round_began
             server.script(database, """
                 SET session_replication_role = replica;
                 UPDATE mirox_internal.usage_open SET minute = minute - interval '2 days',
@@ -486,13 +488,15 @@ class Bench:
                 pid, spent = times()
                 if pid is not None:
                     took[pid] = spent
-                if server.value(database, state) == "0 0 0" or time.time() - began > 600:
+                if server.value(database, state) == "0 0 0":
                     break
+                if time.time() - began > 900:
+                    raise RuntimeError("minutes are not closed and added up after 15 minutes")
                 time.sleep(0.3)
             closed += sum(took.values())
             close_wal += self.lsn() - at
         server.script("postgres", "ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf();")
-        result = {"tokens": tokens, "uses": uses, "drain_ns": drained / uses, "close_ns": closed / uses,
+        result = {"tokens": tokens, "uses": uses, "drain_ns": drained / max(1, drained_uses), "close_ns": closed / uses,
                   "drain_wal": drain_wal / uses, "close_wal": close_wal / uses}
         say(f"\n== the store by time, {tokens:,} different tokens, {uses:,} uses: {result['drain_ns'] / 1000:.2f} + {result['close_ns'] / 1000:.2f} us "
             f"of the worker and {result['drain_wal']:.0f} + {result['close_wal']:.0f} bytes of WAL a use (drained + closed, with hours and days)")
