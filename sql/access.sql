@@ -52,13 +52,13 @@ FROM (VALUES ('put_account', 'login'), ('open_session', 'login'), ('close_sessio
 HAVING string_agg(level, ',' ORDER BY level) IS DISTINCT FROM (SELECT string_agg(DISTINCT r.level, ',' ORDER BY r.level) FROM rules r JOIN pg_proc p USING (oid) WHERE p.proname = name);
 
 -- ---- each level alone -----------------------------------------------------------------------------------------------
--- May call what its level names and what PUBLIC may, nothing else; may read what its level names, and change no table.
+-- May call what its level names and what PUBLIC may, nothing else; may read what its level names, and change no table. A partition is read with its parent.
 SELECT level, function, has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE') AS may FROM levels, functions f
 WHERE has_function_privilege('regress_mirox_' || level, oid, 'EXECUTE') IS DISTINCT FROM
       (has_function_privilege('regress_mirox_none', oid, 'EXECUTE') OR EXISTS (SELECT FROM rules r WHERE r.oid = f.oid AND (r.level = levels.level OR levels.level = 'admin')));
 SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND relkind IN ('r', 'v', 'm', 'p', 'f')
     AND (has_any_column_privilege('regress_mirox_' || level, c.oid, 'SELECT') IS DISTINCT FROM
-         EXISTS (SELECT FROM mirox_internal.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = c.oid AND (r.level = levels.level OR levels.level = 'admin' AND r.level <> 'backup'))
+         EXISTS (SELECT FROM mirox_internal.access_rule r WHERE r.kind = 'relation' AND to_regclass(r.object) = COALESCE((SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND c.relispartition), c.oid) AND (r.level = levels.level OR levels.level = 'admin' AND r.level <> 'backup'))
          OR has_table_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
          OR has_any_column_privilege('regress_mirox_' || level, c.oid, 'INSERT, UPDATE, REFERENCES'));
 SELECT level, relname FROM levels, pg_class c WHERE relnamespace IN ('mirox'::regnamespace, 'mirox_internal'::regnamespace) AND CASE relkind WHEN 'S' THEN has_sequence_privilege('regress_mirox_' || level, c.oid, 'USAGE, UPDATE') OR level <> 'backup' AND has_sequence_privilege('regress_mirox_' || level, c.oid, 'SELECT') END;
