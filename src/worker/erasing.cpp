@@ -25,7 +25,7 @@ constexpr std::int32_t kFirstRows = 1000, kLeastRows = 50, kMostRows = 20'000;
 // The stages: open minutes, the stores that have callers in their order, acts.
 constexpr std::int32_t kOpen = 0, kActs = static_cast<std::int32_t>(Store::refusal_day) + 2;
 
-// Like erase_acts, for a store (1) by its time (2). The last use of the account's tokens is a trace too.
+// Like erase_acts, for a store (1) by its time (2).
 constexpr char kErase[] = R"(
 WITH stretch AS MATERIALIZED (
     SELECT max(k)::timestamptz AS upto, count(*)::int4 AS met
@@ -35,13 +35,8 @@ WITH stretch AS MATERIALIZED (
     WHERE account_id = $1 AND %2$s > $3 AND %2$s <= (SELECT upto FROM stretch) AND first_at < $2
       AND (ip IS NOT NULL OR agent_id IS NOT NULL OR place_id IS NOT NULL)
     RETURNING 1
-), last AS (
-    UPDATE mirox_internal.token_usage SET last_ip = NULL, last_agent_id = NULL, last_place_id = NULL
-    WHERE token_id IN (SELECT token_id FROM mirox_internal.%1$s
-                       WHERE account_id = $1 AND %2$s > $3 AND %2$s <= (SELECT upto FROM stretch))
-      AND last_used_at < $2 AND (last_ip IS NOT NULL OR last_agent_id IS NOT NULL OR last_place_id IS NOT NULL)
-    RETURNING 1)
-SELECT s.upto, s.met, (SELECT count(*) FROM gone) + (SELECT count(*) FROM last) FROM stretch s)";
+)
+SELECT s.upto, s.met, (SELECT count(*) FROM gone) FROM stretch s)";
 constinit pg::Query erase_store[kStores] = {};
 
 pg::Query& statement_of(Store store) {
@@ -59,9 +54,9 @@ struct Erased {
 };
 constinit HTAB* erased = nullptr;
 
-void remember(std::int64_t account_id, TimestampTz until) {
+void remember(HTAB* accounts, std::int64_t account_id, TimestampTz until) {
     bool found;
-    auto* const entry = static_cast<Erased*>(hash_search(erased, &account_id, HASH_ENTER, &found));
+    auto* const entry = static_cast<Erased*>(hash_search(accounts, &account_id, HASH_ENTER, &found));
     entry->until = found ? Max(entry->until, until) : until;
 }
 
@@ -88,11 +83,12 @@ void erase_step(void* state) {
     step.done = false;
     const std::int64_t erasure_id = DatumGetInt64(pg::result_value(0, 1)), account_id = DatumGetInt64(pg::result_value(0, 2));
     const bool whole = DatumGetBool(pg::result_value(0, 3));
-    const TimestampTz until = DatumGetTimestampTz(pg::result_value(0, 4));
+    // Of a former account nothing is kept, also what was used until its deletion was committed.
+    const TimestampTz until = whole ? DT_NOEND : DatumGetTimestampTz(pg::result_value(0, 4));
     std::int32_t stage = DatumGetInt32(pg::result_value(0, 5));
     TimestampTz cursor = DatumGetTimestampTz(pg::result_value(0, 6));
     know_erased();
-    remember(account_id, whole ? DT_NOEND : until);
+    remember(erased, account_id, until);
     actor.erases = true;
     pg::Args args;
     args.int8(account_id).add(TimestampTzGetDatum(until));
@@ -102,7 +98,11 @@ void erase_step(void* state) {
     bool is_null;
     const Datum upto = pg::result(0, 1, &is_null);
     const bool through = is_null || DatumGetInt32(pg::result_value(0, 2)) < erasing.rows;
-    const std::int64_t changed = DatumGetInt64(pg::result_value(0, 3));
+    std::int64_t changed = DatumGetInt64(pg::result_value(0, 3));
+    if (stage == kOpen) {
+        pg::run(erase_totals, args);
+        changed += DatumGetInt64(pg::result_value(0, 1));
+    }
     const bool finished = through && stage == kActs;
     stage += through && !finished ? 1 : 0;
     cursor = through ? DT_NOBEGIN : DatumGetTimestampTz(upto);
@@ -122,9 +122,10 @@ void know_erased() {
     how.keysize = sizeof(std::int64_t);
     how.entrysize = sizeof(Erased);
     how.hcxt = TopMemoryContext;
-    erased = hash_create("mirox_tokens erased accounts", 64, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    HTAB* const accounts = hash_create("mirox_tokens erased accounts", 64, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
     for (std::uint64_t i = 0; i < count; i++)
-        remember(DatumGetInt64(pg::result_value(i, 1)), DatumGetTimestampTz(pg::result_value(i, 2)));
+        remember(accounts, DatumGetInt64(pg::result_value(i, 1)), DatumGetTimestampTz(pg::result_value(i, 2)));
+    erased = accounts;
 }
 
 bool is_erased(std::int64_t account_id, TimestampTz at) {

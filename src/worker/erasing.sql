@@ -26,6 +26,19 @@ WITH gone AS (
     RETURNING 1)
 SELECT NULL::timestamptz, 0, count(*) FROM gone;
 
+-- The last use of the account's tokens, which stands there longer than any row of use. Tokens that are gone are known by their days
+-- and acts.
+-- name: erase_totals(account_id int8, until timestamptz)
+WITH gone AS (
+    UPDATE mirox_internal.token_usage SET last_ip = NULL, last_agent_id = NULL, last_place_id = NULL
+    WHERE last_used_at < $2 AND (last_ip IS NOT NULL OR last_agent_id IS NOT NULL OR last_place_id IS NOT NULL)
+      AND token_id IN (SELECT token_id FROM mirox_internal.token WHERE account_id = $1
+                       UNION SELECT token_id FROM mirox_internal.token_day WHERE account_id = $1
+                       UNION SELECT token_id FROM mirox_internal.usage_minute WHERE account_id = $1
+                       UNION SELECT token_id FROM mirox_internal.audit_log WHERE account_id = $1 AND event = 'token_issued')
+    RETURNING 1)
+SELECT count(*) FROM gone;
+
 -- Rows of an account whose time is after $3, in its order, until about $4 were met: up to which time, how many, how many changed.
 -- Acts that are blanked say so.
 -- name: erase_acts(account_id int8, until timestamptz, after timestamptz, rows int4, whole boolean)

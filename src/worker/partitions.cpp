@@ -267,6 +267,7 @@ bool drop_old_partitions(TimestampTz now, TimestampTz summed_hours, TimestampTz 
                 args.text(kind.name).add(TimestampTzGetDatum(to));
                 pg::run(note_dropped, args);
             }
+            pg::lock_grants();  // a level that is given or taken meanwhile names it
             pg::execute(psprintf("DROP TABLE mirox_internal.%s", quote_identifier(name)));
             known[i] = {};
             return true;

@@ -4,8 +4,8 @@
 // parent, which readers, dumps and inserts do not wait for, and pg_dump writes such a table as it is. None is made ahead of its first
 // row, so that none is there while a dump is being restored.
 //
-// Locks: that of pg::lock_grants and ShareUpdateExclusiveLock on a parent to attach; AccessExclusiveLock on a parent and its partition to drop, waited for 50 ms
-// at most.
+// Locks: that of pg::lock_grants and ShareUpdateExclusiveLock on a parent to attach; that and AccessExclusiveLock on a parent and its partition to drop,
+// waited for 50 ms at most.
 #pragma once
 
 #include "pg/prelude.hpp"
