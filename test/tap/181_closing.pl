@@ -19,7 +19,7 @@ SELECT format('SELECT count(*) FROM mirox.%I(%s)', p.proname, string_agg(CASE
     WHEN name = 'permission_group' THEN '''full_access'''
     WHEN type IN ('text[]'::regtype, 'inet[]'::regtype) THEN format('NULL::%s', type::regtype)
     WHEN type = 'jsonb'::regtype THEN '''{}'''
-    WHEN type = 'bigint'::regtype THEN '0'
+    WHEN type IN ('bigint'::regtype, 'integer'::regtype) THEN '1'
     ELSE '''x''' END, ', ' ORDER BY n))
 FROM mirox_internal.access_rule r JOIN pg_proc p ON p.oid = to_regprocedure(r.object),
      unnest(p.proargnames[1:p.pronargs - p.pronargdefaults], (p.proargtypes::oid[])[0:p.pronargs - p.pronargdefaults - 1]) WITH ORDINALITY a (name, type, n)
