@@ -24,7 +24,8 @@ sub flush_says
 	return ($result->{state} || 'ok', time - $began, $result->{message} // '', $result->{detail} // '');
 }
 my $worker = "FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker' AND datname = current_database()";
-sub anew { my $on = shift; $on->value("SELECT count(pg_terminate_backend(pid)) $worker"); for (1 .. 600) { if ($on->value("SELECT count(*) $worker") == 0) { all_due($on); return; } sleep 0.05; } die 'the worker stays'; }
+# The launcher may start another at once.
+sub anew { my $on = shift; my @old = map { $_->[0] } $on->rows("SELECT pid, pg_terminate_backend(pid) $worker"); for (1 .. 600) { if ($on->value("SELECT count(*) $worker AND pid = ANY (\$1::int[])", '{' . join(',', @old) . '}') == 0) { all_due($on); return; } sleep 0.05; } die 'the worker stays'; }
 sub poll { my ($on, $sql) = @_; for (1 .. 200) { return 1 if ($on->value($sql) // '') eq 't'; sleep 0.1; } diag $on->value("SELECT s::text FROM mirox.stat s"); return 0; }
 
 # ---- well ------------------------------------------------------------------------------------------------------------------
