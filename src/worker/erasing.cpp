@@ -22,28 +22,16 @@ namespace {
 // About how long a slice takes. A drain waits no longer than that.
 constexpr TimestampTz kSlice = 300'000;
 constexpr std::int32_t kFirstRows = 1000, kLeastRows = 50, kMostRows = 20'000;
-// The stages: open minutes, the stores that have callers in their order, acts.
+// The stages: open minutes and totals, the stores that have callers in their order, acts.
 constexpr std::int32_t kOpen = 0, kActs = static_cast<std::int32_t>(Store::refusal_day) + 2;
 
-// Like erase_acts, for a store (1) by its time (2).
-constexpr char kErase[] = R"(
-WITH stretch AS MATERIALIZED (
-    SELECT max(k)::timestamptz AS upto, count(*)::int4 AS met
-    FROM (SELECT %2$s AS k FROM mirox_internal.%1$s WHERE account_id = $1 AND %2$s > $3 AND %2$s < $2 ORDER BY %2$s LIMIT $4) s
-), gone AS (
-    UPDATE mirox_internal.%1$s SET ip = NULL, agent_id = NULL, place_id = NULL
-    WHERE account_id = $1 AND %2$s > $3 AND %2$s <= (SELECT upto FROM stretch) AND first_at < $2
-      AND (ip IS NOT NULL OR agent_id IS NOT NULL OR place_id IS NOT NULL)
-    RETURNING 1
-)
-SELECT s.upto, s.met, (SELECT count(*) FROM gone) FROM stretch s)";
-constinit pg::Query erase_store[kStores] = {};
+constinit pg::Query of_store[kStores] = {};
 
 pg::Query& statement_of(Store store) {
-    pg::Query& query = erase_store[static_cast<int>(store)];
+    pg::Query& query = of_store[static_cast<int>(store)];
     if (query.sql == nullptr) {
-        query.sql = MemoryContextStrdup(TopMemoryContext, psprintf(kErase, name_of(store), key_of(store)));
-        query.types = {pg::Type::int8, pg::Type::timestamptz, pg::Type::timestamptz, pg::Type::int4};
+        query.types = erase_store.types;
+        query.sql = MemoryContextStrdup(TopMemoryContext, psprintf(erase_store.sql, name_of(store), key_of(store)));
     }
     return query;
 }

@@ -54,3 +54,15 @@ WITH stretch AS MATERIALIZED (
       AND (event <> 'traces_erased' AND NOT detail ? 'erased' OR $5 AND user_id IS NOT NULL)
     RETURNING 1)
 SELECT s.upto, s.met, (SELECT count(*) FROM gone) FROM stretch s;
+
+-- Like erase_acts, for a store (%1$s) by its time (%2$s).
+-- name: erase_store(account_id int8, until timestamptz, after timestamptz, rows int4)
+WITH stretch AS MATERIALIZED (
+    SELECT max(k)::timestamptz AS upto, count(*)::int4 AS met
+    FROM (SELECT %2$s AS k FROM mirox_internal.%1$s WHERE account_id = $1 AND %2$s > $3 AND %2$s < $2 ORDER BY %2$s LIMIT $4) s
+), gone AS (
+    UPDATE mirox_internal.%1$s SET ip = NULL, agent_id = NULL, place_id = NULL
+    WHERE account_id = $1 AND %2$s > $3 AND %2$s <= (SELECT upto FROM stretch) AND first_at < $2
+      AND (ip IS NOT NULL OR agent_id IS NOT NULL OR place_id IS NOT NULL)
+    RETURNING 1)
+SELECT s.upto, s.met, (SELECT count(*) FROM gone) FROM stretch s;
