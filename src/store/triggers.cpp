@@ -162,6 +162,12 @@ Datum stamped(const Change& change, HeapTuple stored, int audit_node_column, Aud
     return PointerGetDatum(heap_modify_tuple_by_cols(stored, change.columns, 2, columns, values, nulls));
 }
 
+Datum stamped_by_act(Act& act, const Change& change, int audit_node_column) {
+    const AuditKey key = act.actor->last;
+    end(act);
+    return stamped(change, change.after, audit_node_column, key);
+}
+
 Datum audited(Act& act, const Change& change, HeapTuple stored, int audit_node_column, const Events& events,
               const Subject& subject, Detail& detail) {
     const AuditKey key = audit(change.inserted  ? events.inserted

@@ -94,6 +94,8 @@ struct Events {
 void describe(Detail& detail, const Change& change, HeapTuple row, std::initializer_list<int> keys = {});
 // The row to store, with the key of the audit row.
 Datum stamped(const Change& change, HeapTuple stored, int audit_node_column, AuditKey key);
+// The row of an act that has its audit row already: ends the act, and stamps the row with the key of that one.
+Datum stamped_by_act(Act& act, const Change& change, int audit_node_column);
 // Writes the audit row, ends the act, and returns the row to store.
 Datum audited(Act& act, const Change& change, HeapTuple stored, int audit_node_column, const Events& events,
               const Subject& subject, Detail& detail);

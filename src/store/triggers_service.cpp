@@ -15,11 +15,7 @@ MIROX_FUNCTION(service_account_guard) {
     refuse_move(change, kAccountId);
     Act act;
     begin(act);
-    if (!act.direct) {
-        const AuditKey key = act.actor->last;
-        end(act);
-        return stamped(change, change.after, kAuditNode, key);
-    }
+    if (!act.direct) return stamped_by_act(act, change, kAuditNode);
     const std::int64_t account_id = get_int8(change.row, change, kAccountId);
     const Account account = account_of(act, account_id, !change.deleted);
     if (change.inserted && is_service_account(account_id)) {

@@ -21,11 +21,7 @@ MIROX_FUNCTION(session_guard) {
     if (change.inserted && account.locked && get(change.after, change, kClosedAt).is_null)
         MIROX_RAISE(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, errword(ErrorWord::account_locked, "account_id"),
                     errmsg("the account is locked"), errhint("Unlock it with mirox.unlock_account first."));
-    if (act.actor->audited) {
-        const AuditKey key = act.actor->last;
-        end(act);
-        return stamped(change, change.after, kAuditNode, key);
-    }
+    if (act.actor->audited) return stamped_by_act(act, change, kAuditNode);
     Detail detail;
     if (!change.deleted) describe(detail, change, change.after);
     const bool closed = change.updated && differs(change, kClosedAt);

@@ -43,11 +43,7 @@ MIROX_FUNCTION(token_secret_guard) {
     if (is_replay(change, kAuditId)) return PointerGetDatum(change.after);
     Act act;
     begin(act);
-    if (!act.direct) {
-        const AuditKey key = act.actor->last;
-        end(act);
-        return stamped(change, change.after, kAuditNode, key);
-    }
+    if (!act.direct) return stamped_by_act(act, change, kAuditNode);
     refuse_move(change, kTokenId);
     refuse_move(change, kAccountId);
     const std::int64_t account_id = get_int8(change.row, change, kAccountId);
