@@ -244,7 +244,9 @@ my %allowed = map { $_ => 1 } qw(ok 54000 28000 P0002 42501);
 my (%count, @wrong, @disagree);
 my $end = time + ($ENV{MIROX_RACE_SECONDS} // 20);
 my $checkpoints = 0;
-while (time < $end)
+# On a slow machine a rare kind of act may not have gone through by then.
+my $never = sub { return grep { !$count{$_}{ok} } (keys %acts), map { "direct $_" } keys %direct };
+while (time < $end || time < $end + 60 && $never->())
 {
 	my $pause = time + 2;
 	my %at;
@@ -297,7 +299,7 @@ is(join("\n", @wrong), '', 'everything at once: no deadlock and no error but the
 is(join("\n", @disagree), '', "at $checkpoints checkpoints the tables agree, and no token has what its owner has lost");
 my %by_act = map { my $act = $_; ($act => join ', ', map { "$_ $count{$act}{$_}" } sort keys %{ $count{$act} }) } keys %count;
 note "$_: $by_act{$_}" for sort keys %by_act;
-is(join(' ', grep { !$count{$_}{ok} } (keys %acts), map { "direct $_" } keys %direct), '', 'every kind of act went through at times');
+is(join(' ', $never->()), '', 'every kind of act went through at times');
 clean_log($node);
 $node->stop;
 done_testing();
