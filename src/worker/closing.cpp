@@ -48,7 +48,7 @@ void close_step(void* state) {
     store::Actor actor;
     step.done = true;
     if (!begin_step(actor)) return;
-    plan_by_keys();
+    plan_slices();
     pg::Args begin;
     begin.add(TimestampTzGetDatum(step.closing->before));
     pg::run(begin_rows, begin);

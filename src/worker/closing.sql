@@ -24,18 +24,19 @@ SELECT unit, before, account FROM mirox_internal.summed;
 
 -- Uses of a range of credentials. Minutes before $5 are added to no minute: their partition was dropped. Only the worker writes
 -- token_usage. So existing rows are updated and the rest inserted: an INSERT ... ON CONFLICT DO UPDATE would lock each existing row
--- first, and write WAL for that. Each row is looked up by its own key, and by no other index (see plan_by_keys() in drain.hpp).
+-- first, and write WAL for that. Where all rows existed, nothing is inserted and no key is looked up again.
 -- name: close_rows(before timestamptz, upto int8, credential int8, bound int8, since timestamptz)
 WITH slice AS MATERIALIZED (
-    SELECT minute, min(first_at) AS first_at, max(last_at) AS last_at, sum(requests)::int8 AS requests,
-           account_id, token_id, session_id, generation, status, agent_id, place_id, endpoint_id, scope_id, ip, reason, credential
-    FROM (SELECT minute, first_at, last_at, requests, account_id, token_id, session_id, generation, status, agent_id, place_id,
-        endpoint_id, scope_id, ip, reason, credential
+    SELECT minute, min(first_at) AS first_at, max(last_at) AS last_at, sum(requests::int4)::int4 AS requests,
+           min(account_id) AS account_id, CASE WHEN credential > 0 THEN credential END AS token_id,
+           CASE WHEN credential < 0 THEN - credential END AS session_id, generation, status, agent_id, place_id, endpoint_id,
+           scope_id, ip, reason, credential
+    FROM (SELECT minute, first_at, last_at, requests, account_id, generation, status, agent_id, place_id, endpoint_id, scope_id,
+                 ip, reason, credential
           FROM mirox_internal.open_use
           WHERE minute < $1 AND open_id <= $2 AND last_credential > $3 AND first_credential <= $4 AND credential <= $4
           OFFSET 0) o
-    GROUP BY minute, account_id, token_id, session_id, generation, status, agent_id, place_id, endpoint_id, scope_id, ip,
-        reason, credential
+    GROUP BY credential, minute, generation, status, agent_id, place_id, endpoint_id, scope_id, ip, reason
     ORDER BY credential, minute
 ), used AS (
     INSERT INTO mirox_internal.usage_minute (minute, first_at, last_at, requests, account_id, token_id, session_id, generation,
@@ -50,40 +51,38 @@ WITH slice AS MATERIALIZED (
 ), traffic AS (
     INSERT INTO mirox_internal.traffic_hour (hour, kind, status, reason, requests)
     SELECT date_trunc('hour', minute, 'UTC'), CASE WHEN credential > 0 THEN 'token' ELSE 'session' END, status,
-           COALESCE(reason, 'ok'), sum(requests)::int8
+           COALESCE(reason, 'ok'), sum(requests)
     FROM slice GROUP BY 1, 2, 3, 4
 ), tokens AS MATERIALIZED (
     SELECT * FROM (
         SELECT token_id, generation, status, ip, agent_id, place_id,
-               COALESCE(sum(requests) FILTER (WHERE status < 400) OVER whole, 0)::int8 AS uses,
-               COALESCE(sum(requests) FILTER (WHERE status >= 400) OVER whole, 0)::int8 AS refusals,
+               COALESCE(sum(requests) FILTER (WHERE status < 400) OVER whole, 0) AS uses,
+               COALESCE(sum(requests) FILTER (WHERE status >= 400) OVER whole, 0) AS refusals,
                max(last_at) FILTER (WHERE status < 400) OVER whole AS last_used_at,
                max(last_at) FILTER (WHERE status >= 400) OVER whole AS last_refused_at,
-               row_number() OVER (whole ORDER BY status >= 400, last_at DESC) AS n
+               row_number() OVER whole AS n
         FROM slice WHERE credential > 0
-        WINDOW whole AS (PARTITION BY token_id, generation)) t
+        WINDOW whole AS (PARTITION BY token_id, generation ORDER BY status >= 400, last_at DESC
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) t
     WHERE n = 1
 ), had AS (
     UPDATE mirox_internal.token_usage u
-    SET uses = u.uses + g.uses, refusals = u.refusals + g.refusals,
-        last_used_at = GREATEST(u.last_used_at, g.last_used_at),
-        last_refused_at = GREATEST(u.last_refused_at, g.last_refused_at),
-        last_ip = CASE WHEN g.newer THEN g.ip ELSE u.last_ip END,
-        last_agent_id = CASE WHEN g.newer THEN g.agent_id ELSE u.last_agent_id END,
-        last_place_id = CASE WHEN g.newer THEN g.place_id ELSE u.last_place_id END
-    FROM (SELECT n.*, h.at, COALESCE(n.last_used_at >= COALESCE(h.last_used_at, '-infinity'), false) AS newer
-          FROM tokens n CROSS JOIN LATERAL (
-              SELECT h.ctid AS at, h.last_used_at FROM mirox_internal.token_usage h
-              WHERE (h.token_id, h.generation) >= (n.token_id, n.generation)
-                AND (h.token_id, h.generation) <= (n.token_id, n.generation)
-              OFFSET 0) h) g
-    WHERE u.ctid = g.at
+    SET uses = u.uses + n.uses, refusals = u.refusals + n.refusals,
+        last_used_at = GREATEST(u.last_used_at, n.last_used_at),
+        last_refused_at = GREATEST(u.last_refused_at, n.last_refused_at),
+        last_ip = CASE WHEN n.last_used_at >= COALESCE(u.last_used_at, '-infinity') THEN n.ip ELSE u.last_ip END,
+        last_agent_id = CASE WHEN n.last_used_at >= COALESCE(u.last_used_at, '-infinity') THEN n.agent_id ELSE u.last_agent_id END,
+        last_place_id = CASE WHEN n.last_used_at >= COALESCE(u.last_used_at, '-infinity') THEN n.place_id ELSE u.last_place_id END
+    FROM tokens n
+    WHERE u.token_id = n.token_id AND u.generation = n.generation
+    RETURNING 1
 )
 INSERT INTO mirox_internal.token_usage (token_id, generation, uses, refusals, last_used_at, last_refused_at, last_ip,
                                         last_agent_id, last_place_id)
 SELECT token_id, generation, uses, refusals, last_used_at, last_refused_at, CASE WHEN status < 400 THEN ip END,
        CASE WHEN status < 400 THEN agent_id END, CASE WHEN status < 400 THEN place_id END
 FROM tokens
+WHERE (SELECT count(*) FROM had) < (SELECT count(*) FROM tokens)
 ON CONFLICT (token_id, generation) DO NOTHING;
 
 -- Late uses, whose hour is added up already, make rows of their own. $5, $6: how far hours are added up. Hours before $7 are gone.

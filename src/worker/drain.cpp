@@ -29,6 +29,9 @@ using shmem::Region;
 // The most events in a transaction of the last drain before a stop. Small batches: each that has committed before the time is up
 // stays written.
 constexpr std::uint64_t kLastBatch = 10'000;
+// Memory of each sort and each stored part of a slice's statements, in kB. A slice of some 20,000 uses needs 4 to 8 MB, and its days
+// twice that. Beyond it the server writes temporary files.
+constexpr char kSliceMemory[] = "32768";
 
 struct Step {
     shmem::DatabaseStats* stats;
@@ -126,9 +129,23 @@ bool records_uses() {
     return DatumGetBool(pg::result_value(0, 1));
 }
 
+namespace {
+
+void set_for_step(const char* setting, const char* value) {
+    (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+}  // namespace
+
 void plan_by_keys() {
-    for (const char* setting : {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"})
-        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"})
+        set_for_step(setting, "off");
+}
+
+void plan_slices() {
+    plan_by_keys();
+    set_for_step("plan_cache_mode", "force_custom_plan");
+    set_for_step("work_mem", kSliceMemory);
 }
 
 Cell Cell::network(const core::Address& address) {

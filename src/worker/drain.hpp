@@ -59,6 +59,9 @@ bool records_uses();
 // conditions that only the right index can serve: (a, b) >= (x, y) AND (a, b) <= (x, y) where another index has b alone. For such
 // a condition the server reads the index from that row to the last one with this a, so b must be a column whose values grow.
 void plan_by_keys();
+// The same for a slice of some thousand rows, which is worth plans of its own: they are made by the tables' present sizes. So its joins
+// need no LATERAL. It has more memory too.
+void plan_slices();
 
 Datum* datums(std::uint32_t count);
 

@@ -103,7 +103,7 @@ void sum_step(void* state) {
     Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
-    plan_by_keys();
+    plan_slices();
     if (!records_uses()) return store::leave(actor);
     Summed hours, days;
     pg::Args none;

@@ -38,7 +38,7 @@ SELECT LEAST((SELECT account_id FROM mirox_internal.usage_hour
 WITH refused AS (
     INSERT INTO mirox_internal.refusal_hour (hour, first_at, last_at, requests, account_id, token_id, session_id, generation,
         status, agent_id, place_id, endpoint_id, scope_id, ip, reason)
-    SELECT $1, min(first_at), max(last_at), sum(requests)::int8, account_id, token_id, session_id, generation, status, agent_id,
+    SELECT $1, min(first_at), max(last_at), sum(requests::int4), account_id, token_id, session_id, generation, status, agent_id,
         place_id, endpoint_id, scope_id, ip, reason
     FROM mirox_internal.refusal_minute
     WHERE first_at >= $1 AND first_at < $2 AND account_id > $3 AND account_id <= $4
@@ -47,7 +47,7 @@ WITH refused AS (
 )
 INSERT INTO mirox_internal.usage_hour (hour, first_at, last_at, requests, account_id, token_id, session_id, generation, status,
     agent_id, place_id, endpoint_id, scope_id, ip)
-SELECT $1, min(first_at), max(last_at), sum(requests)::int8, account_id, token_id, session_id, generation, status, agent_id,
+SELECT $1, min(first_at), max(last_at), sum(requests::int4), account_id, token_id, session_id, generation, status, agent_id,
     place_id, endpoint_id, scope_id, ip
 FROM mirox_internal.usage_minute
 WHERE first_at >= $1 AND first_at < $2 AND account_id > $3 AND account_id <= $4
@@ -90,8 +90,7 @@ WITH used AS MATERIALIZED (
                                           reason, country)
     SELECT l.day, min(l.first_at), max(l.last_at), sum(l.requests)::int8, l.account_id, l.token_id, l.generation, l.status,
            l.endpoint_id, l.reason, p.country
-    FROM both_kinds l LEFT JOIN LATERAL (
-        SELECT p.country FROM mirox_internal.used_place p WHERE p.place_id = l.place_id OFFSET 0) p ON true
+    FROM both_kinds l LEFT JOIN mirox_internal.used_place p ON p.place_id = l.place_id
     GROUP BY l.day, l.account_id, l.token_id, l.generation, l.status, l.endpoint_id, l.reason, p.country
 )
 INSERT INTO mirox_internal.account_day (day, account_id, uses, refusals)
