@@ -352,6 +352,15 @@ class Bench:
         measured by itself (worker_share)."""
         if "mirox." in contender.sql and self.results.get("usage_recorded"):
             self.server.script(self.big, "SELECT mirox.flush();")
+            # flush() has written all uses. The worker closes minutes after it.
+            closing = ("SELECT EXISTS (SELECT FROM mirox_internal.usage_closing) OR EXISTS (SELECT FROM pg_stat_activity "
+                       "WHERE backend_type = 'mirox_tokens worker' AND datname = current_database() AND state = 'active')")
+            until, idle = time.time() + 600, 0
+            while idle < 2:  # between two slices it is idle for a moment
+                idle = 0 if self.server.value(self.big, closing) == "t" else idle + 1
+                if time.time() > until:
+                    raise RuntimeError("the worker has not closed minutes in 10 minutes")
+                time.sleep(0.05)
 
     def quiet_worker(self, quiet):
         """True: the worker works when it is asked to, or when the ring fills, alone."""
