@@ -75,22 +75,23 @@ void close_step(void* state) {
     auto* const at = static_cast<TimestampTz*>(palloc(sizeof(TimestampTz) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++) at[i] = DatumGetTimestampTz(pg::result_value(i, 1));
     bool late_hour = false, late_day = false, too_late = false, made = false;
-    for (std::uint64_t i = 0; i < count; i++) {
-        if (at[i] >= since) {
-            made |= need_partition(Store::usage_minute, at[i]);
-            made |= need_partition(Store::refusal_minute, at[i]);
-        } else {
+    // One partition a step, since a drain waits for the step's end.
+    const auto need = [&made](std::initializer_list<Store> stores, TimestampTz when) {
+        for (const Store store : stores)
+            if (!made) made = need_partition(store, when);
+    };
+    for (std::uint64_t i = 0; i < count && !made; i++) {
+        if (at[i] >= since)
+            need({Store::usage_minute, Store::refusal_minute}, at[i]);
+        else
             too_late = true;
-        }
         const TimestampTz hour = floor_to(at[i], USECS_PER_HOUR), day = floor_to(at[i], USECS_PER_DAY);
         if (hour <= hours.before && hour >= hours_since) {
-            made |= need_partition(Store::usage_hour, hour);
-            made |= need_partition(Store::refusal_hour, hour);
+            need({Store::usage_hour, Store::refusal_hour}, hour);
             late_hour = true;
         }
         if (day <= days.before && day >= days_since) {
-            for (const Store store : {Store::usage_day, Store::refusal_day, Store::token_day, Store::account_day})
-                made |= need_partition(store, day);
+            need({Store::usage_day, Store::refusal_day, Store::token_day, Store::account_day}, day);
             late_day = true;
         }
     }

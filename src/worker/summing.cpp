@@ -73,9 +73,9 @@ bool sum_unit(const Level& level, Summed& summed, TimestampTz until, std::int32_
     }
     const TimestampTz from = summed.before, to = from + level.width;
     if (to > until) return false;
-    bool made = false;
-    for (const Store table : level.stores) made |= need_partition(table, from);
-    if (made) return true;
+    // One partition a step, since a drain waits for the step's end.
+    for (const Store table : level.stores)
+        if (need_partition(table, from)) return true;
     pg::Args bound_of;
     bound_of.add(TimestampTzGetDatum(from)).add(TimestampTzGetDatum(to)).int8(summed.account).int4(rows);
     pg::run(*level.bound, bound_of);

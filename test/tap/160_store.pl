@@ -75,6 +75,8 @@ is($wire->value("SELECT string_agg(c.relname, ' ') $partitions AND EXISTS (SELEC
 is($wire->value("SELECT string_agg(c.relname, ' ') $partitions AND (c.relreplident <> 'f' OR (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'A') <> 2)"), undef, 'each has its guards and its identity');
 is($wire->value("SELECT string_agg(DISTINCT p.relname, ' ' ORDER BY p.relname) $partitions AND has_table_privilege('reader', c.oid, 'SELECT')"), 'token_day usage_minute', 'and the readers of its parent');
 is($wire->value("SELECT string_agg(c.relname, ' ') $partitions AND EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0)"), undef, 'and nobody else');
+is($wire->value("SELECT string_agg(x.tables, ', ') FROM (SELECT string_agg(c.relname, ' ') AS tables $partitions GROUP BY (SELECT min(t.xmin::text) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = c.relname || '_no_truncate') HAVING count(*) > 1) x"), undef,
+	'each is made in a transaction of its own, so that a drain waits for one');
 my $one = $wire->value("SELECT c.oid::regclass::text $partitions AND p.relname = 'usage_minute' ORDER BY 1 LIMIT 1");
 for my $table ('mirox_internal.usage_minute', $one)
 {
