@@ -1,19 +1,20 @@
 -- Internal views of the reports: recorded use that is still open, or closed and not added up yet. Each reader adds it to what is closed
 -- and added up, in one snapshot (25_usage.sql). They have keys of agents, places, endpoints and scopes; views above join the texts.
 
--- Unpacked, drain by drain. credential: the token's id, or minus the session's id.
+-- Unpacked, drain by drain. credential: the token's id, or minus the session's id. The planner takes an array of unknown length for ten
+-- elements, and generate_series() for a thousand rows: then it would sort all use rather than merge a page of it.
 CREATE VIEW mirox_internal.open_use AS
     SELECT o.minute, o.first_at[i] AS first_at, o.last_at[i] AS last_at, o.requests[i]::bigint AS requests,
-           o.accounts[i] AS account_id, CASE WHEN o.credentials[i] > 0 THEN o.credentials[i] END AS token_id,
-           CASE WHEN o.credentials[i] < 0 THEN - o.credentials[i] END AS session_id, o.generations[i] AS generation,
+           o.accounts[i] AS account_id, CASE WHEN credential > 0 THEN credential END AS token_id,
+           CASE WHEN credential < 0 THEN - credential END AS session_id, o.generations[i] AS generation,
            o.statuses[i] AS status, o.reasons[i] AS reason, o.agents[i] AS agent_id, o.places[i] AS place_id,
            o.endpoints[i] AS endpoint_id, o.scopes[i] AS scope_id, o.ips[i] AS ip,
-           o.credentials[i] AS credential, o.first_credential, o.last_credential, o.open_id
+           credential, o.first_credential, o.last_credential, o.open_id
     FROM mirox_internal.usage_open o
-    CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(o.credentials)) i
+    CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(o.credentials)) WITH ORDINALITY u (credential, i)
     WHERE (o.open_id <= (SELECT c.upto FROM mirox_internal.usage_closing c)
            AND o.minute < (SELECT c.before FROM mirox_internal.usage_closing c)
-           AND o.credentials[i] <= (SELECT c.credential FROM mirox_internal.usage_closing c)) IS NOT TRUE;
+           AND credential <= (SELECT c.credential FROM mirox_internal.usage_closing c)) IS NOT TRUE;
 REVOKE ALL ON TABLE mirox_internal.open_use FROM PUBLIC;
 COMMENT ON VIEW mirox_internal.open_use IS
     'Internal: use of open minutes by drain; first_credential and last_credential tell which rows can hold a token';

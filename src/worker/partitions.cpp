@@ -21,8 +21,9 @@ namespace {
 // How far before its time is over a partition with addresses is dropped, since this is looked at once an hour.
 constexpr TimestampTz kEarly = 2 * USECS_PER_HOUR;
 constexpr char kDropLockTimeout[] = "50";
-// No view should read more partitions of one table than this.
-constexpr int kMostPartitions = 60;
+// About as many partitions of one table there are. A view of uses and refusals reads two tables. A statement that names no time locks
+// each partition with its indexes, and all statements of the server share one table of locks.
+constexpr int kMostPartitions = 30;
 
 enum class Unit : std::uint8_t { minute, hour, caller_day, day };
 
@@ -69,14 +70,10 @@ struct Widths {
 Widths width_of(Unit unit) {
     const pg::Settings& settings = pg::settings();
     if (unit == Unit::day) return {Width::year, 0};
-    if (unit == Unit::minute) return {Width::days, Max((settings.minute_retention + kMostPartitions - 1) / kMostPartitions, 1)};
-    // Rows of callers go with their partition, so it must be short beside address_retention.
-    if (!settings.keep_addresses) {
-        const std::int64_t days = days_of(settings.address_retention);
-        if (days < kMostPartitions) return {Width::days, 1};
-        if (days < kMostPartitions * std::int64_t{DAYS_PER_MONTH}) return {Width::month, 0};
-        return {Width::year, 0};
-    }
+    // A row of a caller goes with its partition, which must be short beside the time that the row is kept.
+    std::int64_t days = settings.keep_addresses ? PG_INT64_MAX : days_of(settings.address_retention);
+    if (unit == Unit::minute) days = Min(days, settings.minute_retention);
+    if (days != PG_INT64_MAX) return {Width::days, Max(static_cast<int>((days + kMostPartitions - 1) / kMostPartitions), 1)};
     if (unit == Unit::caller_day) return {Width::year, 0};
     if (settings.keep_hours || days_of(settings.hour_retention) > kMostPartitions * std::int64_t{DAYS_PER_MONTH})
         return {Width::year, 0};

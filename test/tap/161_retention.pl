@@ -65,6 +65,27 @@ SELECT (SELECT COALESCE(sum(t.requests), 0) FROM mirox_internal.token_day t JOIN
 SQL
 is($wire->state("SET mirox_tokens.address_retention = '1 hour'"), '55P02', 'a setting of the server');
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
+
+# ---- how many partitions a report locks --------------------------------------------------------------------------------------------------
+# Of each day of sixty something is kept.
+$node->append_conf('postgresql.conf', "mirox_tokens.address_retention = ''\nmirox_tokens.minute_retention = 60");
+$node->reload;
+use_token();
+$wire->rows('SET session_replication_role = replica');
+$wire->rows(q(INSERT INTO mirox_internal.usage_open (minute, first_credential, last_credential, credentials, accounts, generations, ips, statuses, reasons, agents, places, endpoints, scopes, requests, first_at, last_at)
+	SELECT minute - d, first_credential, last_credential, credentials, accounts, generations, ips, statuses, reasons, agents, places, endpoints, scopes, requests,
+		ARRAY(SELECT t - d FROM unnest(first_at) WITH ORDINALITY u (t, n) ORDER BY n), ARRAY(SELECT t - d FROM unnest(last_at) WITH ORDINALITY u (t, n) ORDER BY n)
+	FROM mirox_internal.usage_open, (SELECT i * INTERVAL '1 day' AS d FROM generate_series(1, 59) i) x));
+$wire->rows('SET session_replication_role = origin');
+anew();
+ok(poll("SELECT count(*) = 0 FROM mirox_internal.usage_open WHERE minute < now() - interval '1 hour'"), 'sixty days');
+is($wire->value("SELECT count(DISTINCT date_trunc('day', minute, 'UTC')) FROM mirox_internal.minute_use"), 60, 'are kept');
+for my $view (qw(usage_minutely audit_trail refusals usage_hourly))
+{
+	my %read = map { $_->[0] =~ / on ((?:usage|refusal)_\w+_\d{8}\w*)/ && $_->[0] !~ /never executed/ ? ($1 => 1) : () } $wire->rows("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) SELECT * FROM mirox.$view");
+	cmp_ok(scalar(keys %read), '>', 2, "$view reads partitions");
+	cmp_ok(scalar(keys %read), '<=', 64, "$view reads at most 64");
+}
 clean_log($node);
 $_->close for $wire, $reader;
 $node->stop;
