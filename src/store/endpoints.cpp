@@ -209,6 +209,8 @@ void put_endpoint(const core::Endpoint& given) {
 bool drop_endpoint(std::string_view method, std::string_view path) {
     core::EndpointText rule;
     normalise_rule({pg::to_utf8(method), pg::to_utf8(path), "*"}, rule);
+    // Before the snapshot of the DELETE, which would not show what put_endpoints() has just put.
+    LockRelationOid(pg::catalog().endpoint, RowExclusiveLock);
     lock_name(pg::catalog().endpoint, rule.method(), rule.path());
     pg::Args args;
     args.text(pg::from_utf8(rule.method())).text(pg::from_utf8(rule.path()));
