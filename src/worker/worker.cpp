@@ -114,6 +114,10 @@ void fix_settings() {
         {"enable_tidscan", "on"},
         {"max_parallel_workers_per_gather", "0"},
         {"jit", "off"},
+        // Partitions are made where the other tables are, whatever the database's owner may name.
+        {"default_tablespace", ""},
+        {"temp_tablespaces", ""},
+        {"default_table_access_method", "heap"},
         // How values and texts are written.
         {"timezone", "UTC"},
         {"datestyle", "ISO"},

@@ -112,10 +112,11 @@ my %odd = (lock_timeout => '1ms', statement_timeout => '1ms', default_transactio
 	default_transaction_deferrable => 'on', session_replication_role => 'replica', exit_on_error => 'on', row_security => 'off', enable_indexscan => 'off',
 	enable_nestloop => 'off', enable_tidscan => 'off', timezone => 'Asia/Kathmandu', datestyle => 'German', intervalstyle => 'sql_standard',
 	standard_conforming_strings => 'off', synchronous_commit => 'off', search_path => 'nowhere', idle_in_transaction_session_timeout => '1ms',
-	default_table_access_method => 'nowhere', force_parallel_mode => 'on', max_parallel_workers_per_gather => '8', plan_cache_mode => 'force_custom_plan',
+	default_table_access_method => 'elsewhere', default_tablespace => 'elsewhere', temp_tablespaces => 'elsewhere', force_parallel_mode => 'on', max_parallel_workers_per_gather => '8', plan_cache_mode => 'force_custom_plan',
 	restrict_nonsystem_relation_kind => 'view,foreign-table', transaction_timeout => '1ms');
 my $odd = wire($node, dbname => 'odd');
-$odd->rows('CREATE EXTENSION mirox_tokens');
+$odd->rows($_) for 'CREATE EXTENSION mirox_tokens', 'CREATE ACCESS METHOD elsewhere TYPE TABLE HANDLER heap_tableam_handler', 'SET allow_in_place_tablespaces = on',
+  "CREATE TABLESPACE elsewhere LOCATION ''";
 put_account($odd, 'anna', ['*']);
 my $there = issue($odd, open_session($odd, 'anna'), 'token');
 for my $name (sort keys %odd)
@@ -134,9 +135,11 @@ shift_open($odd, '1 hour');
 anew($odd);
 call($odd, 'flush');
 ok(poll($odd, 'SELECT count(*) = 1 FROM mirox_internal.usage_minute'), 'minutes close');
+is($odd->value("SELECT count(*) FILTER (WHERE reltablespace = 0 AND (relkind = 'i' OR relam = (SELECT oid FROM pg_am WHERE amname = 'heap'))) - count(*) FROM pg_class
+    WHERE relnamespace = 'mirox_internal'::regnamespace AND relname ~ '^usage_minute_'"), 0, 'in partitions where the other tables are');
 ok(poll($odd, "SELECT worker_state IN ('running', 'idle') AND flush_failures = 0 FROM mirox.stat"), 'nothing has failed');
 $odd->close;
-$node->safe_psql('postgres', 'DROP DATABASE odd');
+$node->safe_psql('postgres', $_) for 'DROP DATABASE odd', 'DROP TABLESPACE elsewhere';
 
 # ---- long maintenance holds up no drain -------------------------------------------------------------------------------
 # Old rows of many kinds, written as a restore would; triggers of the worker's own statements would find them.
