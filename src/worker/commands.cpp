@@ -20,6 +20,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -116,6 +117,16 @@ Oid if_owned(Oid database) {
     return OidIsValid(database) && pg::owns_database(database, GetUserId()) ? database : InvalidOid;
 }
 
+// Only its owner may copy a database that is not marked as a template.
+Oid if_copied(Oid database) {
+    if (!may_create_databases()) return InvalidOid;
+    HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+    if (!HeapTupleIsValid(tuple)) return InvalidOid;
+    const bool marked = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->datistemplate;
+    ReleaseSysCache(tuple);
+    return marked ? database : if_owned(database);
+}
+
 bool owns_extension() {
     if (!IsTransactionState()) return false;
     const Oid extension = get_extension_oid(pg::kExtension, true);
@@ -141,7 +152,7 @@ Oid wanted_empty(Node* statement) {
         case T_DropdbStmt:
             return if_owned(get_database_oid(reinterpret_cast<DropdbStmt*>(statement)->dbname, true));
         case T_CreatedbStmt:
-            return may_create_databases() ? template_of(reinterpret_cast<CreatedbStmt*>(statement)) : InvalidOid;
+            return if_copied(template_of(reinterpret_cast<CreatedbStmt*>(statement)));
         case T_AlterDatabaseStmt: {
             auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
             return moves(alter) ? if_owned(get_database_oid(alter->dbname, true)) : InvalidOid;

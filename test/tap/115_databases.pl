@@ -53,6 +53,19 @@ for my $round (1 .. 3)
 	$one = wire($node, dbname => 'one');
 }
 is($main->state('DROP DATABASE nowhere'), '3D000', 'a command that fails bars nothing');
+# Nor does one that the role may not run.
+$main->rows($_) for 'CREATE ROLE maker LOGIN CREATEDB', 'CREATE ROLE passer LOGIN';
+my $worker_of_one = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker' AND datname = 'one'";
+call($one, 'flush');
+my $pid = $main->value($worker_of_one);
+for my $role (qw(maker passer))
+{
+	my $other = wire($node, user => $role);
+	is($other->state("$_ one"), '42501', "$role: $_") for 'DROP DATABASE', 'CREATE DATABASE copy TEMPLATE';
+	is($other->state("ALTER DATABASE one $_"), '42501', "$role: $_") for 'RENAME TO uno', 'SET TABLESPACE pg_default';
+	$other->close;
+}
+is($main->value($worker_of_one), $pid, 'and the worker has not left');
 call($one, 'flush');
 is($one->value('SELECT uses FROM mirox.token_report'), 1300, 'each use is counted once, in the database where it was made');
 my $copy = wire($node, dbname => 'copy1');
