@@ -50,6 +50,9 @@ PathStatus normalise_path(std::string_view target, std::span<char, kMaxPathBytes
 // is not GET. But a back end may execute it as GET, so it is judged as GET.
 bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> out, std::size_t& size) noexcept;
 
+// Whether HTTP's registry of methods names this one. Others are a client's or a back end's own.
+bool is_registered_method(std::string_view method) noexcept;
+
 // True for text that is exactly one segment of a plain path. Endpoint patterns are made of such segments.
 bool is_plain_segment(std::string_view text) noexcept;
 

@@ -30,6 +30,10 @@ constinit char last_path[core::kMaxPathBytes];
 bool closed = false;  // the rules could not be compiled, so every request needs `*`
 constinit pg::CacheValidity validity(&pg::Catalog::endpoint);
 
+// Recorded for a method that neither a registry nor the matching rule names. Clients could invent any number of them, and a minute
+// has a row for each.
+constexpr std::string_view kOtherMethod = "other";
+
 // Empty for NULL.
 std::string_view utf8_column(TupleTableSlot* slot, int number) {
     bool is_null;
@@ -149,18 +153,20 @@ RequestScope scope_of_request(std::string_view method_given, std::string_view pa
     std::string_view target;
     RequestScope out = {};
     if (!core::normalise_method(method_given, last_method, method_size)) return out;
-    out.method = {last_method, method_size};
+    const std::string_view method = {last_method, method_size};
+    out.method = core::is_registered_method(method) ? method : kOtherMethod;
     if (!pg::try_to_utf8(path_given, target) || core::normalise_path(target, last_path, path_size) != core::PathStatus::ok)
         return out;
     out.path = {last_path, path_size};
     out.valid = true;
     out.scope = "*";
     ready_endpoints();
-    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match(out.method, out.path);
+    const core::EndpointMatch match = closed ? core::EndpointMatch{} : matcher.match(method, out.path);
     if (!match.found) return out;
     out.access = match.access;
     out.scope = match.scope;
     out.endpoint = rule_texts[match.rule];
+    if (out.endpoint.starts_with(method) && out.endpoint[method.size()] == ' ') out.method = method;
     return out;
 }
 

@@ -17,7 +17,7 @@ struct RequestScope {
     bool valid;                   // false: method or path is malformed or ambiguous
     core::EndpointAccess access;  // what the request needs
     std::string_view scope;       // if it needs one; `*` if no rule matches
-    std::string_view method;      // in upper case; empty if it is malformed
+    std::string_view method;      // as it is recorded: in upper case, `other`, or empty if it is malformed
     std::string_view endpoint;    // the rule that matched, "GET /parks/*"; empty: none
     std::string_view path;        // the plain path
 };

@@ -1,4 +1,5 @@
-# An attack from 200,000 addresses on one token: every refusal keeps scope, endpoint and reason, and a minute has few rows.
+# An attack from 200,000 addresses on one token, and one with invented methods: every refusal keeps scope, endpoint and reason, and a
+# minute has few rows.
 use strict;
 use warnings;
 use Mirox qw(new_node wire call put_account open_session issue clean_log);
@@ -33,6 +34,17 @@ is($wire->value('SELECT events_dropped FROM mirox.stat'), 0, 'nothing was droppe
 ok($node->poll_query_until('postgres', 'SELECT sum(requests) = ' . $addresses . ' FROM mirox_internal.refusal_minute'), 'the minute closes');
 seen('closed');
 is($wire->value('SELECT refusals FROM mirox.token_report'), $addresses, 'and the token counts them');
+
+# A client may invent methods, and endless ones. Those of HTTP and of the rule that matches are shown, all others are one.
+$wire->rows(q(SELECT mirox.put_endpoint('PURGE', '/cache/*', 'cache'), mirox.put_endpoint('*', '/dav/**', 'dav')));
+my $ask = 'SELECT count((mirox.check_request($1, $2 || CASE WHEN $3::int > 1 THEN i::text ELSE $4 END, $5)).status) FROM generate_series(1, $3::int) i';
+$wire->value($ask, "Bearer $token->{secret}", @$_) for [ 'INVENTED', 5000, '', '/parks/1' ], [ 'purge', 1, '', '/cache/1' ], [ 'PURGE', 1, '', '/reports/1' ],
+  [ 'PROPFIND', 1, '', '/dav/1' ], [ 'GETS', 1, '', '/dav/1' ], [ 'LOCK', 1, '', '%' ], [ 'BLOCK', 1, '', '%' ];
+call($wire, 'flush');
+is($wire->value(q(SELECT string_agg(concat_ws(' ', n, method, endpoint), ', ' ORDER BY method COLLATE "C", endpoint COLLATE "C") FROM
+	(SELECT sum(requests) AS n, method, endpoint FROM mirox.refusals WHERE method <> 'POST' GROUP BY method, endpoint) r)),
+	'1 LOCK, 1 PROPFIND * /dav/**, 1 PURGE PURGE /cache/*, 1 other * /dav/**, 5002 other', 'methods that HTTP or a rule names, and other ones');
+cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.used_endpoint'), '<=', 6, 'which are one in the tables too');
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
 clean_log($node);
 $wire->close;

@@ -177,4 +177,10 @@ TEST(Method, TokensInUpperCase) {
         EXPECT_EQ(upper(method), "refused") << method;
 }
 
+TEST(Method, OfTheRegistry) {
+    for (const char* method : {"GET", "ACL", "VERSION-CONTROL", "PROPFIND", "QUERY"})
+        EXPECT_TRUE(is_registered_method(method)) << method;
+    for (const char* method : {"", "get", "GETS", "GE", "PURGE", "*"}) EXPECT_FALSE(is_registered_method(method)) << method;
+}
+
 }  // namespace
