@@ -115,3 +115,8 @@ FROM mirox_internal.audit_log WHERE user_id = 'accounts/anna' AND event = 'accou
 COMMIT;
 
 SELECT bool_and(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE '%accounts%';
+-- A transaction may register any number of accounts, so it keeps no lock in the server's table of locks for each.
+BEGIN;
+SELECT count(mirox.put_account('accounts/many/' || i, '{}')) FROM generate_series(1, 3) i;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'object' AND classid = 'mirox_internal.account'::regclass;
+ROLLBACK;

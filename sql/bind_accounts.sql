@@ -404,6 +404,18 @@ SELECT definition, split_part(attempt(format(definition, 'EXECUTE FUNCTION mirox
     ('CREATE CONSTRAINT TRIGGER t AFTER DELETE ON wrong DEFERRABLE FOR EACH ROW %s(''ctid'')', 'DELETE FROM wrong'),
     ('ALTER TABLE wrong ALTER id TYPE date USING NULL; CREATE CONSTRAINT TRIGGER t AFTER DELETE ON wrong DEFERRABLE FOR EACH ROW %s(''id'')', 'DELETE FROM wrong')) v (definition, act);
 
+-- Any number of users may change their ids in one transaction, which keeps no lock in the server's table of locks for each.
+CREATE TABLE renamed (id text PRIMARY KEY);
+SELECT mirox.bind_accounts('renamed', 'id');
+INSERT INTO renamed VALUES ('bind/renamed');
+SELECT mirox.put_account('bind/renamed', '{}');
+BEGIN;
+UPDATE renamed SET id = 'bind/named';
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT user_id FROM mirox_internal.account WHERE user_id IN ('bind/renamed', 'bind/named');
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'object' AND classid = 'mirox_internal.account'::regclass;
+COMMIT;
+
 SELECT bool_and(mirox.delete_account(user_id)) FROM mirox_internal.account WHERE user_id LIKE 'bind/%';
 SET client_min_messages = warning;
 DROP SCHEMA bind_accounts CASCADE;

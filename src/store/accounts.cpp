@@ -73,8 +73,7 @@ bool account_for_update(std::int64_t account_id, Account& out) {
 
 bool account_for_update(std::string_view user_id, Account& out) {
     lock_tables();
-    // While this waited for the row lock, the account may have been renamed. Then no account has this user id.
-    return read_by(kAccountByUser, pg::text_datum(user_id), true, out) && pg::view_of(out.user_id) == user_id;
+    return read_by(kAccountByUser, pg::text_datum(user_id), true, out);
 }
 
 bool find_account(std::int64_t account_id, Account& out) {

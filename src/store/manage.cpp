@@ -28,6 +28,16 @@ bool delete_locked(Actor& actor) {
     return true;
 }
 
+// Until release_user_id(), nobody else gives an account this user id, and nobody has done so without having committed it.
+void reserve_user_id(std::string_view user_id) {
+    lock_name(pg::catalog().account, user_id);
+    await_uncommitted(kAccountByUser, pg::text_datum(user_id));
+}
+
+void release_user_id(std::string_view user_id) {
+    unlock_name(pg::catalog().account, user_id);
+}
+
 }  // namespace
 
 void put_account(Actor& actor, const AccountRequest& request) {
@@ -36,8 +46,9 @@ void put_account(Actor& actor, const AccountRequest& request) {
     check_limit("burst", request.burst, 1);
     Account& account = actor.account;
     bool known = account_for_update(request.user_id, account);
-    if (!known) {
-        lock_name(pg::catalog().account, request.user_id);
+    const bool reserved = !known;
+    if (reserved) {
+        reserve_user_id(request.user_id);
         known = account_for_update(request.user_id, account);
     }
     pg::Args args;
@@ -49,6 +60,7 @@ void put_account(Actor& actor, const AccountRequest& request) {
         .add_or_null(Int32GetDatum(request.rate_limit.value), request.rate_limit.given)
         .add_or_null(Int32GetDatum(request.burst.value), request.burst.given);
     pg::run(known ? update_account : insert_account, args);
+    if (reserved) release_user_id(request.user_id);
 }
 
 void set_rate_limit(Actor& actor, const AccountRequest& request) {
@@ -98,14 +110,14 @@ void refuse_taken_id() {
 
 bool rename_account(Actor& actor, std::int64_t account_id, std::string_view after) {
     if (!account_for_update(account_id, actor.account)) return false;
-    // The lock keeps others from registering the new id meanwhile. An account that already has it belongs to another user:
-    // accounts are never merged.
-    lock_name(pg::catalog().account, after);
+    // An account that already has the new id belongs to another user: accounts are never merged.
+    reserve_user_id(after);
     Account other;
     if (find_account_of(after, other)) refuse_taken_id();
     pg::Args args;
     args.int8(actor.account.account_id).text(after);
     pg::run(rename_row, args);
+    release_user_id(after);
     return true;
 }
 

@@ -1,8 +1,8 @@
 // Acts of management on accounts, sessions and access. Those on tokens, groups and endpoints are in tokens.hpp, groups.hpp and
 // endpoints.hpp. Call each within an act (store::enter).
 //
-// Locks: the account's row first (accounts.hpp). A first registration takes an object lock on the user id, so that two of them
-// wait for each other instead of colliding in the unique index.
+// Locks: the account's row first (accounts.hpp). A first registration takes an object lock on the user id while it writes the row, and
+// waits for other transactions that have written one. So two of them never collide in the unique index.
 #pragma once
 
 #include "pg/prelude.hpp"

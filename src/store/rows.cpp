@@ -85,6 +85,13 @@ bool scan_for(RowScan& scan, const RowIndex& by, Datum key, LOCKMODE table_lock,
     return read_on(scan, key);
 }
 
+Oid hash_of_name(std::string_view name, std::string_view more) {
+    const auto hash = [](std::string_view text) {
+        return hash_bytes(reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+    };
+    return hash_combine(hash(name), hash(more));
+}
+
 }  // namespace
 
 Snapshot newest_snapshot() {
@@ -93,10 +100,35 @@ Snapshot newest_snapshot() {
 }
 
 void lock_name(Oid table, std::string_view name, std::string_view more) {
-    const auto hash = [](std::string_view text) {
-        return hash_bytes(reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    };
-    LockDatabaseObject(table, hash_combine(hash(name), hash(more)), 0, ExclusiveLock);
+    LockDatabaseObject(table, hash_of_name(name, more), 0, ExclusiveLock);
+}
+
+void unlock_name(Oid table, std::string_view name, std::string_view more) {
+    UnlockDatabaseObject(table, hash_of_name(name, more), 0, ExclusiveLock);
+}
+
+void await_uncommitted(const RowIndex& by, Datum key) {
+    const Relation heap = pg::open_table(pg::catalog().*by.table, AccessShareLock);
+    const Relation index = index_open(pg::catalog().*by.index, AccessShareLock);
+    ScanKeyData keys;
+    init_key(keys, by.key, key, index);
+    TupleTableSlot* const slot = table_slot_create(heap, nullptr);
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    for (;;) {
+        TransactionId writer = InvalidTransactionId;
+        const IndexScanDesc scan = pg::begin_index_scan(heap, index, &dirty, 1);
+        index_rescan(scan, &keys, 1, nullptr, 0);
+        while (!TransactionIdIsValid(writer) && index_getnext_slot(scan, ForwardScanDirection, slot)) writer = dirty.xmin;
+        ItemPointerData at = slot->tts_tid;
+        index_endscan(scan);
+        if (!TransactionIdIsValid(writer)) break;
+        ExecClearTuple(slot);
+        XactLockTableWait(writer, heap, &at, XLTW_InsertIndexUnique);
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    index_close(index, AccessShareLock);
+    table_close(heap, AccessShareLock);
 }
 
 bool open_scan(RowScan& scan, const RowIndex& by, Datum key, ScanDirection direction) {
@@ -136,12 +168,20 @@ bool is_newest(const RowScan& scan) {
 }
 
 bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode) {
-    if (!scan_for(scan, by, key, RowExclusiveLock, ForwardScanDirection)) return false;
+    // Of a row whose key has changed while this waited, no version is locked: an act that then waits for others would hold a row that
+    // is not its own. The row is looked for again.
+    const bool key_is_fixed = by.key != RowIndex::text;
+    const std::uint8_t flags = key_is_fixed ? TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION : 0;
     TM_FailureData failure;
-    ItemPointerData tid = scan.slot->tts_tid;
-    const TM_Result outcome =
-        table_tuple_lock(scan.heap, &tid, scan.snapshot, scan.slot, GetCurrentCommandId(false), mode, LockWaitBlock,
-                         TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    TM_Result outcome;
+    while (true) {
+        if (!scan_for(scan, by, key, RowExclusiveLock, ForwardScanDirection)) return false;
+        ItemPointerData tid = scan.slot->tts_tid;
+        outcome = table_tuple_lock(scan.heap, &tid, scan.snapshot, scan.slot, GetCurrentCommandId(false), mode, LockWaitBlock,
+                                   flags, &failure);
+        if (outcome != TM_Updated || key_is_fixed) break;
+        close_scan(scan);
+    }
     switch (outcome) {
         case TM_Ok:
             return true;

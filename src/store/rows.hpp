@@ -58,9 +58,15 @@ inline constexpr RowIndex kGroupById = {&pg::Catalog::permission_group, &pg::Cat
 // A fresh snapshot, registered. It includes what this transaction has done.
 Snapshot newest_snapshot();
 
-// An object lock on the table with the name's hash, until the transaction's end. It waits for any transaction that creates or
-// changes a row of this name. So two that create the same row wait for each other instead of colliding in the unique index.
+// An object lock on the table with the name's hash, until the transaction's end or unlock_name(). It waits for any transaction that
+// creates or changes a row of this name. So two that create the same row wait for each other instead of colliding in the unique
+// index.
 void lock_name(Oid table, std::string_view name, std::string_view more = {});
+void unlock_name(Oid table, std::string_view name, std::string_view more = {});
+
+// Waits until no other transaction has a new row with this key that is not committed. No snapshot shows such a row, but the index
+// leads to it. So lock_name() need last no longer than the writing of a row, and a transaction may write any number of them.
+void await_uncommitted(const RowIndex& by, Datum key);
 
 // Calls each(slot) for the rows of an open table that the snapshot sees, until it returns false. Unregisters the snapshot.
 template <class Each>
@@ -97,8 +103,8 @@ void for_each_row(const RowIndex& by, Datum key, ScanDirection direction, Each e
 // True if the row version under the scan is still the newest committed one.
 bool is_newest(const RowScan& scan);
 
-// Finds the row and locks its newest version, waiting for other lockers. False if there is none, or no longer. The slot then
-// holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
+// Finds the row and locks its newest version, waiting for other lockers. False if there is none, or no longer one with this key. The
+// slot then holds that version. close_scan() must follow either way; the row lock lasts until the transaction's end.
 bool open_locked(RowScan& scan, const RowIndex& by, Datum key, LockTupleMode mode);
 
 // The fixed part of a row of token_secret, laid out as in the tuple (src/schema/20_tables.sql).
