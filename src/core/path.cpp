@@ -182,10 +182,9 @@ bool normalise_method(std::string_view method, std::span<char, kMaxMethodChars> 
 bool is_registered_method(std::string_view method) noexcept {
     // https://www.iana.org/assignments/http-methods, the common ones first.
     constexpr std::string_view kRegistered =
-        " GET POST PUT DELETE PATCH HEAD OPTIONS QUERY TRACE CONNECT ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK "
-        "LOCK "
-        "MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PRI PROPFIND PROPPATCH REBIND REPORT SEARCH "
-        "UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL ";
+        " GET POST PUT DELETE PATCH HEAD OPTIONS QUERY TRACE CONNECT ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL "
+        "LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PRI PROPFIND PROPPATCH "
+        "REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL ";
     if (method.empty() || method.find(' ') != std::string_view::npos) return false;
     for (std::size_t at = kRegistered.find(method); at != std::string_view::npos; at = kRegistered.find(method, at + 1))
         if (kRegistered[at - 1] == ' ' && kRegistered[at + method.size()] == ' ') return true;
