@@ -458,6 +458,15 @@ for my $column (qw(bind literal nested))
 	$observed{$_}{$column} = $row{$_} for keys %row;
 }
 
+# What is no query keeps its literals in pg_stat_statements.
+{
+	my $until_16 = $node->pg_version >= 16 ? 'nothing' : 'the secret';
+	my %kept = ("COPY ($in_from) TO STDOUT" => 'the secret', "EXPLAIN $in_from" => $until_16, "CREATE TEMPORARY TABLE kept AS $in_from" => $until_16,
+		"DECLARE kept CURSOR WITH HOLD FOR $in_from" => $until_16);
+	is(seen_in('literal', $_, [], $in_query->('pg_stat_statements')), $kept{$_}, "pg_stat_statements: $_") for sort keys %kept;
+	$other->rows($_) for 'CLOSE kept', 'DROP TABLE kept';
+}
+
 # ---- the memory of an idle backend -----------------------------------------------------------------------------------------------------
 SKIP:
 {
