@@ -20,6 +20,8 @@ SELECT status FROM mirox.verify_token(:'two_new', '192.0.2.7');
 -- Bound to networks, it is revoked all the same.
 SELECT mirox.report_leak(:'two_new', 'GitHub');
 SELECT status, reason FROM mirox.verify_token(:'two_new', '192.0.2.7');
+-- An old one may be found by many, a token's or a session's. What they report is told and recorded once a day.
+SELECT mirox.report_leak(:'stolen', 'somebody'), mirox.report_leak(:'two_new', 'somebody'), mirox.report_leak(:'stolen', 'somebody else');
 SELECT mirox.report_leak(:'two_new', E'two\nlines');
 SELECT * FROM mirox.notices;
 RESET ROLE;

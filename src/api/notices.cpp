@@ -75,9 +75,9 @@ MIROX_SECRET_FUNCTION(report_leak) {
         store::Detail recorded, posted;
         tell(recorded);
         tell(posted);
-        store::audit("leak_reported", leak.subject, recorded);
-        // An old secret may be found again and again.
-        store::post_notice("secret_leaked", leak.subject, posted, strcmp(leak.outcome, "ended") == 0);
+        // An old secret may be found again and again, by anybody. Then a day has one notice and one row.
+        if (store::post_notice("secret_leaked", leak.subject, posted, strcmp(leak.outcome, "ended") == 0))
+            store::audit("leak_reported", leak.subject, recorded);
         return leak.outcome;
     });
     return pg::text_datum(outcome);

@@ -6,7 +6,7 @@
 
 namespace mirox::store {
 
-void post_notice(const char* event, const Subject& subject, Detail& detail, bool once) {
+bool post_notice(const char* event, const Subject& subject, Detail& detail, bool once) {
     pg::Args args;
     args.text(event)
         .add_or_null(Int64GetDatum(subject.account_id), subject.account_id != 0)
@@ -14,7 +14,7 @@ void post_notice(const char* event, const Subject& subject, Detail& detail, bool
         .add_or_null(Int64GetDatum(subject.session_id), subject.session_id != 0)
         .add(detail.jsonb())
         .add(BoolGetDatum(once));
-    pg::run(insert_notice, args);
+    return pg::run(insert_notice, args) > 0;
 }
 
 TimestampTz acknowledge_notice(std::int64_t notice_id) {

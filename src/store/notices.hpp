@@ -9,8 +9,9 @@
 
 namespace mirox::store {
 
-// Posts a notice. With `once` nothing is posted if the token had a notice of this event within the last day.
-void post_notice(const char* event, const Subject& subject, Detail& detail, bool once = false);
+// Posts a notice. With `once` nothing is posted, and the answer is false, if the token or session had a notice of this event within
+// the last day.
+bool post_notice(const char* event, const Subject& subject, Detail& detail, bool once = false);
 
 // Returns when it was first acknowledged. Raises P0002 if there is none.
 TimestampTz acknowledge_notice(std::int64_t notice_id);

@@ -5,7 +5,8 @@ WITH posted AS (
     INSERT INTO mirox_internal.posted_notice (at, event, account_id, token_id, session_id, detail)
     SELECT clock_timestamp(), $1, $2, $3, $4, $5
     WHERE NOT $6 OR NOT EXISTS (SELECT FROM mirox_internal.posted_notice n
-                                WHERE n.token_id = $3 AND n.at > clock_timestamp() - INTERVAL '1 day' AND n.event = $1)
+                                WHERE (n.token_id = $3 OR n.token_id IS NULL AND n.session_id = $4)
+                                      AND n.at > clock_timestamp() - INTERVAL '1 day' AND n.event = $1)
     RETURNING notice_id
 )
 SELECT pg_notify('mirox_tokens', json_build_object('event', $1, 'notice_id', notice_id)::text) FROM posted;
