@@ -19,20 +19,38 @@ extern "C" {
 namespace mirox::worker {
 namespace {
 
-// About how long a slice takes. A drain waits no longer than that.
+// About how long a slice takes, and when it is cancelled. A drain waits no longer than that.
 constexpr TimestampTz kSlice = 300'000;
+constexpr int kMostSliceMs = 1000;
 constexpr std::int32_t kFirstRows = 1000, kLeastRows = 50, kMostRows = 20'000;
-// The stages: open minutes and totals, the stores that have callers in their order, acts.
-constexpr std::int32_t kOpen = 0, kActs = static_cast<std::int32_t>(Store::refusal_day) + 2;
+// A row of open minutes holds about so many uses.
+constexpr std::int32_t kPacked = 50;
 
-constinit pg::Query of_store[kStores] = {};
+// Stage 0 is what is open, and the totals of tokens. Then come the tables that have callers or tell of tokens, in this order.
+constexpr struct Table {
+    const char *name, *at, *columns, *bound;
+    bool callers;
+} kTables[] = {
+    {"usage_minute", "first_at", "first_at", "$%d", true},
+    {"refusal_minute", "first_at", "first_at", "$%d", true},
+    {"usage_hour", "first_at", "hour, first_at", "date_trunc('hour', $%1$d, 'UTC'), $%1$d", true},
+    {"refusal_hour", "first_at", "hour, first_at", "date_trunc('hour', $%1$d, 'UTC'), $%1$d", true},
+    {"usage_day", "first_at", "day, first_at", "timezone('UTC', $%1$d)::date, $%1$d", true},
+    {"refusal_day", "first_at", "day, first_at", "timezone('UTC', $%1$d)::date, $%1$d", true},
+    {"audit_log", "at", "at", "$%d", false},
+    {"token_day", "first_at", "day, first_at", "timezone('UTC', $%1$d)::date, $%1$d", false},
+};
+constexpr std::int32_t kTableCount = static_cast<std::int32_t>(std::size(kTables)), kActs = 6;
+static_assert(std::string_view(kTables[kActs].name) == "audit_log");
 
-pg::Query& statement_of(Store store) {
-    pg::Query& query = of_store[static_cast<int>(store)];
-    if (query.sql == nullptr) {
-        query.types = erase_store.types;
-        query.sql = MemoryContextStrdup(TopMemoryContext, psprintf(erase_store.sql, name_of(store), key_of(store)));
-    }
+constinit struct Queries { pg::Query stretch, uses, totals; } queries_of[kTableCount] = {};
+
+// `last`: the last parameter that is an instant.
+pg::Query& filled(pg::Query& query, const pg::Query& pattern, const Table& table, int last) {
+    if (query.sql != nullptr) return query;
+    query.types = pattern.types;
+    query.sql = MemoryContextStrdup(TopMemoryContext, psprintf(pattern.sql, table.name, table.columns, psprintf(table.bound, 3),
+                                                               psprintf(table.bound, last), table.at));
     return query;
 }
 
@@ -53,49 +71,90 @@ struct Step {
     bool done;
 };
 
-void erase_step(void* state) {
-    Step& step = *static_cast<Step*>(state);
-    Erasing& erasing = *step.erasing;
-    store::Actor actor;
-    step.done = true;
-    if (!begin_step(actor)) return;
-    plan_by_keys();
-    pg::Args next;
+// How far an erasure has come.
+struct Order {
+    std::int64_t erasure_id, account_id;
+    bool whole;
+    TimestampTz until;
+    std::int32_t stage;
+    TimestampTz cursor;
+    std::int64_t changed;  // rows, by this slice
+};
+
+bool next_order(const Erasing& erasing, Order& out) {
     std::uint64_t ids[shmem::kKeptRingIds];
     Datum rings[shmem::kKeptRingIds];
     const std::size_t kept = shmem::region().ring_ids(ids);
     for (std::size_t i = 0; i < kept; i++) rings[i] = Int64GetDatum(static_cast<std::int64_t>(ids[i]));
-    next.add(TimestampTzGetDatum(erasing.drained_at)).add(BoolGetDatum(records_uses()));
-    next.add(array_datum(INT8OID, rings, nullptr, static_cast<int>(kept)));
-    if (pg::run(next_erasure, next) == 0) return store::leave(actor);
-    step.done = false;
-    const std::int64_t erasure_id = DatumGetInt64(pg::result_value(0, 1)), account_id = DatumGetInt64(pg::result_value(0, 2));
-    const bool whole = DatumGetBool(pg::result_value(0, 3));
-    // Of a former account nothing is kept, also what was used until its deletion was committed.
-    const TimestampTz until = whole ? DT_NOEND : DatumGetTimestampTz(pg::result_value(0, 4));
-    std::int32_t stage = DatumGetInt32(pg::result_value(0, 5));
-    TimestampTz cursor = DatumGetTimestampTz(pg::result_value(0, 6));
-    know_erased();
-    remember(erased, account_id, until);
-    actor.erases = true;
     pg::Args args;
-    args.int8(account_id).add(TimestampTzGetDatum(until));
-    if (stage != kOpen) args.add(TimestampTzGetDatum(cursor)).int4(erasing.rows);
-    if (stage == kActs) args.add(BoolGetDatum(whole));
-    pg::run(stage == kOpen ? erase_open : stage == kActs ? erase_acts : statement_of(static_cast<Store>(stage - 1)), args);
-    bool is_null;
-    const Datum upto = pg::result(0, 1, &is_null);
-    const bool through = is_null || DatumGetInt32(pg::result_value(0, 2)) < erasing.rows;
-    std::int64_t changed = DatumGetInt64(pg::result_value(0, 3));
-    if (stage == kOpen) {
-        pg::run(erase_totals, args);
-        changed += DatumGetInt64(pg::result_value(0, 1));
-    }
-    const bool finished = through && stage == kActs;
-    stage += through && !finished ? 1 : 0;
-    cursor = through ? DT_NOBEGIN : DatumGetTimestampTz(upto);
+    args.add(TimestampTzGetDatum(erasing.drained_at)).add(BoolGetDatum(records_uses()));
+    args.add(array_datum(INT8OID, rings, nullptr, static_cast<int>(kept)));
+    if (pg::run(next_erasure, args) == 0) return false;
+    out = {DatumGetInt64(pg::result_value(0, 1)),
+           DatumGetInt64(pg::result_value(0, 2)),
+           DatumGetBool(pg::result_value(0, 3)),
+           DatumGetTimestampTz(pg::result_value(0, 4)),
+           DatumGetInt32(pg::result_value(0, 5)),
+           DatumGetTimestampTz(pg::result_value(0, 6)),
+           0};
+    // Of a former account nothing is kept, also what was used until its deletion was committed.
+    if (out.whole) out.until = DT_NOEND;
+    return true;
+}
+
+// True when nothing of it is left.
+bool erase_open(Order& order, std::int32_t rows) {
+    const std::int32_t packed = Max(rows / kPacked, 1);
+    pg::Args open, totals;
+    open.int8(order.account_id).add(TimestampTzGetDatum(order.until)).int4(packed);
+    totals.int8(order.account_id).add(TimestampTzGetDatum(order.until)).int4(rows);
+    const auto minutes = static_cast<std::int64_t>(pg::run(blank_open, open));
+    const auto tokens = static_cast<std::int64_t>(pg::run(blank_last_uses, totals));
+    order.changed = minutes + tokens;
+    return minutes < packed && tokens < rows;
+}
+
+// True when the account has no later rows in the table.
+bool erase_table(Order& order, int n, std::int32_t rows) {
+    const Table& table = kTables[n];
+    Queries& queries = queries_of[n];
+    const Datum account = Int64GetDatum(order.account_id), until = TimestampTzGetDatum(order.until);
+    const Datum after = TimestampTzGetDatum(order.cursor);
+    pg::Args next, args, acts;
+    next.add(account).add(until).add(after).int4(rows);
+    pg::run(filled(queries.stretch, stretch, table, 2), next);
+    bool none;
+    const Datum upto = pg::result(0, 1, &none);
+    if (none) return true;
+    const bool through = DatumGetInt32(pg::result_value(0, 2)) < rows;
+    args.add(account).add(until).add(after).add(upto);
+    acts.add(account).add(BoolGetDatum(order.whole)).add(after).add(upto);
+    order.cursor = DatumGetTimestampTz(upto);
+    if (table.callers) order.changed += static_cast<std::int64_t>(pg::run(filled(queries.uses, blank_uses, table, 4), args));
+    if (n == kActs) order.changed += static_cast<std::int64_t>(pg::run(blank_acts, acts));
+    order.changed += static_cast<std::int64_t>(pg::run(filled(queries.totals, blank_totals, table, 4), args));
+    return through;
+}
+
+void erase_step(void* state) {
+    Step& step = *static_cast<Step*>(state);
+    store::Actor actor;
+    step.done = true;
+    if (!begin_step(actor)) return;
+    plan_by_keys();
+    Order order;
+    if (!next_order(*step.erasing, order)) return store::leave(actor);
+    step.done = false;
+    know_erased();
+    actor.erases = true;
+    const std::int32_t rows = step.erasing->rows;
+    const bool through = order.stage == 0 ? erase_open(order, rows) : erase_table(order, order.stage - 1, rows);
+    const bool finished = through && order.stage == kTableCount;
+    if (through && !finished) order.stage++;
+    if (through) order.cursor = DT_NOBEGIN;
     pg::Args put;
-    put.int8(erasure_id).int8(account_id).int4(stage).add(TimestampTzGetDatum(cursor)).int8(changed).add(BoolGetDatum(finished));
+    put.int8(order.erasure_id).int8(order.account_id).int4(order.stage).add(TimestampTzGetDatum(order.cursor));
+    put.int8(order.changed).add(BoolGetDatum(finished));
     pg::run(put_erasure, put);
     store::leave(actor);
 }
@@ -103,14 +162,18 @@ void erase_step(void* state) {
 }  // namespace
 
 void know_erased() {
-    if (erased != nullptr) return;
-    pg::Args none;
-    const std::uint64_t count = pg::run(select_erased, none);
-    HASHCTL how = {};
-    how.keysize = sizeof(std::int64_t);
-    how.entrysize = sizeof(Erased);
-    how.hcxt = TopMemoryContext;
-    HTAB* const accounts = hash_create("mirox_tokens erased accounts", 64, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    const bool first = erased == nullptr;
+    pg::Args which;
+    which.add(BoolGetDatum(first));
+    const std::uint64_t count = pg::run(select_erased, which);
+    HTAB* accounts = erased;
+    if (first) {
+        HASHCTL how = {};
+        how.keysize = sizeof(std::int64_t);
+        how.entrysize = sizeof(Erased);
+        how.hcxt = TopMemoryContext;
+        accounts = hash_create("mirox_tokens erased accounts", 64, &how, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    }
     for (std::uint64_t i = 0; i < count; i++)
         remember(accounts, DatumGetInt64(pg::result_value(i, 1)), DatumGetTimestampTz(pg::result_value(i, 2)));
     erased = accounts;
@@ -126,7 +189,9 @@ bool erase_slice(Erasing& erasing, shmem::DatabaseStats* stats, pg::Trouble& tro
     if (erasing.rows == 0) erasing.rows = kFirstRows;
     Step step = {&erasing, false};
     const TimestampTz began = GetCurrentTimestamp();
-    const bool well = run_step(stats, erase_step, &step, trouble);
+    bool well = run_step(stats, erase_step, &step, trouble, kMostSliceMs);
+    // What was cancelled because it took too long goes on with fewer rows.
+    if (!well && trouble.sqlstate == ERRCODE_QUERY_CANCELED && erasing.rows > kLeastRows) well = true;
     const TimestampTz took = GetCurrentTimestamp() - began;
     if (took < kSlice / 2) erasing.rows = Min(erasing.rows * 2, kMostRows);
     if (took > kSlice * 2 || !well) erasing.rows = Max(erasing.rows / 4, kLeastRows);

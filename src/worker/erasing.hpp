@@ -24,12 +24,12 @@ struct Erasing {
     TimestampTz drained_at;  // what was recorded before is in the tables
 };
 
-// Call inside a step, before uses are gathered.
+// Call inside a step, before uses are gathered. Finds what was ordered meanwhile too.
 void know_erased();
 // Whether a use at that time is drained without address, agent and place.
 bool is_erased(std::int64_t account_id, TimestampTz at);
 
-// Runs a slice. When nothing is left to do, `active` is false. On failure too; `trouble` says why.
+// Runs a slice, which takes a second at most. When nothing is left to do, `active` is false. On failure too; `trouble` says why.
 bool erase_slice(Erasing& erasing, shmem::DatabaseStats* stats, pg::Trouble& trouble);
 
 }  // namespace mirox::worker
