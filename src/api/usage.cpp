@@ -95,41 +95,58 @@ namespace {
 
 constexpr int kMostWaiting = 10000;
 
-// A token's events in the ring, as they were at one moment.
+// Of one generation, the newest ones.
+struct Newest {
+    int seen;
+    shmem::StoredEvent events[kMostWaiting];
+};
+// A token's events in the ring, as they were at one moment. Of the generations that token_history() shows, since whoever has an older
+// secret may fill the ring.
 struct Waiting {
     MemoryContextCallback forget;
     std::int64_t token;
-    int count;
-    shmem::StoredEvent events[kMostWaiting];
+    std::int32_t generation;
+    Newest of[2];  // of that generation, and of the one before
 };
 // Copied before the snapshot of the query that runs. What a drain moves from the ring to the tables after that snapshot would be
 // in neither.
 constinit const Waiting* waiting = nullptr;
 
+void keep_newest(Newest& kept, const shmem::StoredEvent& event) {
+    shmem::StoredEvent& place = kept.events[kept.seen % kMostWaiting];
+    if (kept.seen >= kMostWaiting)
+        for (const std::string_view& text : place.event.texts)
+            if (!text.empty()) pfree(const_cast<char*>(text.data()));
+    place = event;
+    for (std::string_view& text : place.event.texts)
+        if (!text.empty()) text = {pnstrdup(text.data(), text.size()), text.size()};
+    kept.seen++;
+}
+
 // The copy is made first, so that no lock is held while rows are built.
-Waiting* copy_waiting(std::int64_t token) {
+Waiting* copy_waiting(std::int64_t token, std::int32_t generation) {
     auto* copy = static_cast<Waiting*>(palloc(sizeof(Waiting)));
     copy->token = token;
-    copy->count = 0;
+    copy->generation = generation;
+    copy->of[0].seen = copy->of[1].seen = 0;
     shmem::Region& region = shmem::required_region();
     LWLockAcquire(shmem::region_lock(), LW_SHARED);
     shmem::RingReader reader(region.ring(), region.ring().find_queue(MyDatabaseId));
-    while (copy->count < kMostWaiting) {
-        shmem::StoredEvent& stored = copy->events[copy->count];
+    for (;;) {
+        shmem::StoredEvent stored;
         const shmem::ReadStatus status = reader.next(stored);
         if (status == shmem::ReadStatus::new_ring_id) continue;
         if (status != shmem::ReadStatus::event) break;
-        if (stored.event.token() != token) continue;
-        for (std::string_view& text : stored.event.texts) text = {pnstrdup(text.data(), text.size()), text.size()};
-        copy->count++;
+        const std::int64_t before = std::int64_t{generation} - stored.event.generation;
+        if (stored.event.token() == token && (before == 0 || before == 1)) keep_newest(copy->of[before], stored);
     }
     LWLockRelease(shmem::region_lock());
     return copy;
 }
 
 // Until the memory context is reset, as it is after an error too, waiting_uses() reads this copy.
-void keep_waiting(std::int64_t token) {
-    Waiting* copy = copy_waiting(token);
+void keep_waiting(std::int64_t token, std::int32_t generation) {
+    Waiting* copy = copy_waiting(token, generation);
     copy->forget.func = [](void*) { waiting = nullptr; };
     copy->forget.arg = nullptr;
     MemoryContextRegisterResetCallback(CurrentMemoryContext, &copy->forget);
@@ -145,11 +162,15 @@ MIROX_FUNCTION(waiting_uses) {
     const auto stored = static_cast<std::uint64_t>(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0));
     const std::int64_t token = PG_GETARG_INT64(1);
     const std::int32_t generation = PG_GETARG_INT32(2);
-    const Waiting* copy = waiting != nullptr && waiting->token == token ? waiting : copy_waiting(token);
+    const bool kept = waiting != nullptr && waiting->token == token &&
+                      (waiting->generation == generation || waiting->generation - 1 == generation);
+    const Waiting* copy = kept ? waiting : copy_waiting(token, generation);
+    const Newest& newest = copy->of[copy->generation - generation];
     pg::Row row(info->setDesc);
-    for (int i = 0; i < copy->count; i++) {
-        const shmem::Event& event = copy->events[i].event;
-        if (copy->events[i].begin < stored || event.generation != generation) continue;
+    for (int i = Max(newest.seen - kMostWaiting, 0); i < newest.seen; i++) {
+        const shmem::StoredEvent& place = newest.events[i % kMostWaiting];
+        const shmem::Event& event = place.event;
+        if (place.begin < stored) continue;
         row.set("at", TimestampTzGetDatum(event.at))
             .set("status", Int16GetDatum(static_cast<std::int16_t>(event.status)))
             .set("reason", pg::text_datum(core::reason_word(event.reason)));
@@ -244,14 +265,14 @@ MIROX_OWN_READ_ONLY_ACT(token_history) {
         token.int8(PG_GETARG_INT64(1)).int8(actor.account.account_id);
         if (pg::run(api::select_generation, token) == 0) store::no_such_token();
         bool never_rotated;
-        const Datum rotated = pg::result(0, 2, &never_rotated);
+        const Datum generation = pg::result_value(0, 1), rotated = pg::result(0, 2, &never_rotated);
         pg::Args args;
         args.int8(PG_GETARG_INT64(1))
-            .add(pg::result_value(0, 1))
+            .add(generation)
             .add_or_null(rotated, !never_rotated)
             .add_or_null(PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2), !PG_ARGISNULL(2));
         pg::add_max_rows(args, fcinfo, 3);
-        keep_waiting(PG_GETARG_INT64(1));
+        keep_waiting(PG_GETARG_INT64(1), DatumGetInt32(generation));
         pg::run(api::select_history, args);
         pg::return_rows(fcinfo);
     });
