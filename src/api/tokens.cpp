@@ -17,6 +17,7 @@ extern "C" {
 #include "access/xact.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 }
 
 using namespace mirox;
@@ -68,6 +69,35 @@ store::IssueRequest issue_args(FunctionCallInfo fcinfo, int rate_limit) {
     return request;
 }
 
+// The act and all arguments but the session, whose id goes with the key, and the key itself.
+store::IdempotencyKey idempotency_key(FunctionCallInfo fcinfo, int key, const char* act) {
+    StringInfoData request;
+    initStringInfo(&request);
+    appendStringInfoString(&request, act);
+    Oid* types;
+    int count;
+    get_func_signature(fcinfo->flinfo->fn_oid, &types, &count);
+    for (int n = 1; n < count; n++) {
+        if (n == key) continue;
+        // Each with its size, so that no two calls run together into the same bytes. NULL has a size that no value has.
+        std::uint32_t size = PG_UINT32_MAX;
+        Datum value = 0;
+        const char* bytes = "";
+        if (!PG_ARGISNULL(n)) {
+            std::int16_t length;
+            bool by_value;
+            get_typlenbyval(types[n], &length, &by_value);
+            value = PG_GETARG_DATUM(n);
+            if (length < 0) value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+            bytes = by_value ? reinterpret_cast<const char*>(&value) : length < 0 ? VARDATA_ANY(value) : DatumGetPointer(value);
+            size = by_value ? sizeof(value) : length < 0 ? VARSIZE_ANY_EXHDR(value) : static_cast<std::uint32_t>(length);
+        }
+        appendBinaryStringInfo(&request, reinterpret_cast<const char*>(&size), sizeof(size));
+        if (!PG_ARGISNULL(n)) appendBinaryStringInfo(&request, bytes, static_cast<int>(size));
+    }
+    return {pg::text_arg(fcinfo, key), {request.data, static_cast<std::size_t>(request.len)}};
+}
+
 Datum show(FunctionCallInfo fcinfo, store::Issued& issued) {
     const store::Group* group = store::group_by_id(issued.group_id);
     if (group == nullptr) MIROX_DEFECT("permission group %d is gone", issued.group_id);
@@ -105,7 +135,7 @@ Datum copied(FunctionCallInfo fcinfo, What what) {
 MIROX_OWN_ACT(issue_token) {
     const store::IssueRequest request = issue_args(fcinfo, 10);
     store::Issued issued;
-    const store::IdempotencyKey call = {pg::text_arg(fcinfo, 9), "issue", request.name, request.group};
+    const store::IdempotencyKey call = idempotency_key(fcinfo, 9, "issue");
     store::in_session(fcinfo, true, [&](Actor& actor) {
         if (store::answered_before(actor, call, issued)) return;
         store::issue(actor, request, issued);
@@ -144,10 +174,9 @@ MIROX_OWN_ACT(rotate_token) {
     constexpr Interval none = {};
     const Interval* overlap = PG_ARGISNULL(2) ? &none : PG_GETARG_INTERVAL_P(2);
     store::Issued issued;
+    const store::IdempotencyKey call = idempotency_key(fcinfo, 3, "rotate");
     store::in_session(fcinfo, true, [&](Actor& actor) {
         const std::int64_t token_id = token_arg(fcinfo, 1);
-        const char* subject = psprintf("%lld", static_cast<long long>(token_id));
-        const store::IdempotencyKey call = {pg::text_arg(fcinfo, 3), "rotate", subject, {}};
         if (store::answered_before(actor, call, issued)) return;
         store::rotate(actor, token_id, *overlap, issued);
         store::keep_answer(actor, call, issued);

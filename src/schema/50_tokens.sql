@@ -18,9 +18,8 @@ COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, t
     'Issues a token for the session''s owner. Lives until expires_at or for expires_in (mirox_tokens.default_lifetime '
     'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
     'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). idempotency_key: a repeated call of the session within a day '
-    'issues no second token and returns the first one, with secret NULL. rate_limit: requests a minute, beside the account''s limit '
-    '(set_token_rate_limit). Errors: 28000 no open '
-    'session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
+    'issues no second token and returns the first one, with secret NULL; with other arguments it is refused. '
+    'rate_limit: requests a minute, beside the account''s limit (set_token_rate_limit). Errors: 28000 no open session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
     'owner''s places are full, 22023 a bad argument';
 
 CREATE FUNCTION mirox.rotate_token(

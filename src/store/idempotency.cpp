@@ -4,32 +4,14 @@
 #include "pg/query.hpp"
 #include "store/idempotency.sql.hpp"
 
-extern "C" {
-#include "lib/stringinfo.h"
-}
-
 namespace mirox::store {
-namespace {
-
-core::Digest digest_of_call(const IdempotencyKey& call) {
-    StringInfoData text;
-    initStringInfo(&text);
-    for (const std::string_view part : {call.act, call.subject, call.more}) {
-        appendBinaryStringInfo(&text, part.data(), static_cast<int>(part.size()));
-        appendStringInfoChar(&text, '\n');
-    }
-    return digest_of({text.data, static_cast<std::size_t>(text.len)});
-}
-
-}  // namespace
-
 bool answered_before(const Actor& actor, const IdempotencyKey& call, Issued& out) {
     if (!call.key.given) return false;
     check_line("idempotency_key", call.key.text);
     if (call.key.text.empty())
         MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::idempotency_key_empty, "idempotency_key"),
                     errmsg("idempotency_key is empty"), errhint("Give a new UUID for each request, or NULL for no key."));
-    core::Digest request = digest_of_call(call);
+    core::Digest request = digest_of(call.request);
     pg::Args args;
     args.int8(actor.session_id).text(call.key.text).add(PointerGetDatum(request.data()));
     if (pg::run(select_answer, args) == 0) return false;
@@ -49,7 +31,7 @@ bool answered_before(const Actor& actor, const IdempotencyKey& call, Issued& out
 
 void keep_answer(const Actor& actor, const IdempotencyKey& call, const Issued& issued) {
     if (!call.key.given) return;
-    core::Digest request = digest_of_call(call);
+    core::Digest request = digest_of(call.request);
     pg::Args args;
     args.int8(actor.session_id).text(call.key.text).add(PointerGetDatum(request.data())).int8(issued.token_id);
     pg::run(write_answer, args);

@@ -12,7 +12,7 @@ namespace mirox::store {
 
 struct IdempotencyKey {
     pg::OptionalText key;
-    std::string_view act, subject, more;  // what the call asks for: another one must not have the same key
+    std::string_view request;  // all that the call asks for: another one must not have the same key
 };
 
 // True if this session made the same call with the key within a day; then `out` is what it returned, with no secret. Raises 22023

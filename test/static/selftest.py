@@ -32,7 +32,8 @@ GOOD = {
                        'extern "C" {\nint pg_finfo_mirox_one = 1;\nint Pg_magic_func = 1;\nvoid _PG_init() {}\nint mirox_one() {\n    return 1;\n}\n}\n',
     "src/core/error_word.hpp": '// Words.\n#pragma once\n\n#define WORDS(KIND) KIND(name_empty, "22023")\n',
     "src/api/errors.hpp": '// Errors.\n#pragma once\n\n#include "pg/prelude.hpp"\n\nvoid raise() {\n    MIROX_RAISE(ERRCODE_INVALID_PARAMETER_VALUE, errword(ErrorWord::name_empty, "name"), errmsg("empty"));\n}\n',
-    "docs/reference.md": "| word | SQLSTATE | means |\n| --- | --- | --- |\n| `name_empty` | `22023` | no name |\n",
+    "docs/reference.md": "| word | SQLSTATE | means |\n| --- | --- | --- |\n| `name_empty` | `22023` | no name |\n\n"
+                         "| `one(number int = 1)` | login | `number` is how many | none |\n",
     "src/api/settings.cpp": '// Settings.\n#include "pg/prelude.hpp"\n\nconst char* kName = "mirox_tokens.ring_size";\n',
     "src/schema/00_begin.sql": "\\echo Use \"CREATE EXTENSION mirox_tokens\" to load this file. \\quit\n"
                                "CREATE SCHEMA mirox;\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
@@ -98,6 +99,8 @@ SAMPLES = [
     ("comments: every function, type, table, view and operator has one", PART, ("COMMENT ON FUNCTION mirox.safe() IS 'Safe';", ""), "function safe"),
     ("comments: every function, type, table, view and operator has one", PART, "CREATE VIEW mirox.v AS SELECT 1;\n", "view v"),
     ("manual: every function, type and view is in docs/", PART, "CREATE FUNCTION mirox.hushed() RETURNS int LANGUAGE sql AS 'SELECT 1';\n", "function hushed"),
+    ("manual: every argument that may be left out is explained in docs/reference.md", "docs/reference.md",
+     "| `two(number int = 1, other int = 2)` | login | as `one` | none |\n", "two: other"),
     ("manual: every setting is in docs/", "src/api/settings.cpp", 'const char* kOther = "mirox_tokens.hushed_size";\n', "hushed_size"),
     ("reasons: each has a column of stat, a comment on it, and a place in the manual", "src/core/reason.hpp",
      '// Reasons.\n{Reason::hushed, "hushed", 401, "hushed", true},\n', "no column hushed"),
