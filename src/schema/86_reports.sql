@@ -9,6 +9,14 @@ CREATE FUNCTION mirox_internal.expiry_horizon() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'mirox_expiry_horizon' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.expiry_horizon() FROM PUBLIC;
 COMMENT ON FUNCTION mirox_internal.expiry_horizon() IS 'Internal: tokens that expire before this count as expiring (mirox_tokens.expiry_notice from now)';
+CREATE FUNCTION mirox_internal.unused_since(at timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT at - INTERVAL '90 days';
+END;
+REVOKE ALL ON FUNCTION mirox_internal.unused_since(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION mirox_internal.unused_since(timestamptz) IS
+    'Internal: a token that was not used, issued or rotated since then counts as unused at that time';
 CREATE FUNCTION mirox_internal.places() RETURNS integer
     AS 'MODULE_PATHNAME', 'mirox_places' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION mirox_internal.places() FROM PUBLIC;
@@ -79,8 +87,8 @@ CREATE VIEW mirox.unused_tokens AS
            r.account_id
     FROM mirox.token_report r
     WHERE r.revoked_at IS NULL AND r.expires_at > pg_catalog.statement_timestamp()
-      AND r.created_at < pg_catalog.statement_timestamp() - INTERVAL '90 days'
-      AND COALESCE(r.last_used_at, r.rotated_at, r.created_at) < pg_catalog.statement_timestamp() - INTERVAL '90 days';
+      AND r.created_at < mirox_internal.unused_since(pg_catalog.statement_timestamp())
+      AND COALESCE(r.last_used_at, r.rotated_at, r.created_at) < mirox_internal.unused_since(pg_catalog.statement_timestamp());
 REVOKE ALL ON TABLE mirox.unused_tokens FROM PUBLIC;
 COMMENT ON VIEW mirox.unused_tokens IS
     'A row for each token in force that has not been used for 90 days (nor issued or rotated in them)';
@@ -380,6 +388,7 @@ INSERT INTO mirox_internal.access_rule (object, kind, level) VALUES
     ('mirox_internal.pending_uses(bigint,bigint,integer)', 'function', 'reporting'),
     ('mirox_internal.ring_ids()', 'function', 'reporting'),
     ('mirox_internal.expiry_horizon()', 'function', 'reporting'),
+    ('mirox_internal.unused_since(timestamptz)', 'function', 'reporting'),
     ('mirox_internal.places()', 'function', 'reporting'),
     ('mirox_internal.unsummed(text)', 'function', 'reporting'),
     ('mirox_internal.whole_use(bigint,bigint,timestamptz,timestamptz,inet,integer,integer,bigint,bigint,timestamptz,timestamptz,inet,'

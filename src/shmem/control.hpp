@@ -59,7 +59,7 @@ struct DatabaseStats {
     std::atomic<std::int64_t> missing_since;  // TimestampTz since when no worker could be started; 0: none is missing
     // The walk over all tokens for their groups' policies (worker/policies.hpp).
     std::atomic<std::int64_t> walked;         // the last token_id seen; 0: the next walk begins
-    std::atomic<std::int64_t> unused_so_far;  // tokens unused for 90 days that the present walk has met
+    std::atomic<std::int64_t> unused_so_far;  // unused tokens that the present walk has met
     std::atomic<std::int64_t> unused_tokens;  // the same, of the last whole walk
     std::atomic<std::int64_t> walked_at;      // TimestampTz of the end of the last whole walk; 0: none yet
     Failure failure;

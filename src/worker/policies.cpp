@@ -21,13 +21,14 @@ namespace {
 constexpr TimestampTz kWalkEvery = USECS_PER_HOUR;
 constexpr std::int32_t kFirstRows = 2000, kLeastRows = 20;
 constexpr int kMostSliceMs = 1000;
-// A new worker looks this far back, for reuse that the one before did not come to.
+// How far the first look reaches back in a database in which no worker has looked yet.
 constexpr TimestampTz kLookBack = USECS_PER_HOUR;
 
 struct Step {
     Policies* policies;
     shmem::DatabaseStats* stats;
     bool done;
+    TimestampTz since;  // of the next look
 };
 
 bool hold(store::Actor& actor, std::int64_t account_id) {
@@ -49,8 +50,12 @@ void reuse_step(void* state) {
     Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
-    pg::Args args;
-    args.add(TimestampTzGetDatum(step.policies->since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
+    const Policies& policies = *step.policies;
+    step.since = policies.since;
+    pg::Args none, args;
+    if (step.since == 0)
+        step.since = pg::run(select_looked, none) > 0 ? DatumGetInt64(pg::result_value(0, 1)) : policies.drained_at - kLookBack;
+    args.add(TimestampTzGetDatum(step.since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
     const std::uint64_t count = pg::run(select_reused, args);
     auto* reused = static_cast<Reused*>(palloc(sizeof(Reused) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++)
@@ -69,6 +74,11 @@ void reuse_step(void* state) {
         detail.add_value("requests", Int64GetDatum(one.requests), INT8OID);
         store::post_notice("secret_reused", {one.account_id, nullptr, one.token_id, 0}, detail, !one.revoke);
     }
+    // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
+    if (all) step.since = policies.drained_at - USECS_PER_MINUTE;
+    pg::Args looked;
+    looked.int8(step.since);
+    pg::run(put_looked, looked);
     store::leave(actor);
     step.done = all;
 }
@@ -124,15 +134,12 @@ void walk_step(void* state) {
 
 bool look_for_reuse(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
     policies.reuse = false;
-    Step step = {&policies, stats, false};
-    const std::uint64_t counted = policies.counted;
-    const TimestampTz drained_at = policies.drained_at;
+    Step step = {&policies, stats, false, 0};
     if (!run_step(stats, reuse_step, &step, trouble, kMostSliceMs)) return false;
+    policies.since = step.since;
     // Where an account was held, all of it is looked at again after the next drain.
-    if (!step.done) return true;
-    policies.looked = counted;
-    // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
-    policies.since = drained_at - USECS_PER_MINUTE;
+    policies.again = !step.done || policies.counted != policies.looked;
+    if (step.done) policies.looked = policies.counted;
     return true;
 }
 
@@ -148,11 +155,11 @@ std::uint64_t count_rotated(const shmem::DatabaseStats* stats) {
 
 void begin_policies(Policies& policies, const shmem::DatabaseStats* stats, std::uint64_t counted, TimestampTz drained_at) {
     if (stats == nullptr) return;
-    if (policies.since == 0) policies.since = drained_at - kLookBack;
     if (policies.rows == 0) policies.rows = kFirstRows;
     policies.counted = counted;
     policies.drained_at = drained_at;
-    policies.reuse = counted != policies.looked;
+    // The first look is for what was recorded before a restart. Then counts begin anew.
+    policies.reuse = policies.since == 0 || policies.again || counted != policies.looked;
     policies.active = policies.active || policies.reuse || stats->walked.load(std::memory_order_relaxed) != 0 ||
                       drained_at >= policies.next_walk;
 }
@@ -169,7 +176,7 @@ bool apply_policies(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble
         return true;
     }
     if (!walks()) return true;
-    Step step = {&policies, stats, false};
+    Step step = {&policies, stats, false, 0};
     if (!run_step(stats, walk_step, &step, trouble, kMostSliceMs)) {
         policies.rows = Max(policies.rows / 4, kLeastRows);
         return false;

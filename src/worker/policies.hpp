@@ -18,11 +18,12 @@ namespace mirox::worker {
 struct Policies {
     bool active;             // a slice follows
     bool reuse;              // it looks for reuse; otherwise it goes on with the walk over all tokens
+    bool again;              // it looks after the next drain too: a refusal is counted before its event is in the ring
     std::int32_t rows;       // of tokens, that a slice of the walk takes; 0: the first
     std::uint64_t looked;    // refusals of rotated secrets that the last look for reuse had in the tables
     std::uint64_t counted;   // those that are in the tables by now
     TimestampTz drained_at;  // what was recorded before is in the tables
-    TimestampTz since;       // later reuse has not been looked at; 0: the worker has just started
+    TimestampTz since;       // later reuse has not been looked at; 0: the worker has not looked yet
     TimestampTz next_walk;
 };
 

@@ -10,7 +10,15 @@ WHERE r.reason = 'rotated' AND r.first_at >= $1 - INTERVAL '1 minute' AND r.last
   AND COALESCE(p.on_reuse, $2) <> 'record'
 GROUP BY 1, 2, 3;
 
--- The next tokens by their key: the last of them, how many of them are unused for 90 days, and which of them their group's policy
+-- Up to when reuse has been looked at, also by workers before: an instant as the server counts it.
+-- name: select_looked()
+SELECT cursor FROM mirox_internal.upkeep WHERE task = 'look_for_reuse';
+
+-- name: put_looked(cursor int8)
+INSERT INTO mirox_internal.upkeep (task, due, cursor) VALUES ('look_for_reuse', 'infinity', $1)
+ON CONFLICT (task) DO UPDATE SET cursor = excluded.cursor;
+
+-- The next tokens by their key: the last of them, how many of them are unused, and which of them their group's policy
 -- ends. Use of the current minute is not in token_usage yet, so each of those is looked at again before it is revoked.
 -- name: select_stretch(after int8, rows int4)
 WITH stretch AS (
@@ -26,7 +34,7 @@ WITH stretch AS (
     WHERE s.revoked_at IS NULL AND s.expires_at > clock_timestamp()
 )
 SELECT (SELECT max(token_id) FROM stretch), (SELECT count(*) FROM stretch),
-       count(*) FILTER (WHERE last_at < clock_timestamp() - INTERVAL '90 days'),
+       count(*) FILTER (WHERE last_at < mirox_internal.unused_since(clock_timestamp())),
        array_agg(token_id) FILTER (WHERE last_at < clock_timestamp() - unused_after),
        array_agg(account_id) FILTER (WHERE last_at < clock_timestamp() - unused_after)
 FROM seen;

@@ -2,7 +2,7 @@
 # check is neither slower nor an error for it, and a token that is used at the last moment stays.
 use strict;
 use warnings;
-use Mirox qw(new_node wire call put_account open_session issue rotate reason broken clean_log);
+use Mirox qw(new_node wire call put_account open_session issue rotate reason broken clean_log shift_open);
 use Test::More;
 
 my $node = new_node('policies', conf => "mirox_tokens.flush_interval = 500ms\n");
@@ -93,6 +93,42 @@ is($waits, 1, 'flush() is answered while policies wait');
 $other->rows('ROLLBACK');
 call($wire, 'flush');
 ok($node->poll_query_until('postgres', q(SELECT status = 'revoked' FROM mirox.token_report WHERE name = 'last')), 'and the walk goes on');
+
+# ---- reuse that is written later -------------------------------------------------------------------------------------------------
+# A refusal is counted before its event is in the ring. So a drain may miss it, and what follows the next drain looks once more.
+sub looked { return $wire->value(q(SELECT cursor FROM mirox_internal.upkeep WHERE task = 'look_for_reuse')); }
+sub told { my $name = shift; return $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM mirox.notices WHERE event = 'secret_reused' AND token_name = '$name'"); }
+my %later = map { $_ => issue($wire, $session, $_, group => 'on_record') } qw(counted restarted aged);
+rotate($wire, $session, $_->{token_id}) for values %later;
+call($wire, 'flush');
+my $before = looked();
+is(reason($wire, $later{counted}{secret}), 'rotated', 'an old secret is used');
+call($wire, 'flush');
+ok($node->poll_query_until('postgres', "SELECT cursor > $before FROM mirox_internal.upkeep WHERE task = 'look_for_reuse'"), 'and looked for, in vain');
+$wire->rows(q(SELECT mirox.set_group_policy('on_record', on_reuse => 'notify')));
+call($wire, 'flush');
+ok(told('counted'), 'after the next drain it is found');
+# What waits in the ring while the server is restarted, whose counts begin anew.
+is(reason($wire, $later{restarted}{secret}), 'rotated', 'an old secret is used before a crash');
+$_->close for $wire, $other;
+$node->stop('immediate');
+$node->start;
+($wire, $other) = (wire($node), wire($node));
+call($wire, 'flush');
+ok(told('restarted'), 'the first worker looks for it');
+# A worker looks back to where the one before had come to. (The first check reads the policies.)
+is(reason($wire, $new{notify}), 'ok', 'a check in a new backend');
+$other->rows($_) for 'BEGIN', 'LOCK TABLE mirox_internal.group_policy';
+is(reason($wire, $later{aged}{secret}), 'rotated', 'an old secret is used while no worker can look');
+call($wire, 'flush');
+shift_open($wire, '3 hours');
+$wire->rows($_) for 'SET session_replication_role = replica', q(UPDATE mirox_internal.upkeep SET cursor = cursor - 4 * 3600000000 WHERE task = 'look_for_reuse'), 'SET session_replication_role = origin';
+my $old = $wire->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+$wire->value("SELECT pg_terminate_backend($old)");
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $old") or die 'the worker stays';
+$other->rows('ROLLBACK');
+call($wire, 'flush');
+ok(told('aged'), 'the next one finds it, three hours later');
 is(broken($wire), '', 'all agree');
 $_->close for $wire, $other;
 clean_log($node);
