@@ -2,15 +2,17 @@
 -- need no schema.
 
 -- A token may have passed several thresholds without a notice. One notice is sent, for the nearest of them; all are noted as
--- sent. A token is found by its current secret, which expires at the same time and has the index.
+-- sent. A token is found by its current secret, which expires at the same time and has the index. The order of the look-ups is fixed:
+-- planned while the tables are empty, and used while they are filled, the statement would go through all tokens.
 -- name: send_due_notices(now timestamptz, days int4[], from timestamptz, to timestamptz, until timestamptz[])
 WITH due AS (
     SELECT t.token_id, t.account_id, t.name, t.expires_at, d.days
-    FROM mirox_internal.token_secret c
-    JOIN mirox_internal.token t ON t.token_id = c.token_id AND t.generation = c.generation
+    FROM (SELECT token_id, generation FROM mirox_internal.token_secret WHERE expires_at > $3 AND expires_at <= $4 OFFSET 0) c
+    CROSS JOIN LATERAL (
+        SELECT t.token_id, t.account_id, t.name, t.expires_at, t.generation, t.revoked_at
+        FROM mirox_internal.token t WHERE t.token_id = c.token_id OFFSET 0) t
     JOIN unnest($2, $5) d (days, until) ON t.expires_at <= d.until
-    WHERE t.revoked_at IS NULL AND t.expires_at > $3 AND t.expires_at <= $4
-      AND c.expires_at > $3 AND c.expires_at <= $4
+    WHERE t.generation = c.generation AND t.revoked_at IS NULL AND t.expires_at > $3 AND t.expires_at <= $4
 ), sent AS (
     INSERT INTO mirox_internal.notice (token_id, expires_at, days, sent_at)
     SELECT token_id, expires_at, days, $1 FROM due

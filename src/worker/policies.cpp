@@ -19,7 +19,7 @@ namespace mirox::worker {
 namespace {
 
 constexpr TimestampTz kWalkEvery = USECS_PER_HOUR;
-constexpr std::int32_t kFirstRows = 2000, kLeastRows = 20;
+constexpr std::int32_t kFirstRows = 2000, kLeastRows = 20, kFirstReused = 200;
 constexpr int kMostSliceMs = 1000;
 // How far the first look reaches back in a database in which no worker has looked yet.
 constexpr TimestampTz kLookBack = USECS_PER_HOUR;
@@ -28,6 +28,7 @@ struct Step {
     Policies* policies;
     shmem::DatabaseStats* stats;
     bool done;
+    bool more;          // tokens whose secrets were used again are left
     TimestampTz since;  // of the next look
 };
 
@@ -50,22 +51,23 @@ void reuse_step(void* state) {
     Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
+    plan_by_keys();
     const Policies& policies = *step.policies;
     step.since = policies.since;
     pg::Args none, args;
     if (step.since == 0)
         step.since = pg::run(select_looked, none) > 0 ? DatumGetInt64(pg::result_value(0, 1)) : policies.drained_at - kLookBack;
     args.add(TimestampTzGetDatum(step.since)).text(word_of(static_cast<pg::OnReuse>(pg::settings().on_reuse)));
-    const std::uint64_t count = pg::run(select_reused, args);
+    const std::uint64_t count = pg::run(select_reused, args.int4(policies.reused));
     auto* reused = static_cast<Reused*>(palloc(sizeof(Reused) * Max(count, std::uint64_t{1})));
     for (std::uint64_t i = 0; i < count; i++)
         reused[i] = {DatumGetInt64(pg::result_value(i, 1)), DatumGetInt64(pg::result_value(i, 2)),
                      DatumGetInt64(pg::result_value(i, 4)), pg::text_view(pg::result_value(i, 3)) == "revoke"};
-    bool all = true;
+    std::uint64_t held = 0;
     for (std::uint64_t i = 0; i < count; i++) {
         const Reused& one = reused[i];
         if (one.revoke && !hold(actor, one.account_id)) {
-            all = false;
+            held++;
             continue;
         }
         if (one.revoke) (void)store::revoke(actor, one.token_id, "a rotated secret was used", true);
@@ -75,24 +77,29 @@ void reuse_step(void* state) {
         store::post_notice("secret_reused", {one.account_id, nullptr, one.token_id, 0}, detail, !one.revoke);
     }
     // The clock may be ahead of a use that is written later; the next look goes over the last minute again.
-    if (all) step.since = policies.drained_at - USECS_PER_MINUTE;
+    const bool full = count == static_cast<std::uint64_t>(policies.reused);
+    step.done = held == 0 && !full;
+    step.more = full && held < count;
+    if (step.done) step.since = policies.drained_at - USECS_PER_MINUTE;
     pg::Args looked;
     looked.int8(step.since);
     pg::run(put_looked, looked);
     store::leave(actor);
-    step.done = all;
 }
 
 void walk_step(void* state) {
     Step& step = *static_cast<Step*>(state);
     store::Actor actor;
     if (!begin_step(actor)) return;
+    plan_by_keys();
     shmem::DatabaseStats& stats = *step.stats;
     const std::int64_t after = stats.walked.load(std::memory_order_relaxed);
     if (after == 0) {
-        pg::Args none;
-        pg::run(delete_old_notices, none);
-        pg::run(delete_old_answers, none);
+        pg::Args rows;
+        rows.int4(step.policies->rows);
+        const auto most = static_cast<std::uint64_t>(step.policies->rows);
+        // What is left goes with the next slices, before the walk.
+        if (Max(pg::run(delete_old_notices, rows), pg::run(delete_old_answers, rows)) >= most) return store::leave(actor);
     }
     pg::Args args;
     args.int8(after).int4(step.policies->rows);
@@ -132,13 +139,21 @@ void walk_step(void* state) {
     stats.walked_at.store(GetCurrentTimestamp(), std::memory_order_relaxed);
 }
 
+// After a slice that failed. What was cancelled because it took too long goes on with fewer tokens.
+bool goes_on(bool& on, std::int32_t& rows, const pg::Trouble& trouble) {
+    on = trouble.sqlstate == ERRCODE_QUERY_CANCELED && rows > kLeastRows;
+    rows = Max(rows / 4, kLeastRows);
+    return on;
+}
+
 bool look_for_reuse(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble& trouble) {
     policies.reuse = false;
-    Step step = {&policies, stats, false, 0};
-    if (!run_step(stats, reuse_step, &step, trouble, kMostSliceMs)) return false;
+    Step step = {&policies, stats, false, false, 0};
+    if (!run_step(stats, reuse_step, &step, trouble, kMostSliceMs)) return goes_on(policies.reuse, policies.reused, trouble);
     policies.since = step.since;
     // Where an account was held, all of it is looked at again after the next drain.
     policies.again = !step.done || policies.counted != policies.looked;
+    policies.reuse = step.more;
     if (step.done) policies.looked = policies.counted;
     return true;
 }
@@ -156,6 +171,7 @@ std::uint64_t count_rotated(const shmem::DatabaseStats* stats) {
 void begin_policies(Policies& policies, const shmem::DatabaseStats* stats, std::uint64_t counted, TimestampTz drained_at) {
     if (stats == nullptr) return;
     if (policies.rows == 0) policies.rows = kFirstRows;
+    if (policies.reused == 0) policies.reused = kFirstReused;
     policies.counted = counted;
     policies.drained_at = drained_at;
     // The first look is for what was recorded before a restart. Then counts begin anew.
@@ -172,15 +188,12 @@ bool apply_policies(Policies& policies, shmem::DatabaseStats* stats, pg::Trouble
     };
     if (policies.reuse) {
         if (!look_for_reuse(policies, stats, trouble)) return false;
-        policies.active = walks();
+        policies.active = policies.reuse || walks();
         return true;
     }
     if (!walks()) return true;
-    Step step = {&policies, stats, false, 0};
-    if (!run_step(stats, walk_step, &step, trouble, kMostSliceMs)) {
-        policies.rows = Max(policies.rows / 4, kLeastRows);
-        return false;
-    }
+    Step step = {&policies, stats, false, false, 0};
+    if (!run_step(stats, walk_step, &step, trouble, kMostSliceMs)) return goes_on(policies.active, policies.rows, trouble);
     if (step.done) policies.next_walk = GetCurrentTimestamp() + kWalkEvery;
     if (step.done) policies.rows = kFirstRows;
     policies.active = !step.done;

@@ -20,6 +20,7 @@ struct Policies {
     bool reuse;              // it looks for reuse; otherwise it goes on with the walk over all tokens
     bool again;              // it looks after the next drain too: a refusal is counted before its event is in the ring
     std::int32_t rows;       // of tokens, that a slice of the walk takes; 0: the first
+    std::int32_t reused;     // of tokens, that a slice which looks for reuse takes; 0: the first
     std::uint64_t looked;    // refusals of rotated secrets that the last look for reuse had in the tables
     std::uint64_t counted;   // those that are in the tables by now
     TimestampTz drained_at;  // what was recorded before is in the tables

@@ -1,14 +1,23 @@
 -- The statements of policies.cpp.
 
--- Refusals are summed by the minute, so those since an instant begin up to a minute before it.
--- name: select_reused(since timestamptz, setting text)
-SELECT r.token_id, t.account_id, COALESCE(p.on_reuse, $2), sum(r.requests)::int8, max(r.last_at)
-FROM mirox.refusals r
-JOIN mirox_internal.token t ON t.token_id = r.token_id
+-- Refusals are summed by the minute, so those since an instant begin up to a minute before it. Not those that a notice of the last day
+-- has told of.
+-- name: select_reused(since timestamptz, setting text, rows int4)
+WITH refused AS MATERIALIZED (
+    SELECT token_id, sum(requests)::int8 AS requests FROM mirox.refusals
+    WHERE reason = 'rotated' AND first_at >= $1 - INTERVAL '1 minute' AND last_at > $1 AND token_id IS NOT NULL
+    GROUP BY token_id
+)
+SELECT r.token_id, t.account_id, COALESCE(p.on_reuse, $2), r.requests
+FROM refused r
+CROSS JOIN LATERAL (SELECT account_id, group_id, revoked_at FROM mirox_internal.token t WHERE t.token_id = r.token_id OFFSET 0) t
 LEFT JOIN mirox_internal.group_policy p ON p.group_id = t.group_id
-WHERE r.reason = 'rotated' AND r.first_at >= $1 - INTERVAL '1 minute' AND r.last_at > $1 AND t.revoked_at IS NULL
-  AND COALESCE(p.on_reuse, $2) <> 'record'
-GROUP BY 1, 2, 3;
+WHERE t.revoked_at IS NULL
+  AND (COALESCE(p.on_reuse, $2) = 'revoke'
+       OR COALESCE(p.on_reuse, $2) = 'notify' AND NOT EXISTS (
+           SELECT FROM mirox_internal.posted_notice n
+           WHERE n.token_id = r.token_id AND n.at > clock_timestamp() - INTERVAL '1 day' AND n.event = 'secret_reused'))
+LIMIT $3;
 
 -- Up to when reuse has been looked at, also by workers before: an instant as the server counts it.
 -- name: select_looked()
@@ -51,9 +60,12 @@ WHERE r.token_id = $1 AND r.revoked_at IS NULL AND r.expires_at > clock_timestam
 -- name: hold_owner(account_id int8)
 SELECT 1 FROM mirox_internal.account WHERE account_id = $1 FOR NO KEY UPDATE SKIP LOCKED;
 
--- name: delete_old_notices()
-DELETE FROM mirox_internal.posted_notice
-WHERE at < now() - INTERVAL '1 year' OR at < now() - INTERVAL '90 days' AND acknowledged_at < now() - INTERVAL '90 days';
+-- name: delete_old_notices(rows int4)
+DELETE FROM mirox_internal.posted_notice WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM mirox_internal.posted_notice
+    WHERE at < now() - INTERVAL '90 days' AND (at < now() - INTERVAL '1 year' OR acknowledged_at < now() - INTERVAL '90 days')
+    LIMIT $1));
 
--- name: delete_old_answers()
-DELETE FROM mirox_internal.answered_call WHERE at < now() - INTERVAL '1 day';
+-- name: delete_old_answers(rows int4)
+DELETE FROM mirox_internal.answered_call WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM mirox_internal.answered_call WHERE at < now() - INTERVAL '1 day' LIMIT $1));
