@@ -50,6 +50,23 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = $used + 1 FROM mirox_i
 my $most = $wire->value(q(SELECT max(n) FROM (SELECT count(*) AS n FROM mirox_internal.token WHERE revoked_at IS NOT NULL GROUP BY xmin::text) t));
 cmp_ok($most, '<=', 200, "$most in one transaction");
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.answered_call'), 'old answers go');
+
+# ---- old acts ------------------------------------------------------------------------------------------------------------------------
+my $acts = 60_000;
+$wire->rows('SET session_replication_role = replica');
+$wire->rows(q(INSERT INTO mirox_internal.audit_log (node, audit_id, at, event, account_id, user_id) SELECT 1000, i, now() - interval '700 days' + i * interval '1 s', 'account_created', i, 'user' || i FROM generate_series(1, $1::int) i), $acts);
+$wire->rows('SET session_replication_role = origin');
+$wire->rows('VACUUM (ANALYZE) mirox_internal.audit_log');
+sub entries { return $wire->value(q(SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'audit_log_at')); }
+$before = entries();
+$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '1 year'\n");
+$node->reload;
+ok($node->poll_query_until('postgres', q(SELECT current_setting('mirox_tokens.audit_retention') = '1 year')), 'acts are kept for a year');
+$wire->rows(q(SELECT mirox.flush()));
+ok($node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM mirox_internal.audit_log WHERE node = 1000 AND audit_id IN (1, 60000))), 'older ones go');
+$read = entries() - $before;
+# A deleted row's entry is met once more before it is marked.
+cmp_ok($read, '<=', 3 * $acts, "$read entries of the index were read for $acts acts");
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
 $wire->close;
 clean_log($node);
