@@ -4,6 +4,7 @@
 #   scripts/bench.sh [quick] [OPTION…]    options of test/bench/run.py
 #   SIZE=large                            10,000,000 tokens instead of 1,000,000
 #   KEEP=1                                leaves the server up
+#   HUGE_PAGES=off                        takes none, where another server uses the machine's
 #
 # Results go to bench/ (not in git): results.json. make bench-docs makes docs/performance.md of them.
 set -euo pipefail
@@ -63,12 +64,12 @@ CONF
 pool=/proc/sys/vm/nr_hugepages had=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null || echo 0)
 set_pool() { if is_root; then echo "$1" >$pool; else sudo -n sh -c "echo $1 >$pool"; fi 2>/dev/null; }
 wanted=$((had + $(as_user postgres -D "$WORK/data" -C shared_memory_size_in_huge_pages)))
-before_leaving() { set_pool "$had"; }
-set_pool "$wanted" || true
-if [ "$(cat $pool 2>/dev/null || echo 0)" -ge "$wanted" ]; then
+before_leaving() { if [ -z "${HUGE_PAGES:-}" ]; then set_pool "$had"; fi; }
+if [ -z "${HUGE_PAGES:-}" ]; then set_pool "$wanted" || true; fi
+if [ "${HUGE_PAGES:-on}" = on ] && [ "$(cat $pool 2>/dev/null || echo 0)" -ge "$wanted" ]; then
     echo 'huge_pages = on'
 else
-    set_pool "$had" || true
+    before_leaving || true
     say 'no huge pages to be had: page faults will be part of what is measured' >&2
     echo 'huge_pages = off'
 fi | as_user tee -a "$WORK/data/postgresql.conf" >/dev/null
