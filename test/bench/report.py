@@ -66,6 +66,45 @@ def table(head, rows):
                      + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
 
 
+def yes(reached):
+    return "yes" if reached else "no"
+
+
+def store_of_uses(r):
+    """The sections of the store of uses."""
+    out = []
+    if r.get("store"):
+        out += ["### What a use costs the worker", "", "Each use is of another token. Processor time and WAL without full pages; closed: minutes, hours and days.", "",
+                table(["tokens", "uses", "drained", "closed", "WAL drained", "WAL closed", "disk a minute row"],
+                      [[f"{x['tokens']:,}", f"{x['uses']:,}", f"{x['drain_ns'] / 1000:.2f} us", f"{x['close_ns'] / 1000:.2f} us",
+                        f"{x['drain_wal']:,.0f} bytes", f"{x['close_wal']:,.0f} bytes", f"{x['minute_row_bytes']:.0f} bytes"] for x in r["store"]]), ""]
+    for x in r.get("reports") or []:
+        out += [f"### Reports over {x['rows']:,} rows of minutes, {x['days']} day{'s' if x['days'] > 1 else ''}", "",
+                f"{x['tokens']:,} tokens of {x['accounts']:,} accounts from {x['addresses']:,} addresses. Pages: of 8 kB, touched by the query.", "",
+                table(["question", "ms", "at most", "planned, ms", "pages", "at most", "reached"],
+                      [[q["query"], f"{q['ms']:.1f}", q["most_ms"], f"{q['planning_ms']:.1f}", f"{q['pages']:,}", f"{q['most_pages']:,}", yes(q["reached"])]
+                       for q in x["queries"]]), ""]
+    if r.get("retention"):
+        out += ["### Checks while the worker keeps house", "", table(
+            ["what", "checks a second", "longest gap between drains", "ring at most", "answered", "recorded", "dropped"],
+            [[f"{x['what']}; {x['clients']} clients", f"{x['tps']:,.0f}", f"{x['gap_s']:.2f} s", f"{x['ring_used']:.0%}", f"{x['answered']:,}",
+              f"{x['recorded']:,}", f"{x['events_dropped']:,}"] for x in r["retention"]]), ""]
+    if r.get("overload"):
+        out += ["### Checks while more comes than can be drained", "", table(
+            ["clients", "seconds", "comes, times drained", "drained a second", "checks a second", "without load", "kept", "answered", "recorded", "dropped"],
+            [[x["clients"], x["seconds"], f"{x['times']:.1f}", f"{x['drained_per_s']:,.0f}", f"{x['tps']:,.0f}", f"{x['quiet_tps']:,.0f}", f"{x['kept']:.2f}",
+              f"{x['answered']:,}", f"{x['recorded']:,}", f"{x['events_dropped']:,}"] for x in r["overload"]]), ""]
+    chosen = [x for x in r["runs"] if x["group"] in ("owners", "owners_full")]
+    if chosen:
+        runs = {(x["group"], x["key"]): x for x in chosen}
+        pages = r.get("owner_pages") or {}
+        out += ["### What owners and monitors ask for", "", "Median milliseconds, one client.", "", table(
+            ["", "ms", "with a full ring", "pages"],
+            [[x["label"], f"{x['p50_us'] / 1000:.2f}", f"{full['p50_us'] / 1000:.2f}" if (full := runs.get(("owners_full", key))) else "",
+              f"{pages[key]:,}" if key in pages else ""] for (group, key), x in runs.items() if group == "owners"]), ""]
+    return out
+
+
 def main(results_path, docs):
     r = json.loads(pathlib.Path(results_path).read_text())
     docs = pathlib.Path(docs)
@@ -113,12 +152,13 @@ def main(results_path, docs):
         (docs / "performance/wal.svg").write_text(figure("What a check writes to the WAL", note, rows, "bytes a check"))
 
     out = ["Machine: " + "; ".join(note) + f"; shared_buffers {s['shared_buffers']}, full_page_writes {s['full_page_writes']}, "
-           f"huge_pages {s['huge_pages']}, data_checksums {s['data_checksums']}. Load of the machine before the run: {m['load_before']:.1f}.", ""]
+           f"huge_pages {s['huge_pages']}, data_checksums {s['data_checksums']}; the store of uses and what owners ask for with shared_buffers "
+           f"{r.get('store_buffers', '?')}. Load of the machine before the run: {m['load_before']:.1f}.", ""]
     out += ["### Must reach", "", table(
         ["measure", "wanted", "measured", "spread", "reached"],
-        [[x["what"], ("≤ " if x["at_most"] else "≥ ") + f"{x['target']:g}", "not measured" if x["got"] is None else f"{x['got']:.2f}",
+        [[x["what"], ("≤ " if x["at_most"] else "≥ ") + f"{x['target']:,}", "not measured" if x["got"] is None else f"{x['got']:,.2f}",
           "" if not x["spread"] or x["spread"][0] == x["spread"][1] else f"{x['spread'][0]:.2f} to {x['spread'][1]:.2f}",
-          "yes" if x["reached"] else "no"] for x in r["must"]]), ""]
+          yes(x["reached"])] for x in r["must"]]), ""]
     if r.get("beside"):
         out += ["### Beside these", "", table(["measure", "measured", "spread"], [
             [what, f"{got:.2f}", "" if low == high else f"{low:.2f} to {high:.2f}"] for what, got, low, high in r["beside"]]), ""]
@@ -155,6 +195,7 @@ def main(results_path, docs):
         w = r["worker"]
         out += [f"The background worker, at its default flush interval: {w['checks']:,} uses of {r['small']:,} tokens from 8 clients in "
                 f"{w['seconds']} s took {w['wal_bytes']:.2f} bytes of WAL and {w['worker_ns']:,.0f} ns of its processor time each.", ""]
+    out += store_of_uses(r)
     if r.get("protected"):
         out += ["### Protected tables", "", table(
             ["query", "protected", "by hand", "ratio", "plan"],

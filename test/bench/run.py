@@ -78,8 +78,8 @@ class Server:
 class Contender:
     """A statement (or script) that a client sends. :S stands for the value that it sends, :T for a token's id."""
 
-    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=0, user="postgres"):
-        self.user = user
+    def __init__(self, key, label, sql, batch=None, hot=None, setup="", rows="random(1, {})", first=0, user="postgres", logged=0.2):
+        self.user, self.logged = user, logged  # logged: the part of the calls whose time is kept
         self.key, self.label, self.sql, self.batch, self.hot, self.setup = key, label, sql, batch, hot, setup
         self.rows = rows  # which rows of the batch, of so many
         self.first = first  # 1 or 2: what is sent before any was fetched is of an odd or even row
@@ -147,12 +147,12 @@ STORE_BUFFERS = "2GB"
 LARGE = 10_000_000
 OWNER_TOKENS, OWNER_ACTS = 64, 100_000
 OWNERS = [
-    Contender("list_tokens", "list_tokens, 64 tokens", "SELECT count(uses) FROM mirox.list_tokens(:S);", hot="owner_hot"),
-    Contender("list_sessions", "list_sessions, 20 sessions", "SELECT count(*) FROM mirox.list_sessions(:S);", hot="owner_hot"),
-    Contender("my_account", "my_account", "SELECT places_free FROM mirox.my_account(:S);", hot="owner_hot"),
-    Contender("account_log", "account_log, 100 of 100,000 acts", "SELECT count(*) FROM mirox.account_log(:S);", hot="owner_hot"),
-    Contender("doctor", "doctor(), all names", "SELECT count(*) FROM mirox.doctor();"),
-    Contender("doctor_monitor", "doctor(), level monitor", "SELECT count(*) FROM mirox.doctor();", user="bench_monitor"),
+    Contender("list_tokens", "list_tokens, 64 tokens", "SELECT count(uses) FROM mirox.list_tokens(:S);", hot="owner_hot", logged=1),
+    Contender("list_sessions", "list_sessions, 20 sessions", "SELECT count(*) FROM mirox.list_sessions(:S);", hot="owner_hot", logged=1),
+    Contender("my_account", "my_account", "SELECT places_free FROM mirox.my_account(:S);", hot="owner_hot", logged=1),
+    Contender("account_log", "account_log, 100 of 100,000 acts", "SELECT count(*) FROM mirox.account_log(:S);", hot="owner_hot", logged=1),
+    Contender("doctor", "doctor(), all names", "SELECT count(*) FROM mirox.doctor();", logged=1),
+    Contender("doctor_monitor", "doctor(), level monitor", "SELECT count(*) FROM mirox.doctor();", user="bench_monitor", logged=1),
 ]
 OWNER_SETUP = f"""
 SELECT mirox.put_account('owner of many', '{{*}}', {data.LIMIT}, {data.BURST});
@@ -270,7 +270,7 @@ class Bench:
         for i, processor in enumerate(processors):
             command = ["chrt", "-b", "0", "taskset", "-c", str(processor), *self.server.command(
                 "pgbench", database or self.big, "-n", "-M", protocol, "-c", str(clients // len(processors) + (i < clients % len(processors))),
-                "-T", str(seconds), "-l", "--log-prefix", str(self.folder / f"log{processor}"), "--sampling-rate", "0.2",
+                "-T", str(seconds), "-l", "--log-prefix", str(self.folder / f"log{processor}"), "--sampling-rate", str(contender.logged),
                 *(f"-D{name}={value}" for name, value in first_values().items()), *(f"-f{path}" for path in files), user=contender.user)]
             running.append(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                             env={**os.environ, "PGAPPNAME": f"bench {self.runs} on {processor}"}))
@@ -609,7 +609,9 @@ def main():
     only = set(options.only.split(","))
     if options.quick:
         options.size, options.accounts, options.seconds = 20_000, 5_000, 1
-        clients, only = [4], only - {"simple"}
+        clients = [4]
+        if options.only == EVERYTHING:
+            only -= {"simple", "retention", "overload"}
         options.rounds = 1
     server = Server(options.socket)
     bench = Bench(server, options)
@@ -625,7 +627,8 @@ def main():
                                 "'full_page_writes', 'shared_buffers', 'huge_pages', 'data_checksums', 'max_wal_size']) name"))
     bench.results.update(machine=here, server=version, settings=settings, command=options.command, revision=options.revision,
                          date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), size=options.size,
-                         small=options.small, accounts=options.accounts, usage_recorded=recorded)
+                         small=options.small, accounts=options.accounts, usage_recorded=recorded,
+                         store_buffers=STORE_BUFFERS)
     say(f"\n{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB; PostgreSQL {version}; "
         + ", ".join(f"{k} {v}" for k, v in settings.items()) + f"; uses {'are' if recorded else 'are NOT yet'} recorded")
 
