@@ -142,7 +142,7 @@ dist:
 ## make format          clang-format over src and test
 format:
 	@clang-format-14 -i $$(find src test -name '*.cpp' -o -name '*.hpp')
-## make bench           beside limits and peers, about 18 minutes (SIZE=large: 10,000,000 tokens); make bench-quick: one
+## make bench           beside limits and peers, about 30 minutes (SIZE=large: 10,000,000 tokens); make bench-quick: one
 .PHONY: bench bench-quick
 export SIZE
 bench:

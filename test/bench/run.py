@@ -24,6 +24,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import before  # noqa: E402
 import data  # noqa: E402
 import reports  # noqa: E402
 import store  # noqa: E402
@@ -175,8 +176,9 @@ ANALYZE mirox_internal.audit_log, mirox_internal.token, mirox_internal.session, 
 
 
 class Bench:
-    def __init__(self, server, options):
+    def __init__(self, server, options, programs=HERE, revision=None):
         self.server, self.options = server, options
+        self.programs, self.revision = programs, revision or options.revision  # what loads its population
         self.big = "bench"
         self.small = "bench_small"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mirox-pgbench-"))
@@ -190,8 +192,8 @@ class Bench:
         say(f"== loading {tokens:,} tokens over {self.options.accounts:,} accounts into {database}")
         subprocess.run(["createdb", "-h", self.server.socket, "-U", "postgres", database], check=True)
         self.server.script(database, "SET client_min_messages = warning; CREATE EXTENSION mirox_tokens; CREATE EXTENSION pgcrypto;\n"
-                           + (HERE / "before.sql").read_text())
-        source = subprocess.Popen([sys.executable, str(HERE / "data.py"), str(tokens), str(self.options.accounts)],
+                           + (self.programs / "before.sql").read_text())
+        source = subprocess.Popen([sys.executable, str(self.programs / "data.py"), str(tokens), str(self.options.accounts)],
                                   stdout=subprocess.PIPE)
         done = subprocess.run(self.server.command("psql", database, "-Xq", "-v", "ON_ERROR_STOP=1", "-f", "-"),
                               stdin=source.stdout)
@@ -541,6 +543,12 @@ class Bench:
             worst = max(worst or 0, ratio if same else 99)
         return worst
 
+    def add_headers(self, database):
+        """What clients of check_request send."""
+        names = ", ".join(f"'Bearer ' || s{i} AS s{i}" for i in range(BATCH))
+        self.server.script(database, f"CREATE UNLOGGED TABLE bench.header_batch AS SELECT n, {names} FROM bench.batch;"
+                           "ALTER TABLE bench.header_batch ADD PRIMARY KEY (n); VACUUM ANALYZE bench.header_batch;")
+
     def warm(self, database):
         """Checks each token that a client may send once, unrecorded."""
         sent = f"bench.batch, unnest(ARRAY[{', '.join(self.columns('batch'))}]) AS secret"
@@ -602,11 +610,13 @@ def main():
     parser.add_argument("--only", default=EVERYTHING)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--loaded", action="store_true", help="the data is there already")
+    parser.add_argument("--before", help="the folder of an older build's server")
+    parser.add_argument("--before-revision", default="?")
     parser.add_argument("--command", default="make bench")
     parser.add_argument("--revision", default="?")
     options = parser.parse_args()
     clients = [int(c) for c in options.clients.split(",")]
-    only = set(options.only.split(","))
+    only = set(options.only.split(",")) | ({"before"} if options.before else set())
     if options.quick:
         options.size, options.accounts, options.seconds = 20_000, 5_000, 1
         clients = [4]
@@ -636,10 +646,8 @@ def main():
     if server.has(bench.big, "mirox.check_request(text,text,text,inet,text)"):
         fast.append(Contender("check_request", "check_request: header, method, path",
                               "SELECT (mirox.check_request(:S, 'GET', '/api/v1/park/7')).status;", "header_batch"))
-        names = ", ".join(f"'Bearer ' || s{i} AS s{i}" for i in range(BATCH))
         if not options.loaded:
-            server.script(bench.big, f"CREATE UNLOGGED TABLE bench.header_batch AS SELECT n, {names} FROM bench.batch;"
-                          "ALTER TABLE bench.header_batch ADD PRIMARY KEY (n); VACUUM ANALYZE bench.header_batch;")
+            bench.add_headers(bench.big)
     bench.quiet_worker(True)
     short = max(1, options.seconds // 2)
     close_rounds = options.rounds + (0 if options.quick else 2)  # rounds of what is close to its limit
@@ -692,7 +700,7 @@ def main():
                     options.seconds, writes=True)
 
     # What the store of uses must bear is asked of shared_buffers of 2 GB.
-    if only & {"worker", "store", "reports", "retention", "overload", "owners"} and recorded:
+    if only & {"worker", "store", "reports", "retention", "overload", "owners", "before"} and recorded:
         server.restart_with(STORE_BUFFERS)
         bench.warm(bench.big)
         bench.quiet_worker(True)
@@ -702,6 +710,15 @@ def main():
         bench.quiet_worker(True)
     if recorded:
         at_work(bench, only, options)
+    if options.before:
+        say(f"\n== checks beside those of {options.before_revision}, on a server of its own, in turns")
+        folder = pathlib.Path(options.before)
+        old = Bench(Server(str(folder / "socket")), options, folder / "tree/test/bench", options.before_revision)
+        old.server.restart_with(STORE_BUFFERS)
+        old.results["usage_recorded"] = recorded
+        old.quiet_worker(True)
+        before.measure(bench, old, [c for c in fast if c.key in ("select1", "verify", "verify_row", "check_request")], close_rounds, options.seconds, say)
+        shutil.rmtree(old.folder)
     if "owners" in only and server.has(bench.big, "mirox.account_log(text,timestamptz,integer)"):
         if not options.loaded:
             server.script(bench.big, OWNER_SETUP)
@@ -812,11 +829,11 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
     worker = bench.results.get("worker")
     at_most(f"the worker's processor time a use, minutes closed, {options.small:,} tokens: microseconds", worker and worker["worker_ns"] / 1000, 0.7, "us")
-    for what, got, target, most, unit in store.verdicts(bench.results, options) + reports.verdicts(bench.results):
+    for what, got, target, most, unit in store.verdicts(bench.results, options) + reports.verdicts(bench.results) + before.verdicts(bench.results):
         if most:
             at_most(what, got, target, unit)
         else:
-            at_least(what, None if got is None else (got, got, got), target)
+            at_least(what, got if got is None or isinstance(got, tuple) else (got, got, got), target)
     for name, beside, most in (("owners", "", OWNER_MS), ("owners_full", ", with a full ring", OWNER_FULL_MS)):
         for contender in OWNERS if name == "owners" else [c for c in OWNERS if c.hot]:
             taken = bench.samples.get((name, contender.key, 1, "prepared"))
