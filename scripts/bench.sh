@@ -2,7 +2,7 @@
 # Measures this build beside limits and peers on a server of its own with durable settings (see docs/performance.md):
 #
 #   scripts/bench.sh [quick] [OPTION…]    options of test/bench/run.py
-#   SIZE=large                            10,000,000 tokens instead of 1,000,000
+#   SIZE=large                            10,000,000 tokens instead of 1,000,000, without the peers; longer overload, more reports
 #   KEEP=1                                leaves the server up
 #   BEFORE=REVISION                       measures checks beside that revision's build too, in turns
 #   HUGE_PAGES=off                        takes none, where another server uses the machine's

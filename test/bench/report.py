@@ -97,10 +97,11 @@ def store_of_uses(r):
     chosen = [x for x in r["runs"] if x["group"] in ("owners", "owners_full")]
     if chosen:
         runs = {(x["group"], x["key"]): x for x in chosen}
-        pages = r.get("owner_pages") or {}
-        out += ["### What owners and monitors ask for", "", "Median milliseconds, one client.", "", table(
-            ["", "ms", "with a full ring", "pages"],
+        pages, busy = r.get("owner_pages") or {}, r.get("owner_busy_ms") or {}
+        out += ["### What owners and monitors ask for", "", "Median milliseconds of one client, and the server process's own time on a processor.", "", table(
+            ["", "ms", "with a full ring", "processor ms", "pages"],
             [[x["label"], f"{x['p50_us'] / 1000:.2f}", f"{full['p50_us'] / 1000:.2f}" if (full := runs.get(("owners_full", key))) else "",
+              f"{busy[key]:.2f}" if key in busy else "",
               f"{pages[key]:,}" if key in pages else ""] for (group, key), x in runs.items() if group == "owners"]), ""]
     return out
 

@@ -24,9 +24,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-import before  # noqa: E402
 import data  # noqa: E402
 import reports  # noqa: E402
+import revisions  # noqa: E402
 import store  # noqa: E402
 
 BATCH = data.BATCH
@@ -143,8 +143,9 @@ MANAGE = [
 # many tokens expire soon and more notices are open than doctor() counts: milliseconds that it may take.
 DOCTOR_MS = {"doctor": 1000, "doctor_monitor": 1000}
 OWNER_MS, OWNER_FULL_MS = 5, 20
-OWNER_PAGES = {"list_tokens": 2000, "list_sessions": 200, "my_account": 200, "account_log": 500}
+OWNER_PAGES = {"list_tokens": 2000, "list_sessions": 200, "my_account": 200, "account_log": 600}
 STORE_BUFFERS = "2GB"
+CPU = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"  # this backend's processor time, in nanoseconds
 LARGE = 10_000_000
 OWNER_TOKENS, OWNER_ACTS = 64, 100_000
 OWNERS = [
@@ -200,13 +201,8 @@ class Bench:
         source.stdout.close()  # who reads no more must be known to who writes
         if source.wait() or done.returncode:
             sys.exit("loading failed")
-        if peers:
-            self.server.script(database, (HERE / "peers.sql").read_text())
-        else:
-            self.server.script(database, "CREATE TABLE bench.pk AS SELECT key_hash AS k, id, 200 AS status, 'ok' AS reason, user_id, "
-                               "scopes::text AS permissions FROM bench.api_key ORDER BY id; ALTER TABLE bench.pk ADD PRIMARY KEY (k);"
-                               "CREATE UNLOGGED TABLE bench.key_sample AS SELECT sha256(secret::bytea) AS k FROM bench.sample;"
-                               "ALTER TABLE bench.batch ADD PRIMARY KEY (n); VACUUM (ANALYZE);")
+        for name in ("limits.sql", "peers.sql") if peers else ("limits.sql",):
+            self.server.script(database, (HERE / name).read_text())
         if self.server.has(database, "mirox.put_endpoint(text,text,text)"):
             self.server.script(database, "SELECT mirox.put_endpoint('GET', '/api/v1/park/*', 'parks:read');"
                                "SELECT mirox.put_endpoint('GET', '/api/v1/reports/**', 'reports:read');"
@@ -410,7 +406,7 @@ class Bench:
     # ---- inside the backend ------------------------------------------------------------------------------------
     def loops(self, database, wanted, rounds, tokens):
         """Nanoseconds of processor time a call, of a loop over the sample, without the bare loop's."""
-        cpu = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
+        cpu = CPU
         recorded = self.results.get("usage_recorded")
         text = ["SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on;"]
         for _, sql, _ in wanted:
@@ -562,11 +558,15 @@ class Bench:
         """What an owner's profile page costs, also while the ring is full; judged by the pages that it reads too."""
         self.group("owners", OWNERS, [1], "prepared", options.rounds, options.seconds)
         secret = self.server.value(self.big, "SELECT s0 FROM bench.owner_hot")
-        pages = self.results["owner_pages"] = {}
+        pages, busy = self.results["owner_pages"], self.results["owner_busy_ms"] = {}, {}
+        say(" " * 62 + "pages   processor ms")
         for contender in OWNERS:
             query = contender.sql.rstrip(";").replace(":S", f"'{secret}'")
             pages[contender.key] = reports.explained(self.server, self.big, query, contender.user, 3)["pages"]
-        say("   pages read: " + ", ".join(f"{key} {value:,}" for key, value in pages.items()))
+            times = 5 if contender.key in DOCTOR_MS else 50
+            text = f"{query} \\g /dev/null\nSELECT {CPU} AS began \\gset\n" + f"{query} \\g /dev/null\n" * times + f"SELECT {CPU} - :began;"
+            busy[contender.key] = int(self.server.value(self.big, text)) / 1e6 / times
+            say(f"     {contender.label:45} {pages[contender.key]:16,} {busy[contender.key]:14.2f}")
         with store.full_ring(self, self.big) as used:
             say(f"   the ring is {used:.0%} full, and the worker stopped")
             self.group("owners_full", [c for c in OWNERS if c.hot], [1], "prepared", options.rounds, options.seconds, settles=False)
@@ -615,6 +615,7 @@ def main():
     parser.add_argument("--command", default="make bench")
     parser.add_argument("--revision", default="?")
     options = parser.parse_args()
+    began = time.time()
     clients = [int(c) for c in options.clients.split(",")]
     only = set(options.only.split(",")) | ({"before"} if options.before else set())
     if options.quick:
@@ -623,6 +624,8 @@ def main():
         if options.only == EVERYTHING:
             only -= {"simple", "retention", "overload"}
         options.rounds = 1
+    if options.size >= LARGE and options.only == EVERYTHING:
+        only -= PEERED | {"simple"}  # what the peers cost at size is told by less, and their tables would take as long to load as all else
     server = Server(options.socket)
     bench = Bench(server, options)
     bench.sample_size = data.SAMPLE
@@ -630,7 +633,7 @@ def main():
     here = machine()
     if not options.loaded:
         bench.load(bench.small, options.small, False)
-        bench.load(bench.big, options.size, True)
+        bench.load(bench.big, options.size, bool(only & PEERED))
     recorded = server.has(bench.big, "mirox.flush()")
     version = server.value(bench.big, "SHOW server_version")
     settings = dict(server.rows(bench.big, "SELECT name, current_setting(name) FROM unnest(ARRAY['fsync', 'synchronous_commit', "
@@ -650,7 +653,7 @@ def main():
             bench.add_headers(bench.big)
     bench.quiet_worker(True)
     short = max(1, options.seconds // 2)
-    close_rounds = options.rounds + (0 if options.quick else 2)  # rounds of what is close to its limit
+    close_rounds = options.rounds + (0 if options.quick or options.size >= LARGE else 2)  # rounds of what is close to its limit
     if "checks" in only:
         bench.group("checks", fast, clients, "prepared", close_rounds, options.seconds)
     if "forms" in only:
@@ -667,7 +670,7 @@ def main():
         for database, tokens in ((bench.small, options.small), (bench.big, options.size)):
             more = [("bare_key", "SELECT count(length(k)) FROM bench.key_sample", data.SAMPLE),
                     ("pk", "SELECT count((SELECT id FROM bench.pk p WHERE p.k = s.k)) FROM bench.key_sample s", data.SAMPLE)]
-            if database == bench.big:
+            if database == bench.big and only & PEERED:
                 more += [(key, sql, count) for key, (count, sql) in PEER_LOOPS.items()]
             loops[tokens] = bench.loops(database, wanted + more, 1 if options.quick else options.rounds + 2, tokens)
         wal = bench.wal_in_backend(bench.big)
@@ -696,7 +699,7 @@ def main():
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
     if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", close_rounds,
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds,
                     options.seconds, writes=True)
 
     # What the store of uses must bear is asked of shared_buffers of 2 GB.
@@ -717,7 +720,7 @@ def main():
         old.server.restart_with(STORE_BUFFERS)
         old.results["usage_recorded"] = recorded
         old.quiet_worker(True)
-        before.measure(bench, old, [c for c in fast if c.key in ("select1", "verify", "verify_row", "check_request")], close_rounds, options.seconds, say)
+        revisions.measure(bench, old, [c for c in fast if c.key in ("select1", "verify", "verify_row", "check_request")], close_rounds, options.seconds, say)
         shutil.rmtree(old.folder)
     if "owners" in only and server.has(bench.big, "mirox.account_log(text,timestamptz,integer)"):
         if not options.loaded:
@@ -727,7 +730,7 @@ def main():
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
     shutil.rmtree(bench.folder)
-    say(f"\nresults: {out / 'results.json'}")
+    say(f"\nresults: {out / 'results.json'}; in all {(time.time() - began) / 60:.0f} minutes")
 
 
 # What the peers cost inside the backend: fewer calls than ours, since they write, or take long; all in one transaction, so that no
@@ -745,6 +748,7 @@ PEER_LOOPS = {
           "LATERAL bench.check_f(secret)"),
 }
 EVERYTHING = "checks,simple,peers,manage,loops,worker,store,reports,retention,overload,protected,owners"
+PEERED = {"peers", "manage"}  # the groups that need what peers.sql makes
 PEER_TABLES = {"mirox_internal.token_secret": "verify", "mirox_internal.token_usage": "verify", "bench.api_key_b": "b", "bench.api_key_c": "c",
                "bench.api_log": "c", "bench.api_key_d": "d"}
 
@@ -773,7 +777,7 @@ def at_work(bench, only, options):
         store.overload(bench, verify, count, 5 if options.quick else 300 if long else 30, options.seconds, tokens, say)
 
     for group, what, run in (
-            ("store", "the store by time", lambda: store.cost(bench, bench.big, tokens, 1 if options.quick else 2, say)),
+            ("store", "the store by time", lambda: store.cost(bench, bench.big, tokens, 1, say)),
             ("reports", "reports", lambda: reports.measure(bench, say)),
             ("retention", f"a minute closes: {store.LOADED} clients at full speed on {options.small:,} tokens, flush_interval {store.FLUSH_MS} ms",
              lambda: store.minute_closes(bench, tokens, few, say)),
@@ -829,7 +833,7 @@ def verdicts(bench, clients, loops, wal, share, over, options):
         at_least(f"revoke_token against a bare UPDATE with its audit row; {c} client(s)", bench.ratio("revoke", "update", c, "manage"), 0.5)
     worker = bench.results.get("worker")
     at_most(f"the worker's processor time a use, minutes closed, {options.small:,} tokens: microseconds", worker and worker["worker_ns"] / 1000, 0.7, "us")
-    for what, got, target, most, unit in store.verdicts(bench.results, options) + reports.verdicts(bench.results) + before.verdicts(bench.results):
+    for what, got, target, most, unit in store.verdicts(bench.results, options) + reports.verdicts(bench.results) + revisions.verdicts(bench.results):
         if most:
             at_most(what, got, target, unit)
         else:
