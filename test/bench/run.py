@@ -109,7 +109,7 @@ PEERS = [
     Contender("b_hot", "(b) on one hot token", "SELECT * FROM bench.check_b(:S);", hot="batch"),
     Contender("c", "(c) as (b), and a row in a log", "SELECT * FROM bench.check_c(:S, '203.0.113.9', 'curl/8.4');", "batch"),
     Contender("d", "(d) as (b), a write a minute at most", "SELECT * FROM bench.check_d(:S);", "batch"),
-    Contender("e", "(e) bcrypt by pgcrypto, cost 10", "SELECT * FROM bench.check_e(:S);", "slow_batch"),
+    Contender("e", "(e) bcrypt by pgcrypto, cost 10", "SELECT * FROM bench.check_e(:S);", "slow_batch", logged=1),
     Contender("f", "(f) JWT by pgcrypto's hmac, no look-up", "SELECT * FROM bench.check_f(:S);", "jwt_batch"),
 ]
 # The forms in which people ask for several columns; the scan node, in turns with the server's own scan.
