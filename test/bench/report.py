@@ -159,7 +159,7 @@ def main(results_path, docs):
         ["measure", "wanted", "measured", "spread", "reached"],
         [[x["what"], ("≤ " if x["at_most"] else "≥ ") + f"{x['target']:,}", "not measured" if x["got"] is None else f"{x['got']:,.2f}",
           "" if not x["spread"] or x["spread"][0] == x["spread"][1] else f"{x['spread'][0]:.2f} to {x['spread'][1]:.2f}",
-          yes(x["reached"])] for x in r["must"]]), ""]
+          "" if x["got"] is None else yes(x["reached"])] for x in r["must"]]), ""]
     if r.get("beside"):
         out += ["### Beside these", "", table(["measure", "measured", "spread"], [
             [what, f"{got:.2f}", "" if low == high else f"{low:.2f} to {high:.2f}"] for what, got, low, high in r["beside"]]), ""]

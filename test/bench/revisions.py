@@ -22,7 +22,7 @@ def measure(new, old, contenders, rounds, seconds, say):
                     tps[bench] = bench.pgbench(contender, clients, "prepared", seconds, DATABASE)["tps"]
                     bench.server.script(DATABASE, "SELECT mirox.flush();")
                 if turn:  # the first round is warming up
-                    each[contender.key].append(tps[new] / tps[old])
+                    each[contender.key].append(tps[new] / max(tps[old], 1))
         least = min(each["select1"])
         for contender in contenders:
             ratios = each[contender.key]
@@ -35,6 +35,8 @@ def measure(new, old, contenders, rounds, seconds, say):
 
 def verdicts(results):
     """What, figure, limit, at most?, unit: a check may fall behind no more than SELECT 1 does in its worst round."""
-    return [(f"{row['label']} against {results['before']['revision']}'s, {row['clients']} client(s); the limit is the lowest round of SELECT 1",
-             (row["ratio"], row["low"], row["high"]), round(row["noise"], 3), False, "x")
-            for row in (results.get("before") or {"runs": []})["runs"] if row["key"] != "select1"]
+    has = results.get("before")
+    if not has:
+        return [("checks against those of the build before (with BEFORE)", None, 1, False, "x")]
+    return [(f"{row['label']} against {has['revision']}'s, {row['clients']} client(s); the limit is the lowest round of SELECT 1",
+             (row["ratio"], row["low"], row["high"]), round(row["noise"], 3), False, "x") for row in has["runs"] if row["key"] != "select1"]

@@ -287,7 +287,8 @@ class Bench:
                 sys.exit(f"pgbench failed: {contender.label}\n{err[-2000:]}")
             if len(err) > 10_000:
                 sys.exit(f"pgbench writes instead of measuring: {contender.label}\n{err[:500]}")
-            tps += float(re.search(r"^tps = ([0-9.]+)", out, re.M).group(1))
+            rate = re.search(r"^tps = ([0-9.]+)", out, re.M)  # none where no call has ended in time
+            tps += float(rate.group(1)) if rate else 0
             calls += int(re.search(r"number of transactions actually processed: (\d+)", out).group(1))
             each = [int(n) for n in re.findall(r"^ - (\d+) transactions", out, re.M)]  # of each script, the fetch last
             answered += sum(each[:BATCH]) if contender.batch else calls
@@ -302,7 +303,7 @@ class Bench:
                 else:
                     latencies.append(int(fields[2]))
         share = len(latencies) / max(1, len(latencies) + fetched)
-        elapsed = calls / tps
+        elapsed = calls / tps if tps else 1
         if fetched:  # sampled: scale to all
             elapsed -= calls * (1 - share) * (fetch_time / fetched) / 1e6 / clients
         calls = calls * share
@@ -792,6 +793,8 @@ def at_work(bench, only, options):
                 run()
             except RuntimeError as failure:
                 say(f"   FAILED: {failure}")
+                bench.results.setdefault("failed", []).append(what)
+            bench.server.script("postgres", "ALTER SYSTEM RESET full_page_writes; ALTER SYSTEM RESET mirox_tokens.minute_retention;")
             bench.quiet_worker(True)
             say(f"   in {time.time() - began:.0f} s")
 
@@ -838,6 +841,8 @@ def verdicts(bench, clients, loops, wal, share, over, options):
             at_most(what, got, target, unit)
         else:
             at_least(what, got if got is None or isinstance(got, tuple) else (got, got, got), target)
+    for what in bench.results.get("failed", []):
+        at_most(f"{what}: failed", 1, 0, "times")
     for name, beside, most in (("owners", "", OWNER_MS), ("owners_full", ", with a full ring", OWNER_FULL_MS)):
         for contender in OWNERS if name == "owners" else [c for c in OWNERS if c.hot]:
             taken = bench.samples.get((name, contender.key, 1, "prepared"))
