@@ -699,12 +699,9 @@ def main():
     if "protected" in only and server.has(bench.big, "mirox.protect_table(regclass,text,name,name,boolean)"):
         over = bench.protected(100_000 if options.quick else 1_000_000, 3 if options.quick else 25)
         bench.group("requests", REQUESTS, clients, "prepared", options.rounds, short)
-    if "manage" in only:
-        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds,
-                    options.seconds, writes=True)
-
     # What the store of uses must bear is asked of shared_buffers of 2 GB.
-    if only & {"worker", "store", "reports", "retention", "overload", "owners", "before"} and recorded:
+    at_store_size = recorded and bool(only & {"worker", "store", "reports", "retention", "overload", "owners", "before"})
+    if at_store_size:
         server.restart_with(STORE_BUFFERS)
         bench.warm(bench.big)
         bench.quiet_worker(True)
@@ -727,6 +724,13 @@ def main():
         if not options.loaded:
             server.script(bench.big, OWNER_SETUP)
         bench.owners(options)
+
+    # Last, since what is rotated or revoked verifies no more.
+    if "manage" in only:
+        if at_store_size:
+            server.restart_with(settings["shared_buffers"])
+            bench.warm(bench.big)
+        bench.group("manage", MANAGE, [c for c in clients if c != 4] or clients, "prepared", options.rounds, options.seconds, writes=True)
 
     verdicts(bench, clients, loops, wal, share, over, options)
     (out / "results.json").write_text(json.dumps(bench.results, indent=1) + "\n")
