@@ -210,8 +210,12 @@ TimestampTz before(const Slice& slice, const Interval& kept) {
 
 void forget_rows(Slice& slice, Query& query, TimestampTz before) {
     pg::Args args;
-    args.add(TimestampTzGetDatum(before)).int4(slice.maintenance->rows);
-    slice.done = pg::run(query, args) < static_cast<std::uint64_t>(slice.maintenance->rows);
+    args.add(TimestampTzGetDatum(before)).int4(slice.maintenance->rows).add(TimestampTzGetDatum(slice.cursor));
+    pg::run(query, args);
+    slice.done = DatumGetInt64(pg::result_value(0, 1)) < slice.maintenance->rows;
+    bool none;
+    const Datum upto = pg::result(0, 2, &none);
+    if (!none) slice.next = DatumGetTimestampTz(upto);
 }
 void forget_audit(Slice& slice) {
     if (pg::settings().keep_audit)

@@ -61,22 +61,38 @@ DELETE FROM mirox_internal.session
 WHERE session_id > $1 AND session_id <= $2 AND LEAST(closed_at, expires_at) < $3 AND account_id = $4;
 
 -- Retention of what is not dropped with a partition, some rows at a time. In order, so that an index gives just these: without one, a bitmap
--- of all that is due would be made for each slice.
--- name: delete_audit(before timestamptz, rows int4)
-DELETE FROM mirox_internal.audit_log
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.audit_log WHERE at < $1 ORDER BY at LIMIT $2));
+-- of all that is due would be made for each slice. From where the last slice has ended, since the index has what is deleted until VACUUM.
+-- name: delete_audit(before timestamptz, rows int4, from timestamptz)
+WITH gone AS (
+    DELETE FROM mirox_internal.audit_log WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM mirox_internal.audit_log WHERE at < $1 AND at >= $3 ORDER BY at LIMIT $2))
+    RETURNING at
+)
+SELECT count(*), max(at)::timestamptz FROM gone;
 
--- name: delete_traffic(before timestamptz, rows int4)
-DELETE FROM mirox_internal.traffic_hour
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.traffic_hour WHERE hour < $1 ORDER BY hour LIMIT $2));
+-- name: delete_traffic(before timestamptz, rows int4, from timestamptz)
+WITH gone AS (
+    DELETE FROM mirox_internal.traffic_hour WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM mirox_internal.traffic_hour WHERE hour < $1 AND hour >= $3 ORDER BY hour LIMIT $2))
+    RETURNING hour
+)
+SELECT count(*), max(hour)::timestamptz FROM gone;
 
--- name: delete_unauthenticated(before timestamptz, rows int4)
-DELETE FROM mirox_internal.unauthenticated
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.unauthenticated WHERE minute < $1 ORDER BY minute LIMIT $2));
+-- name: delete_unauthenticated(before timestamptz, rows int4, from timestamptz)
+WITH gone AS (
+    DELETE FROM mirox_internal.unauthenticated WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM mirox_internal.unauthenticated WHERE minute < $1 AND minute >= $3 ORDER BY minute LIMIT $2))
+    RETURNING minute
+)
+SELECT count(*), max(minute)::timestamptz FROM gone;
 
--- name: delete_agents(before timestamptz, rows int4)
-DELETE FROM mirox_internal.agent
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM mirox_internal.agent WHERE seen_on < timezone('UTC', $1)::date ORDER BY seen_on LIMIT $2));
+-- name: delete_agents(before timestamptz, rows int4, from timestamptz)
+WITH gone AS (
+    DELETE FROM mirox_internal.agent WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM mirox_internal.agent WHERE seen_on < timezone('UTC', $1)::date AND seen_on >= timezone('UTC', $3)::date ORDER BY seen_on LIMIT $2))
+    RETURNING seen_on
+)
+SELECT count(*), max(seen_on)::timestamptz FROM gone;
 
 -- Usage of tokens that no longer exist and of earlier generations. Usage of the current generation is kept, however old.
 -- name: delete_usage(after int8, until int8, before timestamptz)
