@@ -46,6 +46,12 @@ struct Failure {
     char message[256];  // the server's; only for level admin, since it may quote values
 };
 
+// How many texts of a kind that the tables did not have yet were written in a day. Only the database's worker uses it.
+struct NewTexts {
+    TimestampTz day;  // number of the day
+    std::int32_t count;
+};
+
 // The statistics of a database since the server's start. The slot is given to another database only when this one no longer
 // exists.
 struct DatabaseStats {
@@ -62,6 +68,7 @@ struct DatabaseStats {
     std::atomic<std::int64_t> unused_so_far;  // unused tokens that the present walk has met
     std::atomic<std::int64_t> unused_tokens;  // the same, of the last whole walk
     std::atomic<std::int64_t> walked_at;      // TimestampTz of the end of the last whole walk; 0: none yet
+    NewTexts new_texts[kTexts];
     Failure failure;
     std::atomic<std::uint64_t> drains;
     std::atomic<std::uint64_t> failures;

@@ -178,14 +178,14 @@ Use* widened(Batch& batch, Key& key, Token& token) {
 
 // ---- writing ---------------------------------------------------------------------------------------------------------
 
-bool may_be_new(unsigned kind) {
-    static struct {
-        TimestampTz day;
-        int count;
-    } added[shmem::kTexts];
+// Counted in shared memory: a worker leaves when there is nothing to do, and another comes. Before a database has stats nothing has
+// been drained since the server's start.
+bool may_be_new(shmem::DatabaseStats* stats, unsigned kind) {
+    static shmem::NewTexts first[shmem::kTexts];
+    shmem::NewTexts& added = stats == nullptr ? first[kind] : stats->new_texts[kind];
     const TimestampTz day = GetCurrentTimestamp() / USECS_PER_DAY;
-    if (added[kind].day != day) added[kind] = {day, 0};
-    return added[kind].count++ < kNewTexts;
+    if (added.day != day) added = {day, 0};
+    return added.count++ < kNewTexts;
 }
 
 // Looks the texts up, inserts those that are missing, and looks the inserted ones up too.
@@ -204,7 +204,7 @@ void resolve(shmem::DatabaseStats* stats, Texts& texts, unsigned kind, Query& se
         if (round == 1) return;
         Arrays missing(insert, 1, texts.count);
         for (std::uint32_t i = 1; i <= texts.count; i++) {
-            if (texts.ids[i] != 0 || !may_be_new(kind)) continue;
+            if (texts.ids[i] != 0 || !may_be_new(stats, kind)) continue;
             const Datum text = pg::text_datum(pg::from_utf8_lossy(texts.all[i]));
             if (kind != kAgent) {
                 missing.add_row({text});
@@ -233,7 +233,7 @@ void note_seen(const Texts& agents) {
 }
 
 // Each distinct pair of method and endpoint, as resolve() does it for one text.
-void resolve_endpoints(Batch& batch) {
+void resolve_endpoints(shmem::DatabaseStats* stats, Batch& batch) {
     batch.endpoints = make_table("endpoints of a batch", sizeof(std::uint32_t) * 2, sizeof(EndpointOf));
     List* all = NIL;
     for (std::uint32_t i = 0; i < batch.count; i++) {
@@ -269,7 +269,7 @@ void resolve_endpoints(Batch& batch) {
         Arrays missing(insert_endpoints, 1, count);
         foreach (cell, all) {
             const auto* endpoint = static_cast<EndpointOf*>(lfirst(cell));
-            if (endpoint->id == 0 && may_be_new(kEndpoint))
+            if (endpoint->id == 0 && may_be_new(stats, kEndpoint))
                 missing.add_row({shown(kMethod, endpoint->texts[0]), shown(kEndpoint, endpoint->texts[1])});
         }
         if (missing.rows() == 0) break;
@@ -372,7 +372,7 @@ std::uint64_t write_batch(shmem::DatabaseStats* stats, Batch& batch) {
     resolve(stats, batch.texts[kAgent], kAgent, select_agents, insert_agents);
     note_seen(batch.texts[kAgent]);
     resolve(stats, batch.texts[kScope], kScope, select_scopes, insert_scopes);
-    resolve_endpoints(batch);
+    resolve_endpoints(stats, batch);
     resolve_places(batch);
     qsort(batch.list, batch.count, sizeof(Use*), compare_uses);
     Datum reasons[core::kReasons + 1];  // the last one: for a number that this version does not know

@@ -46,6 +46,25 @@ is($wire->value(q(SELECT string_agg(concat_ws(' ', n, method, endpoint), ', ' OR
 	'1 LOCK, 1 PROPFIND * /dav/**, 1 PURGE PURGE /cache/*, 1 other * /dav/**, 5002 other', 'methods that HTTP or a rule names, and other ones');
 cmp_ok($wire->value('SELECT count(*) FROM mirox_internal.used_endpoint'), '<=', 6, 'which are one in the tables too');
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
+
+# ---- texts ---------------------------------------------------------------------------------------------------------------------------
+# Of each kind 20,000 new ones a day are kept, whatever worker drains them.
+my $texts = 20_000;
+my $first_day = $wire->value("SELECT timezone('UTC', now())::date");
+my $before = $wire->value('SELECT refusals FROM mirox.token_report');
+my $sent = 0;
+for my $part (0, 1)
+{
+	$sent += $wire->value(q(SELECT count((mirox.verify_token($1, '203.0.113.9', 'bot', 'x:s' || i)).status) FROM generate_series($2::int * 15000 + 1, $2::int * 15000 + 15000) i), $token->{secret}, $part);
+	call($wire, 'flush');
+	$wire->value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'"), 'a worker leaves');
+}
+SKIP: {
+	skip 'a day has begun meanwhile', 1 if $wire->value("SELECT timezone('UTC', now())::date") ne $first_day;
+	is($wire->value('SELECT count(*) FROM mirox_internal.used_scope'), $texts, 'the first 20,000 scopes of the day are kept');
+}
+is($wire->value('SELECT refusals FROM mirox.token_report') - $before, $sent, 'each use is counted');
 clean_log($node);
 $wire->close;
 $node->stop;
