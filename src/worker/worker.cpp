@@ -343,8 +343,9 @@ void serve() {
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
-            // Retention may have changed.
+            // Retention may have changed, and how often to drain.
             all_due(state.maintenance);
+            state.next_round = GetCurrentTimestamp();
         }
         if (must_leave()) return;
         // After a failure the worker waits for the retry, even when it is woken; only flush() makes it try at once.

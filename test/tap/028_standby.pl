@@ -95,7 +95,7 @@ my @acts = $p->rows(q{
 	ORDER BY 1}, $session, $token->{secret}, $token->{token_id});
 cmp_ok(scalar(@acts), '>', 25, 'the functions of management');
 # Those that write no table go on.
-my %reads = map { $_ => 'ok' } qw(account_log explain_check list_groups list_sessions list_tokens my_account rate_limit_status reveal stat_reset token_history);
+my %reads = map { $_ => 'ok' } qw(account_log explain_check list_groups list_sessions list_tokens my_account rate_limit_status reveal stat_reset token_history verify_audit);
 for my $wire ($s, $p)
 {
 	my $where = $wire == $s ? 'on the standby' : 'on the primary';
