@@ -246,7 +246,11 @@ bool work(State& state) {
     TimestampTz pause = static_cast<TimestampTz>(pg::settings().flush_interval) * 1000;
     if (drained == Drained::later) pause = kLater;
     if (drained == Drained::failed) pause = Min(kMostBackoffMs, kLeastBackoffMs << Min(state.failures - 1, 7)) * 1000;
-    state.next_round = GetCurrentTimestamp() + pause;
+    const TimestampTz now = GetCurrentTimestamp();
+    state.next_round = now + pause;
+    // Maintenance that was due too soon after the last, or is to be tried again, does not wait for the next drain.
+    if (drained == Drained::all && !state.maintenance.active)
+        state.next_round = Min(state.next_round, Max(next_maintenance(state.maintenance), now + USECS_PER_SEC));
     return drained != Drained::absent;
 }
 
