@@ -345,7 +345,7 @@ void slice_step(void* state) {
         for (std::uint64_t i = 0; i < count; i++)
             for (int task = 0; task < kTaskCount; task++)
                 if (pg::text_view(pg::result_value(i, 1)) == kTasks[task].name)
-                    maintenance.tasks[task] = {DatumGetTimestampTz(pg::result_value(i, 2)),
+                    maintenance.tasks[task] = {maintenance.all_due ? 0 : DatumGetTimestampTz(pg::result_value(i, 2)),
                                                DatumGetInt64(pg::result_value(i, 3))};
         slice.loaded = true;
         slice.done = false;
@@ -380,6 +380,7 @@ void begin_maintenance(Maintenance& maintenance) {
 }
 
 void all_due(Maintenance& maintenance) {
+    maintenance.all_due = !maintenance.loaded;
     for (Maintenance::Progress& task : maintenance.tasks) task.due = 0;
 }
 

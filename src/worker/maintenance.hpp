@@ -28,8 +28,9 @@ bool send_notices(Notices& notices, shmem::DatabaseStats* stats, pg::Trouble& tr
 // task has come.
 struct Maintenance {
     bool active;
-    bool loaded;  // upkeep was read
-    bool failed;  // a task has failed; the others still run
+    bool loaded;   // upkeep was read
+    bool all_due;  // whatever upkeep says, once it is read
+    bool failed;   // a task has failed; the others still run
     int task;
     std::int32_t rows;  // about how many the next slice takes
     TimestampTz began;

@@ -208,6 +208,12 @@ Drained drain(State& state, TimestampTz until) {
     return drained;
 }
 
+// Maintenance that was due too soon after the last, or is to be tried again, does not wait for the next drain.
+void await_maintenance(State& state) {
+    const TimestampTz soon = GetCurrentTimestamp() + USECS_PER_SEC;
+    state.next_round = Min(state.next_round, Max(next_maintenance(state.maintenance), soon));
+}
+
 // Drains, and does what is due after a drain. False when the database does not have the extension.
 bool work(State& state) {
     if (stats == nullptr) stats = shmem::stats_of(database);
@@ -246,11 +252,8 @@ bool work(State& state) {
     TimestampTz pause = static_cast<TimestampTz>(pg::settings().flush_interval) * 1000;
     if (drained == Drained::later) pause = kLater;
     if (drained == Drained::failed) pause = Min(kMostBackoffMs, kLeastBackoffMs << Min(state.failures - 1, 7)) * 1000;
-    const TimestampTz now = GetCurrentTimestamp();
-    state.next_round = now + pause;
-    // Maintenance that was due too soon after the last, or is to be tried again, does not wait for the next drain.
-    if (drained == Drained::all && !state.maintenance.active)
-        state.next_round = Min(state.next_round, Max(next_maintenance(state.maintenance), now + USECS_PER_SEC));
+    state.next_round = GetCurrentTimestamp() + pause;
+    if (drained == Drained::all && !state.maintenance.active) await_maintenance(state);
     return drained != Drained::absent;
 }
 
@@ -288,6 +291,7 @@ void run_slice(State& state) {
     } else if (state.maintenance.active) {
         if (!run_maintenance(state.maintenance, stats, trouble)) report(shmem::Job::maintenance, false, trouble, kLogAfter);
         if (!state.maintenance.active && !state.maintenance.failed) report(shmem::Job::maintenance, true, trouble, 0);
+        if (!state.maintenance.active) await_maintenance(state);
     }
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);

@@ -67,6 +67,24 @@ ok($node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM mirox_internal
 $read = entries() - $before;
 cmp_ok($read, '<=', 1.5 * $acts, "$read entries of the index were read for $acts acts");
 is($wire->value('SELECT last_error FROM mirox.stat'), undef, 'nothing has failed');
+
+# New settings reach a worker that could not read yet how far the last one had come, by which nothing is due for an hour.
+$wire->rows('SET session_replication_role = replica');
+$wire->rows(q(INSERT INTO mirox_internal.audit_log (node, audit_id, at, event) VALUES (1001, 1, now() - interval '200 days', 'account_created')));
+$wire->rows('SET session_replication_role = origin');
+my $blocker = wire($node);
+$blocker->rows($_) for 'BEGIN', 'LOCK TABLE mirox_internal.upkeep IN ACCESS EXCLUSIVE MODE';
+$old = $wire->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'mirox_tokens worker'");
+$wire->value("SELECT pg_terminate_backend($old)");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $old"), 'the worker leaves');
+call($wire, 'flush');
+ok($node->poll_query_until('postgres', "SELECT last_error LIKE '%could not do maintenance' FROM mirox.stat"), 'another one cannot read it');
+$node->append_conf('postgresql.conf', "mirox_tokens.audit_retention = '100 days'\n");
+$node->reload;
+ok($node->poll_query_until('postgres', q(SELECT current_setting('mirox_tokens.audit_retention') = '100 days')), 'meanwhile acts are kept for 100 days');
+$blocker->rows('ROLLBACK');
+$blocker->close;
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mirox_internal.audit_log WHERE node = 1001'), 'the older one goes');
 $wire->close;
 clean_log($node);
 $node->stop;
