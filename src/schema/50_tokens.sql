@@ -19,8 +19,9 @@ COMMENT ON FUNCTION mirox.issue_token(text, text, text, timestamptz, interval, t
     'when neither is given), both in UTC. permissions narrows it, allowed_ips limits where it works. format: opaque, '
     'or jwt (which needs mirox_tokens.jwt_key_file, else 55000). idempotency_key: a repeated call of the session within a day '
     'issues no second token and returns the first one, with secret NULL; with other arguments it is refused. '
-    'rate_limit: requests a minute, beside the account''s limit (set_token_rate_limit). Errors: 28000 no open session, 42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the '
-    'owner''s places are full, 22023 a bad argument';
+    'rate_limit: requests a minute, beside the account''s limit (set_token_rate_limit). Errors: 28000 no open session, '
+    '42501 a token instead of a session or permissions that the owner or the group does not have, 54000 the owner''s places '
+    'are full, 22023 a bad argument';
 
 CREATE FUNCTION mirox.rotate_token(
     session text, token_id bigint, overlap interval DEFAULT '0', idempotency_key text DEFAULT NULL)

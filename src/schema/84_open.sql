@@ -1,8 +1,8 @@
 -- Internal views of the reports: recorded use that is still open, or closed and not added up yet. Each reader adds it to what is closed
 -- and added up, in one snapshot (25_usage.sql). They have keys of agents, places, endpoints and scopes; views above join the texts.
 
--- Unpacked, drain by drain. credential: the token's id, or minus the session's id. The planner takes an array of unknown length for ten
--- elements, and generate_series() for a thousand rows: then it would sort all use rather than merge a page of it.
+-- Unpacked, drain by drain. credential: the token's id, or minus the session's id. By unnest(), of which the planner expects ten rows. Of
+-- generate_series() it expects a thousand. Then a page of all use would be sorted, not merged.
 CREATE VIEW mirox_internal.open_use AS
     SELECT o.minute, o.first_at[i] AS first_at, o.last_at[i] AS last_at, o.requests[i]::bigint AS requests,
            o.accounts[i] AS account_id, CASE WHEN credential > 0 THEN credential END AS token_id,

@@ -127,8 +127,7 @@ WITH late AS MATERIALIZED (
                                           reason, country)
     SELECT l.day, min(l.first_at), max(l.last_at), sum(l.requests)::int8, l.account_id, l.token_id, l.generation, l.status,
            l.endpoint_id, COALESCE(l.reason, 'ok'), p.country
-    FROM late l LEFT JOIN LATERAL (
-        SELECT p.country FROM mirox_internal.used_place p WHERE p.place_id = l.place_id OFFSET 0) p ON true
+    FROM late l LEFT JOIN mirox_internal.used_place p ON p.place_id = l.place_id
     GROUP BY l.day, l.account_id, l.token_id, l.generation, l.status, l.endpoint_id, l.reason, p.country
 ), accounts AS (
     INSERT INTO mirox_internal.account_day (day, account_id, uses, refusals)

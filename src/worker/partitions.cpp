@@ -191,14 +191,6 @@ void make_partition(const Kind& kind, const Range& range) {
 
 }  // namespace
 
-const char* name_of(Store store) {
-    return kind_of(store).name;
-}
-
-const char* key_of(Store store) {
-    return kind_of(store).key;
-}
-
 bool need_partition(Store store, TimestampTz at) {
     Range& last = known[static_cast<int>(store)];
     if (at >= last.from && at < last.to) return false;

@@ -29,9 +29,6 @@ enum class Store : std::uint8_t {
     account_day
 };
 inline constexpr int kStores = 8;
-const char* name_of(Store store);
-// The column that it is partitioned by.
-const char* key_of(Store store);
 
 // Call inside a step, before rows of that time are written. Makes the partition when there is none; then it is true, and the rows are
 // for a later transaction: a query that was planned before the partition is there must not see how far the step has come.
